@@ -1,0 +1,245 @@
+//! Owns the settings: the compiled-in defaults, the file, the environment, and their validation.
+//!
+//! It does not decide what a setting does; each table has a file of its own. Invariant: an unknown
+//! key, a wrong type or a risky pair of values is found at start and named.
+
+pub mod alerts;
+pub mod audit;
+pub mod database;
+pub mod dispatch;
+pub mod letters;
+pub mod log;
+pub mod mail;
+pub mod region;
+pub mod secret;
+pub mod server;
+pub mod sms;
+
+use std::path::{Path, PathBuf};
+
+use figment::Figment;
+use figment::providers::{Env, Format, Toml};
+use serde::Deserialize;
+
+pub use alerts::{Alerts, Approval, RegistrationNumbers};
+pub use audit::Audit;
+pub use database::Database;
+pub use dispatch::{Dispatch, ResendInDoubt};
+pub use letters::{Letters, QuietHours};
+pub use log::{Log, LogFormat};
+pub use mail::Mail;
+pub use region::Region;
+pub use secret::Secret;
+pub use server::Server;
+pub use sms::{Gateway, GatewayKind, Receipts, Sms};
+
+/// The documented defaults, `config/default.toml`.
+pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// All settings, validated.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Addresses, links and proxies.
+    pub server: Server,
+    /// Where the data is.
+    pub database: Database,
+    /// The area tree.
+    pub region: Region,
+    /// SMS gateways.
+    pub sms: Sms,
+    /// The mail relay.
+    pub mail: Mail,
+    /// Rules for alerts.
+    pub alerts: Alerts,
+    /// Rules for letters.
+    pub letters: Letters,
+    /// The audit chain's anchor.
+    pub audit: Audit,
+    /// The engine.
+    pub dispatch: Dispatch,
+    /// Log format and level.
+    pub log: Log,
+}
+
+/// What is wrong with a configuration; the text names the key and what is allowed.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file could not be read, a key is unknown, or a value has the wrong type.
+    #[error("configuration: {0}")]
+    Load(Box<figment::Error>),
+    /// A value is of the right type but not allowed.
+    #[error("configuration: {key}: {problem}")]
+    Invalid {
+        /// The key, such as `sms.gateways.elks.callback_secret`.
+        key: String,
+        /// What is wrong and what is allowed.
+        problem: String,
+    },
+}
+
+impl ConfigError {
+    /// A value that is not allowed.
+    pub fn invalid(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Invalid { key: key.into(), problem: problem.into() }
+    }
+}
+
+/// One setting as `grannpost check` shows it.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// Dotted key.
+    pub key: String,
+    /// The value; `***` for a secret that is set.
+    pub value: String,
+    /// Where it comes from: `default`, a file's name or `environment`.
+    pub source: String,
+}
+
+/// A configuration and where each of its values came from.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The validated settings.
+    pub config: Config,
+    /// Every setting with its source, in order of key.
+    pub settings: Vec<Setting>,
+}
+
+/// Reads defaults, then `file` (or `grannpost.toml` in the working folder), then the environment.
+///
+/// # Errors
+/// [`ConfigError`] names the key or file and what is allowed.
+pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
+    let mut figment = Figment::from(Toml::string(DEFAULTS));
+    if let Some(file) = file {
+        figment = figment.merge(Toml::file_exact(file));
+    } else if Path::new("grannpost.toml").exists() {
+        figment = figment.merge(Toml::file_exact("grannpost.toml"));
+    }
+    load_from(figment.merge(Env::prefixed("GRANNPOST__").split("__")))
+}
+
+/// Validates a configuration given as TOML text on top of the defaults; for the demo and tests.
+///
+/// # Errors
+/// As [`load`].
+pub fn from_toml(text: &str) -> Result<Config, ConfigError> {
+    Ok(load_from(Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(text)))?.config)
+}
+
+fn load_from(figment: Figment) -> Result<Loaded, ConfigError> {
+    let mut config: Config = figment.extract().map_err(|error| ConfigError::Load(Box::new(error)))?;
+    config.resolve_secrets()?;
+    config.validate()?;
+    Ok(Loaded { settings: settings_of(&figment), config })
+}
+
+impl Config {
+    /// Reads every `NAME_file` into its `NAME`.
+    fn resolve_secrets(&mut self) -> Result<(), ConfigError> {
+        for (name, gateway) in &mut self.sms.gateways {
+            let key = |field: &str| format!("sms.gateways.{name}.{field}");
+            secret::resolve(&key("password"), &mut gateway.password, gateway.password_file.as_deref())?;
+            secret::resolve(
+                &key("callback_secret"),
+                &mut gateway.callback_secret,
+                gateway.callback_secret_file.as_deref(),
+            )?;
+        }
+        secret::resolve("mail.password", &mut self.mail.password, self.mail.password_file.as_deref())?;
+        secret::resolve("mail.dkim_key", &mut self.mail.dkim_key, self.mail.dkim_key_file.as_deref())?;
+        secret::resolve("audit.signing_key", &mut self.audit.signing_key, self.audit.signing_key_file.as_deref())?;
+        secret::resolve("database.url", &mut self.database.url, self.database.url_file.as_deref())
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        self.server.validate()?;
+        self.database.validate()?;
+        self.sms.validate()?;
+        self.mail.validate()?;
+        self.alerts.validate()?;
+        self.letters.validate()?;
+        self.dispatch.validate()
+    }
+}
+
+/// Every leaf of the merged configuration with its source, secrets masked.
+fn settings_of(figment: &Figment) -> Vec<Setting> {
+    let mut settings = Vec::new();
+    if let Ok(root) = figment.extract::<figment::value::Value>() {
+        collect_settings(figment, "", &root, &mut settings);
+    }
+    settings
+}
+
+fn collect_settings(figment: &Figment, prefix: &str, value: &figment::value::Value, into: &mut Vec<Setting>) {
+    use figment::value::Value;
+    if let Value::Dict(_, dict) = value {
+        for (name, child) in dict {
+            let key = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+            collect_settings(figment, &key, child, into);
+        }
+        return;
+    }
+    let text = show_value(value);
+    let source = figment.find_metadata(prefix).map_or_else(String::new, |metadata| match &metadata.source {
+        Some(figment::Source::File(path)) => path.display().to_string(),
+        _ if metadata.name.contains("environment") => "environment".to_owned(),
+        _ => "default".to_owned(),
+    });
+    let value = if secret::is_secret_key(prefix) { secret::mask(prefix, &text) } else { text };
+    into.push(Setting { key: prefix.to_owned(), value, source });
+}
+
+fn show_value(value: &figment::value::Value) -> String {
+    use figment::value::Value;
+    match value {
+        Value::String(_, text) => text.clone(),
+        Value::Num(_, number) => number.to_i128().map_or_else(
+            || number.to_f64().map_or_else(String::new, |float| float.to_string()),
+            |whole| whole.to_string(),
+        ),
+        Value::Bool(_, flag) => flag.to_string(),
+        Value::Array(_, items) => {
+            format!("[{}]", items.iter().map(show_value).collect::<Vec<_>>().join(", "))
+        }
+        _ => String::new(),
+    }
+}
+
+/// A path that is unset when empty.
+fn optional_path(text: &str) -> Option<PathBuf> {
+    (!text.is_empty()).then(|| PathBuf::from(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_are_valid_as_they_stand() {
+        let config = from_toml("").expect("defaults");
+        assert_eq!(config.alerts.undo_seconds, 10);
+        assert!(config.sms.route.is_empty());
+    }
+
+    #[test]
+    fn an_unknown_key_is_an_error_that_names_it() {
+        let error = from_toml("[server]\nlisten_on = \"x\"").expect_err("unknown key").to_string();
+        assert!(error.contains("listen_on"), "{error}");
+    }
+
+    #[test]
+    fn a_short_callback_secret_is_refused_with_its_key() {
+        let text = "[sms]\nroute=[\"elks\"]\n[sms.gateways.elks]\nkind=\"46elks\"\nbase_url=\"http://127.0.0.1:1\"\nsender=\"+46766860000\"\ncallback_secret=\"short\"";
+        let error = from_toml(text).expect_err("short secret").to_string();
+        assert!(error.contains("sms.gateways.elks.callback_secret"), "{error}");
+        assert!(error.contains("32"), "{error}");
+    }
+
+    #[test]
+    fn a_secret_never_prints() {
+        let config = from_toml("[mail]\npassword = \"hunter2\"").expect("valid");
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,60 @@
+//! Owns `[server]`: addresses, links and proxies.
+
+use std::net::{IpAddr, SocketAddr};
+
+use serde::Deserialize;
+
+use super::ConfigError;
+
+/// Addresses, links and proxies.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Address of pages, API and hooks.
+    pub listen: String,
+    /// Base of links and of callbacks given to gateways, without a trailing slash.
+    pub public_url: String,
+    /// Address of its own for hooks and public pages; empty = the same as `listen`.
+    pub public_listen: String,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<IpAddr>,
+    /// HTTP proxy for outgoing calls; empty = none.
+    pub egress_proxy: String,
+    /// IANA name of the time zone shown to people.
+    pub time_zone: String,
+}
+
+impl Server {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        let address = |key: &str, text: &str| {
+            text.parse::<SocketAddr>()
+                .map_err(|_| ConfigError::invalid(key, format!("\"{text}\" is no address; write IP:PORT, such as 127.0.0.1:8080")))
+        };
+        address("server.listen", &self.listen)?;
+        if !self.public_listen.is_empty() {
+            address("server.public_listen", &self.public_listen)?;
+        }
+        match url::Url::parse(&self.public_url) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {}
+            _ => return Err(ConfigError::invalid("server.public_url", "must be http://HOST or https://HOST")),
+        }
+        if !self.egress_proxy.is_empty() && url::Url::parse(&self.egress_proxy).is_err() {
+            return Err(ConfigError::invalid("server.egress_proxy", "must be a URL such as http://proxy.example.org:3128"));
+        }
+        jiff::tz::TimeZone::get(&self.time_zone)
+            .map(drop)
+            .map_err(|_| ConfigError::invalid("server.time_zone", "must be an IANA name such as Europe/Stockholm"))
+    }
+
+    /// The time zone shown to people.
+    #[must_use]
+    pub fn zone(&self) -> jiff::tz::TimeZone {
+        jiff::tz::TimeZone::get(&self.time_zone).unwrap_or(jiff::tz::TimeZone::UTC)
+    }
+
+    /// `path` (beginning with `/`) under the public address.
+    #[must_use]
+    pub fn public_link(&self, path: &str) -> String {
+        format!("{}{path}", self.public_url.trim_end_matches('/'))
+    }
+}

@@ -1,0 +1,5 @@
+//! Owns the pure types and rules: no input or output, no clock, no database.
+//!
+//! Invariant: imports nothing from the other rings, and a value that exists is valid.
+
+pub mod area;

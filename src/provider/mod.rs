@@ -1,0 +1,172 @@
+//! Owns the talk with the outside: one file per SMS gateway, and the mail relay.
+//!
+//! It decides nothing about retries or states; it says what happened to one hand-over in the closed
+//! list of [`HandOverError`]. Invariant: when a provider may have taken a message, the answer is never
+//! one that lets it be sent again.
+
+pub mod elks;
+pub mod http;
+pub mod mail_message;
+pub mod smtp;
+
+use std::time::Duration;
+
+/// One SMS to one number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutgoingSms {
+    /// Recipient, E.164.
+    pub to: String,
+    /// The whole text as the phone gets it.
+    pub text: String,
+    /// Where the gateway reports delivery; `None` when receipts are polled.
+    pub receipt_url: Option<String>,
+}
+
+/// A provider has taken responsibility for a message.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// The provider's own id.
+    pub gateway_ref: Option<String>,
+    /// SMS parts it counted, if it says.
+    pub parts: Option<i64>,
+}
+
+/// Why something happened: a code safe to log and the provider's words, which are not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reason {
+    /// Stable code such as `gateway.invalid_number`, safe in logs and metrics.
+    pub code: &'static str,
+    /// The provider's words, at most [`Reason::MAX_DETAIL`] characters; may hold personal data.
+    pub detail: Option<String>,
+}
+
+impl Reason {
+    /// Characters kept of a provider's words.
+    pub const MAX_DETAIL: usize = 200;
+
+    /// A reason without the provider's words.
+    #[must_use]
+    pub fn new(code: &'static str) -> Self {
+        Self { code, detail: None }
+    }
+
+    /// A reason with the provider's words, shortened and without control characters.
+    #[must_use]
+    pub fn with_detail(code: &'static str, detail: &str) -> Self {
+        let clean: String = detail
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .take(Self::MAX_DETAIL)
+            .collect();
+        let clean = clean.trim().to_owned();
+        Self { code, detail: (!clean.is_empty()).then_some(clean) }
+    }
+}
+
+/// What happened to a hand-over that was not accepted, named by what comes next.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum HandOverError {
+    /// Surely not taken; try again, not before `after`.
+    #[error("not taken, try again: {}", .reason.code)]
+    Retry {
+        /// The provider's own wish, if it stated one.
+        after: Option<Duration>,
+        /// Why.
+        reason: Reason,
+        /// Whether the provider itself is in trouble (counts towards opening its circuit) or only this recipient
+        /// must wait, as with greylisting.
+        provider_down: bool,
+    },
+    /// Surely not taken: we are too fast.
+    #[error("too fast: {}", .reason.code)]
+    Throttled {
+        /// The provider's own wish (`Retry-After`).
+        after: Option<Duration>,
+        /// Why.
+        reason: Reason,
+    },
+    /// Surely not taken and never will be, for this recipient or this text.
+    #[error("rejected: {}", .reason.code)]
+    Rejected {
+        /// Why.
+        reason: Reason,
+    },
+    /// Surely not taken: our account or settings are wrong, for every recipient.
+    #[error("account or settings: {}", .reason.code)]
+    Misconfigured {
+        /// Why.
+        reason: Reason,
+    },
+    /// May have been taken: the answer is lost or unreadable.
+    #[error("outcome unknown: {}", .reason.code)]
+    InDoubt {
+        /// Why.
+        reason: Reason,
+    },
+}
+
+impl HandOverError {
+    /// Why, whichever it is.
+    #[must_use]
+    pub fn reason(&self) -> &Reason {
+        match self {
+            Self::Retry { reason, .. }
+            | Self::Throttled { reason, .. }
+            | Self::Rejected { reason }
+            | Self::Misconfigured { reason }
+            | Self::InDoubt { reason } => reason,
+        }
+    }
+}
+
+/// One row of a gateway's own history.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryRow {
+    /// The gateway's id.
+    pub gateway_ref: String,
+    /// Recipient, E.164.
+    pub to: String,
+    /// Sender as sent.
+    pub from: String,
+    /// When the gateway took it, by its own clock.
+    pub created_at: jiff::Timestamp,
+    /// How far it has come, if the word is known.
+    pub receipt: Option<ReceiptState>,
+}
+
+/// What a gateway says of a message it has taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiptState {
+    /// Taken or passed on to the operator; not final.
+    Sent,
+    /// On the phone.
+    Delivered,
+    /// The operator says no.
+    Failed,
+}
+
+/// A look-up that proves nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("history look-up failed: {code}")]
+pub struct LookUpError {
+    /// Stable code, safe to log.
+    pub code: &'static str,
+}
+
+/// A delivery report as a gateway sends it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// The gateway's id for the message.
+    pub gateway_ref: String,
+    /// Its meaning, `None` for a word we do not know.
+    pub state: Option<ReceiptState>,
+    /// The gateway's own word, shortened.
+    pub word: String,
+}
+
+/// Balance of the account at a gateway.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Balance {
+    /// In the account's currency, whole units.
+    pub amount: f64,
+}
