@@ -1,1 +1,3 @@
+//! The `grannpost` program: hands its arguments to [`grannpost::cli`].
+
 fn main() {}
