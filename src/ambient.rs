@@ -60,9 +60,7 @@ impl Clock {
 #[must_use]
 pub fn new_id(clock: &Clock) -> String {
     let millis = u64::try_from(clock.now_ms()).unwrap_or(0);
-    uuid::Builder::from_unix_timestamp_millis(millis, &random_bytes::<10>())
-        .into_uuid()
-        .to_string()
+    uuid::Builder::from_unix_timestamp_millis(millis, &random_bytes::<10>()).into_uuid().to_string()
 }
 
 /// `N` bytes from the operating system's seeded generator, for keys and tokens.

@@ -64,9 +64,10 @@ pub enum RegistrationNumbers {
 
 impl Alerts {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        for (key, frame) in
-            [("alerts.frame_observation", &self.frame_observation), ("alerts.frame_information", &self.frame_information)]
-        {
+        for (key, frame) in [
+            ("alerts.frame_observation", &self.frame_observation),
+            ("alerts.frame_information", &self.frame_information),
+        ] {
             for slot in ["{sent}", "{text}", "{until}"] {
                 if !frame.contains(slot) {
                     return Err(ConfigError::invalid(key, format!("must hold {slot}")));

@@ -37,10 +37,16 @@ pub struct QuietHours {
 impl Letters {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         if !self.quiet_hours.is_empty() && self.quiet().is_none() {
-            return Err(ConfigError::invalid("letters.quiet_hours", "must be HH:MM-HH:MM, such as 21:00-07:00, or empty"));
+            return Err(ConfigError::invalid(
+                "letters.quiet_hours",
+                "must be HH:MM-HH:MM, such as 21:00-07:00, or empty",
+            ));
         }
         if self.give_up_hours == 0 || self.receipt_window_hours == 0 {
-            return Err(ConfigError::invalid("letters.give_up_hours", "give_up_hours and receipt_window_hours must be at least 1"));
+            return Err(ConfigError::invalid(
+                "letters.give_up_hours",
+                "give_up_hours and receipt_window_hours must be at least 1",
+            ));
         }
         Ok(())
     }
@@ -59,11 +65,7 @@ impl QuietHours {
     /// Whether the local time `at` is quiet.
     #[must_use]
     pub fn contains(self, at: Time) -> bool {
-        if self.from < self.until {
-            (self.from..self.until).contains(&at)
-        } else {
-            at >= self.from || at < self.until
-        }
+        if self.from < self.until { (self.from..self.until).contains(&at) } else { at >= self.from || at < self.until }
     }
 }
 

@@ -56,7 +56,9 @@ impl Mail {
                 _ => return Err(ConfigError::invalid("mail.url", "must be smtp://HOST:PORT or smtps://HOST:PORT")),
             }
         }
-        for (key, value) in [("mail.from", &self.from), ("mail.reply_to", &self.reply_to), ("mail.bounce_domain", &self.bounce_domain)] {
+        for (key, value) in
+            [("mail.from", &self.from), ("mail.reply_to", &self.reply_to), ("mail.bounce_domain", &self.bounce_domain)]
+        {
             if value.contains(['\r', '\n', '\0']) {
                 return Err(ConfigError::invalid(key, "may not hold line breaks"));
             }
@@ -68,11 +70,17 @@ impl Mail {
             return Err(ConfigError::invalid("mail.rate_per_second", "rates must be above 0"));
         }
         if self.burst == 0 || self.concurrency == 0 || self.messages_per_connection == 0 {
-            return Err(ConfigError::invalid("mail.concurrency", "burst, concurrency and messages_per_connection must be at least 1"));
+            return Err(ConfigError::invalid(
+                "mail.concurrency",
+                "burst, concurrency and messages_per_connection must be at least 1",
+            ));
         }
         let dkim = [self.dkim_domain.is_empty(), self.dkim_selector.is_empty(), self.dkim_key.is_empty()];
         if dkim.contains(&true) && dkim.contains(&false) {
-            return Err(ConfigError::invalid("mail.dkim_domain", "dkim_domain, dkim_selector and dkim_key go together: set all three or none"));
+            return Err(ConfigError::invalid(
+                "mail.dkim_domain",
+                "dkim_domain, dkim_selector and dkim_key go together: set all three or none",
+            ));
         }
         Ok(())
     }

@@ -62,7 +62,9 @@ impl Region {
     pub fn tree(&self) -> Result<(AreaTree, Vec<Place>), ConfigError> {
         let invalid = |problem: String| ConfigError::invalid("region.areas", problem);
         let text = match self.file() {
-            Some(file) => std::fs::read_to_string(&file).map_err(|error| invalid(format!("{}: {error}", file.display())))?,
+            Some(file) => {
+                std::fs::read_to_string(&file).map_err(|error| invalid(format!("{}: {error}", file.display())))?
+            }
             None => JAMTLAND.to_owned(),
         };
         let file: TreeFile = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
@@ -76,11 +78,8 @@ impl Region {
             })
             .collect::<Result<Vec<_>, ConfigError>>()?;
         let tree = AreaTree::new(areas).map_err(|error| invalid(error.to_string()))?;
-        let places = file
-            .places
-            .into_iter()
-            .map(|entry| Place { name: entry.name, municipality: entry.municipality })
-            .collect();
+        let places =
+            file.places.into_iter().map(|entry| Place { name: entry.name, municipality: entry.municipality }).collect();
         Ok((tree, places))
     }
 }

@@ -27,8 +27,9 @@ pub struct Server {
 impl Server {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let address = |key: &str, text: &str| {
-            text.parse::<SocketAddr>()
-                .map_err(|_| ConfigError::invalid(key, format!("\"{text}\" is no address; write IP:PORT, such as 127.0.0.1:8080")))
+            text.parse::<SocketAddr>().map_err(|_| {
+                ConfigError::invalid(key, format!("\"{text}\" is no address; write IP:PORT, such as 127.0.0.1:8080"))
+            })
         };
         address("server.listen", &self.listen)?;
         if !self.public_listen.is_empty() {
@@ -39,7 +40,10 @@ impl Server {
             _ => return Err(ConfigError::invalid("server.public_url", "must be http://HOST or https://HOST")),
         }
         if !self.egress_proxy.is_empty() && url::Url::parse(&self.egress_proxy).is_err() {
-            return Err(ConfigError::invalid("server.egress_proxy", "must be a URL such as http://proxy.example.org:3128"));
+            return Err(ConfigError::invalid(
+                "server.egress_proxy",
+                "must be a URL such as http://proxy.example.org:3128",
+            ));
         }
         jiff::tz::TimeZone::get(&self.time_zone)
             .map(drop)

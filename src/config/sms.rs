@@ -139,9 +139,8 @@ impl Sms {
 
 impl Gateway {
     fn validate(&self, name: &str) -> Result<(), ConfigError> {
-        let invalid = |field: &str, problem: &str| {
-            Err(ConfigError::invalid(format!("sms.gateways.{name}.{field}"), problem))
-        };
+        let invalid =
+            |field: &str, problem: &str| Err(ConfigError::invalid(format!("sms.gateways.{name}.{field}"), problem));
         if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-') {
             return Err(ConfigError::invalid(
                 format!("sms.gateways.{name}"),
@@ -159,7 +158,10 @@ impl Gateway {
             return invalid("callback_secret", "may hold letters, digits, - and _ only: it is part of a path");
         }
         if !is_e164(&self.sender) && !is_text_sender(&self.sender) {
-            return invalid("sender", "must be a number such as +46766860000, or 3-11 of A-Z a-z 0-9 beginning with a letter");
+            return invalid(
+                "sender",
+                "must be a number such as +46766860000, or 3-11 of A-Z a-z 0-9 beginning with a letter",
+            );
         }
         if !(self.rate_per_second > 0.0 && self.rate_per_second <= 100_000.0) {
             return invalid("rate_per_second", "must be above 0 and at most 100000");

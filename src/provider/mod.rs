@@ -53,11 +53,8 @@ impl Reason {
     /// A reason with the provider's words, shortened and without control characters.
     #[must_use]
     pub fn with_detail(code: &'static str, detail: &str) -> Self {
-        let clean: String = detail
-            .chars()
-            .map(|c| if c.is_control() { ' ' } else { c })
-            .take(Self::MAX_DETAIL)
-            .collect();
+        let clean: String =
+            detail.chars().map(|c| if c.is_control() { ' ' } else { c }).take(Self::MAX_DETAIL).collect();
         let clean = clean.trim().to_owned();
         Self { code, detail: (!clean.is_empty()).then_some(clean) }
     }
