@@ -2,4 +2,10 @@
 //!
 //! Invariant: imports nothing from the other rings, and a value that exists is valid.
 
+pub mod alert;
 pub mod area;
+pub mod audience;
+pub mod delivery;
+pub mod delivery_token;
+pub mod message;
+pub mod operator;
