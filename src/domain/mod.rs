@@ -3,3 +3,5 @@
 //! Invariant: imports nothing from the other rings, and a value that exists is valid.
 
 pub mod area;
+pub mod sms_character;
+pub mod sms_text;
