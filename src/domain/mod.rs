@@ -3,5 +3,8 @@
 //! Invariant: imports nothing from the other rings, and a value that exists is valid.
 
 pub mod area;
+pub mod lint;
+pub mod personal_number;
+pub mod place_name;
 pub mod sms_character;
 pub mod sms_text;

@@ -241,10 +241,7 @@ mod tests {
         let zone = stockholm();
         let table = [
             (FRAME_ALL_CLEAR, "Polisen 20/11 kl. 02.31: Vårt sms kl. 01.10 gäller inte längre. Tack."),
-            (
-                FRAME_CORRECTION,
-                "Polisen 20/11 kl. 02.31: Rättelse av vårt sms kl. 01.10. Tack. Gäller till kl. 06.00.",
-            ),
+            (FRAME_CORRECTION, "Polisen 20/11 kl. 02.31: Rättelse av vårt sms kl. 01.10. Tack. Gäller till kl. 06.00."),
             (
                 FRAME_UPDATE,
                 "Polisen 20/11 kl. 02.31: Ny information till vårt sms kl. 01.10. Tack. Pågår brott: ring 112. \
