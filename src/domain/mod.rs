@@ -3,6 +3,7 @@
 //! Invariant: imports nothing from the other rings, and a value that exists is valid.
 
 pub mod area;
+pub mod letter;
 pub mod lint;
 pub mod personal_number;
 pub mod place_name;
