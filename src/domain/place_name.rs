@@ -187,7 +187,7 @@ fn is_place_chosen(place: &Place, tree: &AreaTree, chosen: &[&str]) -> bool {
     let mut inside = chosen.iter().filter(|code| tree.is_within(code, &place.municipality)).peekable();
     inside.peek().is_some()
         && (inside.any(|code| belongs(code))
-            || !tree.leaves([place.municipality.as_str()]).iter().any(|code| belongs(code)))
+            || !tree.subtree([place.municipality.as_str()]).iter().any(|code| belongs(code)))
 }
 
 #[cfg(test)]

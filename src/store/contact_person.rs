@@ -217,3 +217,41 @@ pub async fn suppressed(session: &mut Session, fingerprint: &str, channel: &'sta
         session.one(session.sql(IS_SUPPRESSED).bind(fingerprint.to_owned()).bind(channel)).await?;
     Ok(row.map(|(source,)| source))
 }
+
+const UNSUPPRESS: &str = "DELETE FROM suppression
+ WHERE fingerprint = $1
+   AND channel = $2
+   AND source = 'opted_out'";
+
+/// Forgets an opt-out that was taken back; what was erased stays remembered.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn unsuppress(session: &mut Session, fingerprint: &str, channel: &'static str) -> Result<()> {
+    session.execute(session.sql(UNSUPPRESS).bind(fingerprint.to_owned()).bind(channel)).await.map(drop)
+}
+
+const ERASE_ADDRESSES: &str = "UPDATE delivery
+ SET address = 'erased-' || CAST(id AS TEXT), detail = NULL
+ WHERE contact_person_id = $1
+   AND persons = 1";
+
+/// Erases a person's fields and addresses; counts, states and the pseudonym stay.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn erase(session: &mut Session, person: &ContactPerson, now: i64) -> Result<()> {
+    let pseudonym = ContactPerson {
+        id: person.id.clone(),
+        name: "Raderad".to_owned(),
+        area_code: person.area_code.clone(),
+        households: person.households,
+        language: "sv".to_owned(),
+        created_at: person.created_at,
+        updated_at: now,
+        erased_at: Some(now),
+        ..ContactPerson::default()
+    };
+    put(session, &pseudonym).await?;
+    session.execute(session.sql(ERASE_ADDRESSES).bind(person.id.clone())).await.map(drop)
+}

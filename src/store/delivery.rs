@@ -419,6 +419,33 @@ fn stopped_stays_stopped(mut step: Step) -> Step {
     step
 }
 
+const RESCHEDULE: &str = "UPDATE delivery
+ SET due_at = $2
+ WHERE message_id = $1
+   AND state = 'queued'";
+
+/// Sets when the queued deliveries of a message are due, Unix ms.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn reschedule(session: &mut Session, message_id: &str, due_at: i64) -> Result<u64> {
+    session.execute(session.sql(RESCHEDULE).bind(message_id.to_owned()).bind(due_at)).await
+}
+
+const COUNT_STAMPED: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS deliveries
+ FROM delivery
+ WHERE message_id = $1
+   AND stamped_at IS NOT NULL";
+
+/// How many deliveries of a message have passed the gate.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn count_stamped(session: &mut Session, message_id: &str) -> Result<i64> {
+    let row: Option<(i64,)> = session.one(session.sql(COUNT_STAMPED).bind(message_id.to_owned())).await?;
+    Ok(row.unwrap_or_default().0)
+}
+
 /// A delivery as shown.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Delivery {

@@ -57,6 +57,7 @@ macro_rules! stamp {
    AND delivery.expires_at > $3
    AND delivery.lease_until_at > $3
    AND NOT EXISTS (SELECT 1 FROM setting s WHERE s.name = 'paused')
+   AND NOT EXISTS (SELECT 1 FROM message m WHERE m.id = delivery.message_id AND m.stopped_at IS NOT NULL)
    AND (delivery.waits_for IS NULL
      OR EXISTS (SELECT 1 FROM delivery w WHERE w.id = delivery.waits_for
        AND (w.state IN ('accepted', 'in_doubt', 'delivered', 'undelivered', 'unconfirmed')
@@ -77,6 +78,7 @@ macro_rules! refused {
         concat!(
             "SELECT delivery.id,
    CASE WHEN delivery.expires_at <= $3 THEN 'expired'
+     WHEN EXISTS (SELECT 1 FROM message m WHERE m.id = delivery.message_id AND m.stopped_at IS NOT NULL) THEN 'stopped'
      WHEN EXISTS (SELECT 1 FROM setting s WHERE s.name = 'paused') THEN 'released'
      WHEN delivery.waits_for IS NOT NULL AND EXISTS (
        SELECT 1 FROM delivery w WHERE w.id = delivery.waits_for AND w.state IN ('queued', 'sending')) THEN 'released'
@@ -173,6 +175,7 @@ async fn refuse(session: &mut Session, gate: &Gate<'_>, batch_id: &str, refused:
         .map(|held| {
             let why = refused.iter().find(|row| row.id == held.id).map_or("not_wanted", |row| row.why.as_str());
             match why {
+                "stopped" => Step::new(held, DeliveryState::Stopped, Some("message.stopped")),
                 "expired" => Step::new(held, DeliveryState::Expired, Some("message.expired")),
                 "first_not_handed_over" => {
                     Step::new(held, DeliveryState::Suppressed, Some("follow_up.first_not_handed_over"))
