@@ -1,0 +1,1 @@
+//! Owns what `verify` reads.
