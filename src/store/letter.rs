@@ -2,7 +2,10 @@
 //!
 //! Invariant: a letter's row is written only while its message is a draft, and once more when it is sent, to fix its date.
 
-use super::{Result, Session};
+use serde::{Deserialize, Serialize};
+
+use super::{Result, Session, json};
+use crate::domain::letter::{CopyRecipientFields, Letter, LetterFields, SignatureFields};
 
 /// A letter's own fields as stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
@@ -25,6 +28,57 @@ pub struct LetterRow {
     pub signature_title: String,
     /// Who gets a copy, as a JSON array of `{name, email}`.
     pub copy_recipients: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct CopyRow {
+    name: String,
+    email: String,
+}
+
+impl LetterRow {
+    /// The row of `letter`.
+    #[must_use]
+    pub fn new(message_id: &str, letter: &Letter) -> Self {
+        let copies: Vec<CopyRow> = letter
+            .copy_recipients()
+            .iter()
+            .map(|copy| CopyRow { name: copy.name.clone(), email: copy.email.clone() })
+            .collect();
+        Self {
+            message_id: message_id.to_owned(),
+            subject: letter.subject().to_owned(),
+            body_markdown: letter.body_markdown().to_owned(),
+            registry_number: letter.registry_number().map(str::to_owned),
+            subject_code: letter.subject_code().map(str::to_owned),
+            dated: letter.dated().map(|date| date.to_string()),
+            signature_name: letter.signature().map(|signature| signature.name.clone()),
+            signature_title: letter.signature().map(|signature| signature.title.clone()).unwrap_or_default(),
+            copy_recipients: json(&copies),
+        }
+    }
+
+    /// The fields of the letter.
+    #[must_use]
+    pub fn fields(&self) -> LetterFields {
+        let copies: Vec<CopyRow> = serde_json::from_str(&self.copy_recipients).unwrap_or_default();
+        LetterFields {
+            subject: self.subject.clone(),
+            body_markdown: self.body_markdown.clone(),
+            registry_number: self.registry_number.clone(),
+            no_registry_number: self.registry_number.is_none(),
+            subject_code: self.subject_code.clone(),
+            dated: self.dated.clone(),
+            signature: self
+                .signature_name
+                .clone()
+                .map(|name| SignatureFields { name, title: self.signature_title.clone() }),
+            copy_recipients: copies
+                .into_iter()
+                .map(|copy| CopyRecipientFields { name: copy.name, email: copy.email })
+                .collect(),
+        }
+    }
 }
 
 const PUT: &str = "INSERT INTO letter (message_id, subject, body_markdown, registry_number, subject_code, dated,
