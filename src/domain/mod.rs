@@ -20,3 +20,4 @@ pub mod place_name;
 pub mod plain_text;
 pub mod sms_character;
 pub mod sms_text;
+pub mod unsubscribe_token;

@@ -16,6 +16,8 @@ pub mod delivery;
 pub mod dialect;
 pub mod gateway;
 pub mod idempotency;
+pub mod letter;
+pub mod letter_audience;
 pub mod message;
 pub mod operator;
 pub mod receipt;
