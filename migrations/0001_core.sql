@@ -312,3 +312,12 @@ CREATE TABLE audit (
 );
 CREATE INDEX audit_unsealed ON audit (id) WHERE seq IS NULL;
 CREATE INDEX audit_object ON audit (object_id);
+
+-- Incoming SMS as they came, before anything is read out of them.
+CREATE TABLE inbound_sms (
+    gateway     TEXT NOT NULL,
+    digest      TEXT NOT NULL,
+    raw         TEXT NOT NULL,
+    received_at BIGINT NOT NULL,
+    PRIMARY KEY (gateway, digest)
+);

@@ -4,6 +4,7 @@
 //! (`docs/logging.md`).
 
 use std::io::IsTerminal as _;
+use std::sync::OnceLock;
 
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
@@ -23,9 +24,14 @@ pub fn init_logs(config: &Log) {
     let _ = if is_json { builder.json().try_init() } else { builder.try_init() };
 }
 
-/// Installs the metrics recorder and gives what renders it as Prometheus text.
+/// Installs the metrics recorder, once in a process, and gives what renders it as Prometheus text.
 #[must_use]
 pub fn init_metrics() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(install_metrics).clone()
+}
+
+fn install_metrics() -> PrometheusHandle {
     let builder = PrometheusBuilder::new()
         .set_buckets_for_metric(
             Matcher::Full("grannpost_handover_seconds".to_owned()),
@@ -34,7 +40,6 @@ pub fn init_metrics() -> PrometheusHandle {
         .expect("the list of buckets is not empty");
     let recorder = builder.build_recorder();
     let handle = recorder.handle();
-    // In tests several daemons share one process; the first recorder serves them all.
     if metrics::set_global_recorder(recorder).is_ok() {
         describe();
     }
@@ -53,6 +58,7 @@ fn describe() {
 }
 
 /// Counts a delivery that came into `state` on `channel`.
-pub fn count_delivery(channel: &'static str, state: DeliveryState) {
-    metrics::counter!("grannpost_deliveries_total", "channel" => channel, "state" => state.code()).increment(1);
+pub fn count_delivery(channel: &str, state: DeliveryState) {
+    metrics::counter!("grannpost_deliveries_total", "channel" => channel.to_owned(), "state" => state.code())
+        .increment(1);
 }

@@ -232,7 +232,11 @@ pub(super) fn check(desk: &Desk, actor: &Actor, tree: &AreaTree, new: &NewAlert)
     let spread = choice(&mut problems, "spread", new.spread.as_deref(), (Spread::from_code, Spread::ContactPersonOnly));
     let expires_in_minutes = new.expires_in_minutes.unwrap_or(i64::from(desk.config.alerts.expires_in_minutes));
     if !(1..=LONGEST_VALIDITY_MINUTES).contains(&expires_in_minutes) {
-        problems.push(FieldProblem::new("expires_in_minutes", "alert.validity", "Välj en sluttid 1 till 10080 minuter framåt."));
+        problems.push(FieldProblem::new(
+            "expires_in_minutes",
+            "alert.validity",
+            "Välj en sluttid 1 till 10080 minuter framåt.",
+        ));
     }
     let send_at = new.send_at.map(Timestamp::as_millisecond);
     if send_at.is_some_and(|at| at <= desk.now() || at > desk.now() + FARTHEST_AHEAD_MS) {
@@ -259,7 +263,9 @@ fn area_problems(tree: &AreaTree, areas: &[String]) -> Vec<FieldProblem> {
     areas
         .iter()
         .filter(|code| tree.get(code).is_none())
-        .map(|_| FieldProblem::new("areas", "area.unknown", "Ett av områdena finns inte. Koderna står under /api/v1/areas."))
+        .map(|_| {
+            FieldProblem::new("areas", "area.unknown", "Ett av områdena finns inte. Koderna står under /api/v1/areas.")
+        })
         .take(1)
         .collect()
 }
@@ -399,7 +405,10 @@ pub(super) fn expect_recipients(expected: Option<i64>, audience: AlertAudience) 
     match expected {
         Some(expected) if expected != audience.by_sms => Err(ActionError::conflict(
             "alert.audience_changed",
-            format!("{} kontaktombud skulle få sms, inte {expected}. Kontrollera områdena och skicka igen.", audience.by_sms),
+            format!(
+                "{} kontaktombud skulle få sms, inte {expected}. Kontrollera områdena och skicka igen.",
+                audience.by_sms
+            ),
         )),
         _ if audience.by_sms == 0 => {
             Err(ActionError::field("areas", "alert.audience_empty", "Ingen i de valda områdena kan få sms."))

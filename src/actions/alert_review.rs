@@ -47,11 +47,21 @@ pub async fn return_(
 ///
 /// # Errors
 /// [`ActionError`].
-pub async fn send_unreviewed(desk: &Desk, session: &mut Session, actor: &Actor, id: &str, reason: &str) -> Result<AlertView> {
+pub async fn send_unreviewed(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    id: &str,
+    reason: &str,
+) -> Result<AlertView> {
     require(actor, Right::SendAlerts)?;
     let reason = clean_line(reason);
     if reason.is_empty() || reason.chars().count() > 1_000 {
-        return Err(ActionError::field("reason", "field.required", "Ange varför granskningen inte kan vänta, högst 1 000 tecken."));
+        return Err(ActionError::field(
+            "reason",
+            "field.required",
+            "Ange varför granskningen inte kan vänta, högst 1 000 tecken.",
+        ));
     }
     let message = awaiting(session, actor, id, None).await?;
     let revision = message.revision;
@@ -81,9 +91,8 @@ async fn awaiting(session: &mut Session, actor: &Actor, id: &str, revision: Opti
 
 async fn refuse_own(session: &mut Session, actor: &Actor, message: &Message) -> Result<()> {
     let reviews = store::message::reviews(session, &message.id).await?;
-    let wrote = |review: &Review| {
-        review.act == "written" && review.revision == message.revision && review.actor == actor.id
-    };
+    let wrote =
+        |review: &Review| review.act == "written" && review.revision == message.revision && review.actor == actor.id;
     if reviews.iter().any(wrote) {
         return Err(ActionError::NotYou {
             code: "alert.own_revision",
@@ -112,7 +121,13 @@ async fn release(
     add(session, actor, &message, (act, reason), now).await
 }
 
-async fn add(session: &mut Session, actor: &Actor, message: &Message, (act, reason): (&str, &str), at: i64) -> Result<()> {
+async fn add(
+    session: &mut Session,
+    actor: &Actor,
+    message: &Message,
+    (act, reason): (&str, &str),
+    at: i64,
+) -> Result<()> {
     let review = Review {
         revision: message.revision,
         act: act.to_owned(),

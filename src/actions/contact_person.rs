@@ -62,7 +62,8 @@ pub async fn create(desk: &Desk, session: &mut Session, actor: &Actor, edit: &Ed
     let now = desk.now();
     let row = Row { id: desk.id(), created_at: now, ..Row::default() };
     let view = write(desk, session, actor, (row, &values), edit).await?;
-    desk.audit(session, actor, "contact_person.added", ("contact_person", &view.person.id), serde_json::json!({})).await?;
+    desk.audit(session, actor, "contact_person.added", ("contact_person", &view.person.id), serde_json::json!({}))
+        .await?;
     Ok(view)
 }
 
@@ -96,7 +97,8 @@ pub async fn get(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) ->
     if row.protected == 1 && !actor.role.may(Right::Administer) {
         return Err(ActionError::NotFound);
     }
-    desk.audit(session, actor, "contact_person.read", ("contact_person", id), serde_json::json!({ "persons": 1 })).await?;
+    desk.audit(session, actor, "contact_person.read", ("contact_person", id), serde_json::json!({ "persons": 1 }))
+        .await?;
     Ok(view(&tree, row))
 }
 
@@ -223,8 +225,7 @@ pub async fn place_in_tree(
         .map(|n| if n == 1 { plain.clone() } else { format!("{plain}-{n}") })
         .find(|code| tree.get(code).is_none())
         .expect("a free number exists");
-    let area =
-        Area { code, name: name.to_owned(), kind: AreaKind::WatchArea, parent: Some(municipality.to_owned()) };
+    let area = Area { code, name: name.to_owned(), kind: AreaKind::WatchArea, parent: Some(municipality.to_owned()) };
     store::area::put(session, &area, desk.now()).await?;
     Ok(area.code)
 }
@@ -266,7 +267,8 @@ async fn opt_out(desk: &Desk, session: &mut Session, row: &mut Row, opt_outs: &[
         *source = source_of(channel);
         *at = source.is_some().then(|| at.unwrap_or(now));
     }
-    let out = [(row.alerts_opt_out_at, "sms", row.mobile.clone()), (row.letters_opt_out_at, "email", row.email_key.clone())];
+    let out =
+        [(row.alerts_opt_out_at, "sms", row.mobile.clone()), (row.letters_opt_out_at, "email", row.email_key.clone())];
     for (at, channel, text) in out {
         let Some(text) = text else { continue };
         let fingerprint = desk.token_key.fingerprint(channel, &text);
@@ -282,7 +284,8 @@ async fn shared_number(session: &mut Session, row: &Row) -> Result<Vec<(&'static
     let Some(mobile) = &row.mobile else { return Ok(Vec::new()) };
     let others = store::contact_person::by_mobile(session, mobile).await?;
     let is_shared = others.iter().any(|other| other.id != row.id);
-    let warning = ("contact_person.shared_number", "Någon annan har samma mobilnummer: de får ett sms tillsammans.".to_owned());
+    let warning =
+        ("contact_person.shared_number", "Någon annan har samma mobilnummer: de får ett sms tillsammans.".to_owned());
     Ok(if is_shared { vec![warning] } else { Vec::new() })
 }
 

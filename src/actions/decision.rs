@@ -26,9 +26,10 @@ pub async fn not_sent(desk: &Desk, session: &mut Session, actor: &Actor, new: &N
     let tree = store::area::tree(session).await?;
     let (decided_by, reason) = (clean_line(&new.decided_by), clean_line(&new.reason));
     let mut problems = Vec::new();
-    for (name, text, detail) in
-        [("decided_by", &decided_by, "Ange vem som har beslutat."), ("reason", &reason, "Ange varför det inte skickades.")]
-    {
+    for (name, text, detail) in [
+        ("decided_by", &decided_by, "Ange vem som har beslutat."),
+        ("reason", &reason, "Ange varför det inte skickades."),
+    ] {
         if text.is_empty() || text.chars().count() > 1_000 {
             problems.push(FieldProblem::new(name, "field.required", detail));
         }
@@ -62,15 +63,21 @@ pub async fn not_sent(desk: &Desk, session: &mut Session, actor: &Actor, new: &N
 ///
 /// # Errors
 /// [`ActionError`].
-pub async fn page(session: &mut Session, actor: &Actor, after: &str, limit: i64) -> Result<Vec<Decision>> {
+pub async fn page(
+    session: &mut Session,
+    actor: &Actor,
+    after: &str,
+    limit: i64,
+) -> Result<(Vec<Decision>, Option<String>)> {
     require(actor, Right::ReadAlerts)?;
     let tree = store::area::tree(session).await?;
-    let decisions = store::decision::page(session, after, limit).await?;
-    Ok(decisions
-        .into_iter()
-        .filter(|decision| {
-            let areas: Vec<String> = serde_json::from_str(&decision.areas).unwrap_or_default();
-            holds_areas(actor, &tree, &areas)
-        })
-        .collect())
+    let mut decisions = store::decision::page(session, after, limit + 1).await?;
+    let has_more = decisions.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    decisions.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+    let next = decisions.last().map(|decision| decision.id.clone()).filter(|_| has_more);
+    decisions.retain(|decision| {
+        let areas: Vec<String> = serde_json::from_str(&decision.areas).unwrap_or_default();
+        holds_areas(actor, &tree, &areas)
+    });
+    Ok((decisions, next))
 }

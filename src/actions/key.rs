@@ -34,11 +34,17 @@ impl std::fmt::Debug for NewKey {
 ///
 /// # Errors
 /// [`ActionError`].
-pub async fn add(desk: &Desk, session: &mut Session, actor: &Actor, (name, role, area): (&str, &str, &str)) -> Result<NewKey> {
+pub async fn add(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    (name, role, area): (&str, &str, &str),
+) -> Result<NewKey> {
     require(actor, Right::Administer)?;
     let name = checked_name(name)?;
     let (role, area) = role_and_area(session, role, area).await?;
-    let secret = format!("{PREFIX}{}", data_encoding::BASE32_NOPAD.encode(&ambient::random_bytes::<32>()).to_lowercase());
+    let secret =
+        format!("{PREFIX}{}", data_encoding::BASE32_NOPAD.encode(&ambient::random_bytes::<32>()).to_lowercase());
     let key = ApiKey {
         id: desk.id(),
         name,
@@ -109,7 +115,11 @@ pub(super) async fn role_and_area(session: &mut Session, role: &str, area: &str)
         let allowed: Vec<&str> = Role::ALL.into_iter().map(Role::code).collect();
         problems.push(FieldProblem::new("role", "field.invalid", format!("Tillåtna roller: {}.", allowed.join(", "))));
     }
-    let area = if area.is_empty() { tree.root().map(|area| area.code.clone()) } else { tree.get(area).map(|area| area.code.clone()) };
+    let area = if area.is_empty() {
+        tree.root().map(|area| area.code.clone())
+    } else {
+        tree.get(area).map(|area| area.code.clone())
+    };
     if area.is_none() {
         problems.push(FieldProblem::new("area", "area.unknown", "Området finns inte."));
     }

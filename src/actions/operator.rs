@@ -44,7 +44,8 @@ pub struct NewOperator {
 /// [`ActionError`].
 pub async fn add(desk: &Desk, session: &mut Session, actor: &Actor, new: &NewOperator) -> Result<Invited> {
     require(actor, Right::Administer)?;
-    let email = EmailAddress::parse(&new.email).map_err(|error| ActionError::field("email", error.code(), error.detail()))?;
+    let email =
+        EmailAddress::parse(&new.email).map_err(|error| ActionError::field("email", error.code(), error.detail()))?;
     let (role, area_code) = role_and_area(session, &new.role, &new.area).await?;
     let operator = Operator {
         id: desk.id(),
@@ -56,7 +57,9 @@ pub async fn add(desk: &Desk, session: &mut Session, actor: &Actor, new: &NewOpe
         disabled_at: None,
     };
     store::operator::insert(session, &operator).await.map_err(|error| match error {
-        StoreError::Conflict(_) => ActionError::conflict("operator.email_taken", "E-postadressen används redan av en handläggare."),
+        StoreError::Conflict(_) => {
+            ActionError::conflict("operator.email_taken", "E-postadressen används redan av en handläggare.")
+        }
         error => error.into(),
     })?;
     let detail = serde_json::json!({ "role": operator.role, "area": operator.area_code });

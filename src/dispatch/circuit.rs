@@ -87,7 +87,8 @@ impl Circuit {
                 *state = State { mode: Mode::Up, answered: true, ..State::default() };
             }
             Err(HandOverError::Throttled { after, .. }) => {
-                let wait = after.unwrap_or(Duration::from_secs(1)).clamp(Duration::from_secs(1), Duration::from_secs(600));
+                let wait =
+                    after.unwrap_or(Duration::from_secs(1)).clamp(Duration::from_secs(1), Duration::from_secs(600));
                 state.hold_until = Some(Instant::now() + wait);
                 state.answered = true;
             }
@@ -261,7 +262,8 @@ mod tests {
     #[test]
     fn a_wish_to_slow_down_is_obeyed_for_as_long_as_it_says() {
         let circuit = Circuit::default();
-        let slow = HandOverError::Throttled { after: Some(Duration::from_secs(30)), reason: Reason::new("gateway.throttled") };
+        let slow =
+            HandOverError::Throttled { after: Some(Duration::from_secs(30)), reason: Reason::new("gateway.throttled") };
         circuit.note(&Err(slow), false);
         let Allowance::NotBefore(until) = circuit.allowance() else { panic!("must wait") };
         assert!(until > Instant::now() + Duration::from_secs(28));

@@ -141,7 +141,12 @@ impl<C: Carrier> Lane<C> {
     }
 
     /// Stamps rows and starts their hand-over. Whatever goes wrong here, nothing was sent yet.
-    async fn pass_gate(&mut self, outlet: &Arc<Outlet<C>>, rows: Vec<Claimed>, permits: Vec<Permit>) -> Result<(), StoreError> {
+    async fn pass_gate(
+        &mut self,
+        outlet: &Arc<Outlet<C>>,
+        rows: Vec<Claimed>,
+        permits: Vec<Permit>,
+    ) -> Result<(), StoreError> {
         let stamped = match self.stamp(outlet, &rows).await {
             Ok(stamped) => stamped,
             Err(error) => {
@@ -234,7 +239,11 @@ impl<C: Carrier> HandOver<C> {
         outlet.carrier().ready_for(&row.address).await;
         outlet.pacer().slot().await;
         drop(permit.before_pacer);
-        let outcome = if self.engine.leases.holds(row.id) { self.call(&row).await } else { Outcome::NotSent("dispatch.lease_ran_out") };
+        let outcome = if self.engine.leases.holds(row.id) {
+            self.call(&row).await
+        } else {
+            Outcome::NotSent("dispatch.lease_ran_out")
+        };
         drop(permit.call);
         // The settler ends only after every hand-over, so the answer always finds it.
         let _ = self.settle.send(Settlement::of(&row, outcome, permit.unsettled)).await;

@@ -50,7 +50,11 @@ impl Pacer {
     #[must_use]
     pub fn new(gateway: &str, store: Store, rate: f64, burst: u32) -> Self {
         let gap = Duration::from_secs_f64(1.0 / rate).mul_f64(WINDOW.as_secs_f64());
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rates are validated to 1..=100000")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "rates are validated to 1..=100000"
+        )]
         let cap = (rate.floor() as usize).max(1) + burst as usize - 1;
         let state = State {
             slots: VecDeque::new(),

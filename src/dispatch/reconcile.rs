@@ -13,8 +13,7 @@ use super::Engine;
 use crate::ambient;
 use crate::config::{Gateway, ResendInDoubt};
 use crate::domain::delivery::DeliveryState;
-use crate::provider::sms_gateway::SmsGateway;
-use crate::provider::{HistoryRow, HistoryWindow, ReceiptState};
+use crate::provider::{HistoryRow, HistoryWindow, ReceiptState, SmsGateway};
 use crate::store::attempt::{AttemptOutcome, Doubted, Ending};
 use crate::store::delivery::Step;
 use crate::store::settle::Batch;
@@ -105,8 +104,11 @@ impl Reconciler {
             store::attempt::held_refs(&mut session, &self.name, &refs).await?.into_iter().collect()
         };
         let newest_held = held.values().copied().max().unwrap_or(i64::MIN);
-        let free: Vec<&HistoryRow> =
-            listing.rows.iter().filter(|row| !held.contains_key(&row.gateway_ref) && row.from == self.config.sender).collect();
+        let free: Vec<&HistoryRow> = listing
+            .rows
+            .iter()
+            .filter(|row| !held.contains_key(&row.gateway_ref) && row.from == self.config.sender)
+            .collect();
         let mut present = Vec::new();
         let mut absent = Vec::new();
         for doubt in doubted {
@@ -182,7 +184,8 @@ impl Reconciler {
             let mut step = Step::new(held, DeliveryState::Queued, Some(reason));
             step.due_at = Some(now);
             steps.push(step);
-            let outcome = if reason == "in_doubt.proven_absent" { AttemptOutcome::Absent } else { AttemptOutcome::InDoubt };
+            let outcome =
+                if reason == "in_doubt.proven_absent" { AttemptOutcome::Absent } else { AttemptOutcome::InDoubt };
             endings.push(Ending {
                 delivery_id: doubt.delivery_id,
                 number: doubt.number,
@@ -215,12 +218,16 @@ impl Reconciler {
     async fn give_up_proving(&mut self, doubted: &[Doubted], now: i64) -> Result<(), StoreError> {
         let grace = i64::from(self.engine.config.dispatch.in_doubt_grace_seconds) * 1000;
         let overdue: Vec<&Doubted> = doubted.iter().filter(|doubt| now - doubt.doubted_at > grace).collect();
-        let (resend, ask): (Vec<&Doubted>, Vec<&Doubted>) =
-            overdue.into_iter().partition(|doubt| resends(self.engine.config.dispatch.resend_in_doubt, &doubt.message_kind));
-        let new: Vec<i64> =
-            ask.iter().map(|doubt| doubt.delivery_id).filter(|id| self.alarmed.insert(*id)).collect();
+        let (resend, ask): (Vec<&Doubted>, Vec<&Doubted>) = overdue
+            .into_iter()
+            .partition(|doubt| resends(self.engine.config.dispatch.resend_in_doubt, &doubt.message_kind));
+        let new: Vec<i64> = ask.iter().map(|doubt| doubt.delivery_id).filter(|id| self.alarmed.insert(*id)).collect();
         if !new.is_empty() {
-            tracing::error!(gateway = self.name, deliveries = new.len(), "deliveries stay in doubt; a person must decide");
+            tracing::error!(
+                gateway = self.name,
+                deliveries = new.len(),
+                "deliveries stay in doubt; a person must decide"
+            );
         }
         self.queue_again(&resend, "in_doubt.resent", now).await
     }
@@ -249,7 +256,9 @@ fn verdict(doubt: &Doubted, doubted: &[Doubted], free: &[&HistoryRow]) -> Verdic
 /// Whether a history row may be this attempt: same number, taken between its stamp and its end, clocks allowed for.
 fn fits(doubt: &Doubted, row: &HistoryRow) -> bool {
     let at = |ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
-    row.to == doubt.address && row.created_at >= at(doubt.stamped_at) - SKEW && row.created_at <= at(doubt.ended_at) + SKEW
+    row.to == doubt.address
+        && row.created_at >= at(doubt.stamped_at) - SKEW
+        && row.created_at <= at(doubt.ended_at) + SKEW
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ async fn write(engine: &Engine, settlements: &[Settlement]) -> Result<(), StoreE
     let changes = store::delivery::apply(&mut session, &batch, steps).await?;
     session.commit().await?;
     for change in &changes {
-        crate::telemetry::count_delivery(change.to);
+        crate::telemetry::count_delivery(&change.channel, change.to);
     }
     Ok(())
 }

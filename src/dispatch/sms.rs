@@ -12,8 +12,7 @@ use crate::config::{Gateway, Receipts};
 use crate::domain::delivery::Channel;
 use crate::domain::delivery_token::TokenKey;
 use crate::domain::phone;
-use crate::provider::sms_gateway::SmsGateway;
-use crate::provider::{Accepted, HandOverError, OutgoingSms, Reason};
+use crate::provider::{Accepted, HandOverError, OutgoingSms, Reason, SmsGateway};
 use crate::store::{self, Store};
 
 const BACK_OFF: BackOff = BackOff { first: Duration::from_secs(1), most: Duration::from_secs(60) };

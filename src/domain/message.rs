@@ -27,15 +27,8 @@ pub enum MessageState {
 
 impl MessageState {
     /// All states.
-    pub const ALL: [Self; 7] = [
-        Self::Draft,
-        Self::AwaitingApproval,
-        Self::Queued,
-        Self::Sending,
-        Self::HandedOver,
-        Self::Done,
-        Self::Stopped,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Draft, Self::AwaitingApproval, Self::Queued, Self::Sending, Self::HandedOver, Self::Done, Self::Stopped];
 
     /// The stable code.
     #[must_use]

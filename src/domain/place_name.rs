@@ -186,8 +186,7 @@ fn is_place_chosen(place: &Place, tree: &AreaTree, chosen: &[&str]) -> bool {
     };
     let mut inside = chosen.iter().filter(|code| tree.is_within(code, &place.municipality)).peekable();
     inside.peek().is_some()
-        && (inside.any(|code| belongs(code))
-            || !tree.subtree([place.municipality.as_str()]).iter().any(|code| belongs(code)))
+        && (inside.any(|code| belongs(code)) || !tree.children(&place.municipality).any(|leaf| belongs(&leaf.code)))
 }
 
 #[cfg(test)]

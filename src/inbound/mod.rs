@@ -3,3 +3,4 @@
 //! It decodes with `provider` and decides by `domain`. Invariant: what came is stored before it is answered.
 
 pub mod receipt;
+pub mod sms;

@@ -64,7 +64,11 @@ async fn run(store: Store, clock: Clock, mut receiver: mpsc::Receiver<Incoming>)
     while receiver.recv_many(&mut waiting, BATCH).await > 0 {
         let written = write(&store, &clock, &waiting).await;
         if let Err(error) = &written {
-            tracing::warn!(code = error.code(), receipts = waiting.len(), "receipts could not be stored; the gateway brings them again");
+            tracing::warn!(
+                code = error.code(),
+                receipts = waiting.len(),
+                "receipts could not be stored; the gateway brings them again"
+            );
         }
         for incoming in waiting.drain(..) {
             let _ = incoming.stored.send(written.as_ref().map(|_| ()).map_err(|_| Unstored));
@@ -96,7 +100,7 @@ async fn write(store: &Store, clock: &Clock, incoming: &[Incoming]) -> Result<()
         let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.receipts", now };
         store::attempt::end(&mut session, &endings, now).await?;
         for change in store::delivery::apply(&mut session, &batch, steps).await? {
-            crate::telemetry::count_delivery("sms", change.to);
+            crate::telemetry::count_delivery(&change.channel, change.to);
             if let Some(delivery) = held.get_mut(&change.delivery_id) {
                 delivery.state = change.to.code().to_owned();
                 delivery.version = change.version;

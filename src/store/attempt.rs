@@ -74,12 +74,8 @@ pub(super) async fn open(session: &mut Session, gate: &Gate<'_>, stamped: &[Stam
         return Ok(());
     }
     let rows = json(&stamped.iter().map(|row| OpenRow { id: row.id, number: row.attempts }).collect::<Vec<_>>());
-    let statement = session
-        .sql(OPEN)
-        .bind(rows)
-        .bind(gate.gateway.to_owned())
-        .bind(gate.owner.to_owned())
-        .bind(gate.now);
+    let statement =
+        session.sql(OPEN).bind(rows).bind(gate.gateway.to_owned()).bind(gate.owner.to_owned()).bind(gate.now);
     session.execute(statement).await.map(drop)
 }
 

@@ -138,11 +138,8 @@ pub async fn freeze_sms(session: &mut Session, areas_json: &str, freeze: &Freeze
         .bind(freeze.expires_at)
         .bind(freeze.now);
     let deliveries = session.execute(statement).await?;
-    let statement = session
-        .sql(FREEZE_RECIPIENTS)
-        .bind(areas_json.to_owned())
-        .bind(freeze.now)
-        .bind(freeze.message_id.to_owned());
+    let statement =
+        session.sql(FREEZE_RECIPIENTS).bind(areas_json.to_owned()).bind(freeze.now).bind(freeze.message_id.to_owned());
     session.execute(statement).await?;
     Ok(deliveries)
 }

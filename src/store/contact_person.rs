@@ -63,7 +63,8 @@ pub struct ContactPerson {
     pub erased_at: Option<i64>,
 }
 
-const PUT: &str = "INSERT INTO contact_person (id, name, mobile, phone2, email, email2, address, postcode, place, area_code,
+const PUT: &str =
+    "INSERT INTO contact_person (id, name, mobile, phone2, email, email2, address, postcode, place, area_code,
    households, language, letters, alerts, note, protected, paused_until_at,
    alerts_opt_out_at, alerts_opt_out_source, letters_opt_out_at, letters_opt_out_source,
    name_key, email_key, address_key, import_id, created_at, updated_at, erased_at)

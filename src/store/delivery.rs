@@ -400,6 +400,7 @@ pub async fn apply(session: &mut Session, batch: &Batch<'_>, steps: Vec<Step>) -
             from: step.delivery.state(),
             delivery_id: step.delivery.id,
             message_id: step.delivery.message_id,
+            channel: step.delivery.channel,
             version: step.delivery.version + 1,
             to: step.to,
             reason: step.reason,
@@ -526,8 +527,7 @@ pub async fn page(
     after: i64,
     limit: i64,
 ) -> Result<Vec<Delivery>> {
-    let statement =
-        session.sql(PAGE).bind(message_id.to_owned()).bind(after).bind(state.to_owned()).bind(limit);
+    let statement = session.sql(PAGE).bind(message_id.to_owned()).bind(after).bind(state.to_owned()).bind(limit);
     session.list(statement).await
 }
 

@@ -29,13 +29,14 @@ const GET: &str = "SELECT request_hash, answer_code, answer
 ///
 /// # Errors
 /// [`super::StoreError`]; `Busy` when the first is still running.
-pub async fn reserve(session: &mut Session, (caller, key): (&str, &str), request_hash: &str, now: i64) -> Result<Option<Answer>> {
-    let statement = session
-        .sql(RESERVE)
-        .bind(caller.to_owned())
-        .bind(key.to_owned())
-        .bind(request_hash.to_owned())
-        .bind(now);
+pub async fn reserve(
+    session: &mut Session,
+    (caller, key): (&str, &str),
+    request_hash: &str,
+    now: i64,
+) -> Result<Option<Answer>> {
+    let statement =
+        session.sql(RESERVE).bind(caller.to_owned()).bind(key.to_owned()).bind(request_hash.to_owned()).bind(now);
     if session.execute(statement).await? > 0 {
         return Ok(None);
     }

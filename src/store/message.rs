@@ -287,9 +287,7 @@ const COUNTS: &str = "SELECT state, deliveries
 /// [`super::StoreError`].
 pub async fn counts(session: &mut Session, id: &str) -> Result<Counts> {
     let rows: Vec<(String, i64)> = session.list(session.sql(COUNTS).bind(id.to_owned())).await?;
-    Ok(Counts::new(
-        rows.into_iter().filter_map(|(state, n)| DeliveryState::from_code(&state).map(|state| (state, n))),
-    ))
+    Ok(Counts::new(rows.into_iter().filter_map(|(state, n)| DeliveryState::from_code(&state).map(|state| (state, n)))))
 }
 
 const CLEAR_COUNTS: &str = "DELETE FROM message_count
@@ -363,7 +361,8 @@ pub struct Review {
     pub at: i64,
 }
 
-const ADD_REVIEW: &str = "INSERT INTO message_review (message_id, position, revision, act, actor, content_hash, reason, at)
+const ADD_REVIEW: &str =
+    "INSERT INTO message_review (message_id, position, revision, act, actor, content_hash, reason, at)
  SELECT $1, COALESCE(MAX(position), 0) + 1, $2, $3, $4, $5, $6, $7
  FROM message_review
  WHERE message_id = $1";

@@ -16,6 +16,7 @@ pub mod delivery;
 pub mod dialect;
 pub mod gateway;
 pub mod idempotency;
+pub mod inbound_sms;
 pub mod letter;
 pub mod letter_audience;
 pub mod message;
@@ -259,7 +260,9 @@ impl Store {
     pub async fn migrations(&self) -> Result<Vec<Migration>> {
         let mut session = self.read().await?;
         let known = match session.dialect {
-            Dialect::Sqlite => "SELECT CAST(COUNT(*) AS BIGINT) AS n FROM sqlite_master WHERE name = '_sqlx_migrations'",
+            Dialect::Sqlite => {
+                "SELECT CAST(COUNT(*) AS BIGINT) AS n FROM sqlite_master WHERE name = '_sqlx_migrations'"
+            }
             Dialect::Postgres => {
                 "SELECT CAST(COUNT(*) AS BIGINT) AS n FROM pg_tables WHERE tablename = '_sqlx_migrations' AND schemaname = current_schema()"
             }

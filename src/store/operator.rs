@@ -86,5 +86,8 @@ const ADD_LINK: &str = "INSERT INTO sign_in_link (token_hash, operator_id, expir
 /// [`super::StoreError`].
 pub async fn put_link(session: &mut Session, operator_id: &str, token_hash: String, expires_at: i64) -> Result<()> {
     session.execute(session.sql(VOID_LINKS).bind(operator_id.to_owned())).await?;
-    session.execute(session.sql(ADD_LINK).bind(token_hash).bind(operator_id.to_owned()).bind(expires_at)).await.map(drop)
+    session
+        .execute(session.sql(ADD_LINK).bind(token_hash).bind(operator_id.to_owned()).bind(expires_at))
+        .await
+        .map(drop)
 }

@@ -19,6 +19,8 @@ pub struct Change {
     pub delivery_id: i64,
     /// Its message.
     pub message_id: String,
+    /// `sms`, `email` or `paper`.
+    pub channel: String,
     /// Its count of changes, this one included.
     pub version: i64,
     /// Where it was.
@@ -165,7 +167,12 @@ fn counted_as(state: DeliveryState) -> DeliveryState {
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn start_counting(session: &mut Session, message_id: &str, state: DeliveryState, deliveries: u64) -> Result<()> {
+pub async fn start_counting(
+    session: &mut Session,
+    message_id: &str,
+    state: DeliveryState,
+    deliveries: u64,
+) -> Result<()> {
     let deliveries = i64::try_from(deliveries).unwrap_or(i64::MAX);
     let rows = json(&[CountRow { message_id, state: state.code(), deliveries }]);
     session.execute(session.sql(ADD_COUNTS).bind(rows)).await.map(drop)

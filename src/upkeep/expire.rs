@@ -45,7 +45,7 @@ async fn end_some(upkeep: &Upkeep, which: Which<'_>, now: i64) -> Result<bool, S
     let id = ambient::new_id(&upkeep.clock);
     let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.timed_out", now };
     for change in delivery::apply(&mut session, &batch, steps).await? {
-        crate::telemetry::count_delivery("any", change.to);
+        crate::telemetry::count_delivery(&change.channel, change.to);
     }
     session.commit().await?;
     Ok(may_be_more)

@@ -8,6 +8,7 @@ pub mod gauge;
 pub mod presence;
 pub mod rescue;
 pub mod seal;
+pub mod verify;
 
 use std::future::Future;
 use std::sync::Arc;

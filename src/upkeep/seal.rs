@@ -56,7 +56,8 @@ pub fn signed_bytes(head: &Head, at: i64) -> Vec<u8> {
 fn anchor(file: &Path, key: &SigningKey, head: &Head, now: i64) -> std::io::Result<()> {
     let signature = data_encoding::BASE64.encode(&key.sign(&signed_bytes(head, now)).to_bytes());
     let public = data_encoding::BASE64.encode(key.verifying_key().as_bytes());
-    let line = serde_json::json!({ "seq": head.seq, "hash": head.hash, "at": now, "key": public, "signature": signature });
+    let line =
+        serde_json::json!({ "seq": head.seq, "hash": head.hash, "at": now, "key": public, "signature": signature });
     let mut file = std::fs::File::options().create(true).append(true).open(file)?;
     writeln!(file, "{line}")
 }
