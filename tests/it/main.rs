@@ -1,3 +1,10 @@
 //! The integration binary.
 
-fn main() {}
+#[cfg(test)]
+mod elks_gateway;
+#[cfg(test)]
+mod mail_relay;
+#[cfg(test)]
+mod simulator;
+#[cfg(test)]
+mod wire;
