@@ -74,8 +74,8 @@ pub fn client(settings: ClientSettings<'_>) -> Result<reqwest::Client, SetupErro
 /// An answer as far as it was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
+    /// HTTP status code.
+    pub code: u16,
     /// `Retry-After` as sent.
     pub retry_after: Option<String>,
     /// `Date` as sent.
@@ -120,14 +120,14 @@ impl From<TransportError> for HandOverError {
 
 /// Sends `request` once and reads its answer, of the body at most `max_body` bytes.
 ///
-/// A body that breaks off is still an answer: its status says whether the request was taken.
+/// A body that breaks off is still an answer: its code says whether the request was taken.
 ///
 /// # Errors
 /// [`TransportError`] when there is no status line.
 pub async fn exchange(request: reqwest::RequestBuilder, max_body: usize) -> Result<Answer, TransportError> {
     let mut response = request.send().await.map_err(|error| classify(&error))?;
     let mut answer = Answer {
-        status: response.status().as_u16(),
+        code: response.status().as_u16(),
         retry_after: header(response.headers(), &RETRY_AFTER),
         date: header(response.headers(), &DATE),
         ..Answer::default()

@@ -37,12 +37,12 @@ fn gateway_config(base_url: &str, more: &str) -> config::Gateway {
 }
 
 fn gateway_at(base_url: &str) -> SmsGateway {
-    SmsGateway::new(&gateway_config(base_url, ""), "").unwrap()
+    SmsGateway::new("elks", &gateway_config(base_url, ""), "").unwrap()
 }
 
 /// A gateway that waits no longer than two seconds for an answer.
 fn hasty_gateway_at(base_url: &str) -> SmsGateway {
-    SmsGateway::new(&gateway_config(base_url, "timeout_seconds = 2"), "").unwrap()
+    SmsGateway::new("elks", &gateway_config(base_url, "timeout_seconds = 2"), "").unwrap()
 }
 
 fn sms(to: &str) -> OutgoingSms {
@@ -244,7 +244,7 @@ async fn the_simulator_itself_refuses_what_the_real_gateway_refuses() {
     assert!(gateway.balance().await.unwrap().amount.abs() < f64::EPSILON);
     let stranger = gateway_config(&simulated.base_url(), "");
     let stranger = config::Gateway { password: config::Secret::new("wrong".to_owned()), ..stranger };
-    let stranger = SmsGateway::new(&stranger, "").unwrap();
+    let stranger = SmsGateway::new("elks", &stranger, "").unwrap();
     assert_eq!(told(stranger.send(&sms("+46701740605"), now()).await), ("misconfigured", "gateway.unauthorized"));
     assert_eq!(stranger.balance().await.unwrap_err().code(), "gateway.unauthorized");
     assert_eq!(simulated.journal().len(), 1);
@@ -357,7 +357,7 @@ async fn with_an_egress_proxy_everything_goes_through_it() {
     let accepted: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 11\r\n\r\n{\"id\":\"s1\"}";
     let proxy = ScriptedHttp::start(vec![(accepted, Then::KeepOpen)]).await;
     let config = gateway_config("http://127.0.0.1:9", "");
-    let gateway = SmsGateway::new(&config, &proxy.base_url()).unwrap();
+    let gateway = SmsGateway::new("elks", &config, &proxy.base_url()).unwrap();
     gateway.send(&sms("+46701740605"), now()).await.unwrap();
     assert!(proxy.requests()[0].starts_with("POST http://127.0.0.1:9/a1/sms HTTP/1.1\r\n"), "{:?}", proxy.requests());
 }
@@ -406,9 +406,9 @@ async fn a_look_up_that_fails_proves_nothing_and_says_why() {
     let gateway = hasty_gateway_at(&simulated.base_url());
     let id = gateway.send(&sms("+46701740605"), now()).await.unwrap().gateway_ref.unwrap();
     let modes = [
-        (HistoryMode::Status(404), "gateway.history_missing"),
-        (HistoryMode::Status(500), "gateway.history_failed"),
-        (HistoryMode::Status(429), "gateway.throttled"),
+        (HistoryMode::Code(404), "gateway.history_missing"),
+        (HistoryMode::Code(500), "gateway.history_failed"),
+        (HistoryMode::Code(429), "gateway.throttled"),
         (HistoryMode::Rubbish, "gateway.history_unreadable"),
         (HistoryMode::Silence, "http.timeout"),
     ];
@@ -420,7 +420,7 @@ async fn a_look_up_that_fails_proves_nothing_and_says_why() {
     simulated.change(|behaviour| behaviour.history = HistoryMode::On);
     assert_eq!(gateway.look_up("s00").await.unwrap_err().code(), "gateway.history_missing");
     assert_eq!(gateway.look_up("../me").await.unwrap_err().code(), "gateway.id_unusable");
-    let off = SmsGateway::new(&gateway_config(&simulated.base_url(), "history = false"), "").unwrap();
+    let off = SmsGateway::new("elks", &gateway_config(&simulated.base_url(), "history = false"), "").unwrap();
     assert_eq!(off.list(&window_around_now()).await.unwrap_err().code(), "gateway.history_off");
 }
 
@@ -450,4 +450,49 @@ async fn a_listing_by_a_gateway_that_repeats_itself_ends_and_is_not_complete() {
     let server = ScriptedHttp::start(vec![(page, Then::KeepOpen); 3]).await;
     let listing = gateway_at(&server.base_url()).list(&window_around_now()).await.unwrap();
     assert_eq!((listing.complete, server.requests().len()), (false, 2));
+}
+
+fn listing(rows: &[(&str, &str)], next: Option<&str>) -> Vec<u8> {
+    let data: Vec<_> =
+        rows.iter().map(|(id, at)| serde_json::json!({"id": id, "to": "+46701740605", "created": at})).collect();
+    let body = serde_json::json!({"data": data, "next": next}).to_string();
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+}
+
+#[tokio::test]
+async fn a_gateway_that_ignores_the_window_is_not_asked_for_its_whole_past() {
+    let window = HistoryWindow {
+        newer_than: "2026-11-20T02:31:00Z".parse().unwrap(),
+        older_than: Some("2026-11-20T02:32:00Z".parse().unwrap()),
+        to: None,
+    };
+    let first = listing(
+        &[("s4", "2026-11-20T02:33:00"), ("s3", "2026-11-20T02:31:30"), ("s2", "2026-11-20T02:31:10")],
+        Some("2026-11-20T02:31:10"),
+    );
+    let repeated =
+        listing(&[("s2", "2026-11-20T02:31:10"), ("s1", "2026-11-20T02:30:00")], Some("2026-11-20T02:30:00"));
+    let past = listing(&[("s0", "2026-11-20T01:00:00")], Some("2026-11-20T01:00:00"));
+    let disordered =
+        listing(&[("s2", "2026-11-20T02:31:10"), ("s3", "2026-11-20T02:31:30")], Some("2026-11-20T02:31:10"));
+    for (pages, ids, complete) in
+        [(vec![&first, &repeated, &past], vec!["s3", "s2"], true), (vec![&disordered, &past], vec!["s2", "s3"], false)]
+    {
+        let server = ScriptedHttp::start(pages.iter().map(|page| (page.as_slice(), Then::KeepOpen)).collect()).await;
+        let listing = gateway_at(&server.base_url()).list(&window).await.unwrap();
+        let listed: Vec<_> = listing.rows.iter().map(|row| row.gateway_ref.as_str()).collect();
+        assert_eq!((listed, listing.complete), (ids, complete));
+        assert_eq!(server.requests().len(), pages.len());
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_read_may_be_the_one_that_is_looked_for() {
+    let server =
+        ScriptedHttp::start(vec![(&listing(&[("s1", "2026-11-20T02:31:00"), ("", "x")], None), Then::KeepOpen)]).await;
+    let window = HistoryWindow { newer_than: "2026-11-20T02:00:00Z".parse().unwrap(), older_than: None, to: None };
+    let listing = gateway_at(&server.base_url()).list(&window).await.unwrap();
+    assert_eq!((listing.rows.len(), listing.complete), (1, false));
+    let request = server.requests().remove(0);
+    assert!(request.starts_with("GET /a1/sms?end=2026-11-20T02%3A00%3A00.000000&limit=100 HTTP/1.1\r\n"), "{request}");
 }

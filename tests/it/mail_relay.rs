@@ -441,3 +441,34 @@ async fn a_proxy_that_refuses_is_a_relay_out_of_reach() {
     let relay = MailRelay::new(&mail_config("smtp://relay.example.org", ""), &proxy.base_url()).unwrap();
     assert_eq!(told(relay.send(&letter("asa@example.org")).await), ("retry, down", "relay.proxy_refused"));
 }
+
+#[tokio::test]
+async fn a_relay_on_this_machine_may_have_the_password_in_plain_text_in_either_mechanism() {
+    let hello: [&'static [u8]; 2] = [b"250-relay\r\n250 AUTH LOGIN\r\n", b"250-relay\r\n250 AUTH=PLAIN\r\n"];
+    let [login, plain] = hello;
+    let login: Vec<&'static [u8]> =
+        vec![b"220 hi\r\n", login, b"334 VXNlcm5hbWU6\r\n", b"334 UGFzc3dvcmQ6\r\n", b"235 ok\r\n", b"450 wait\r\n"];
+    let plain: Vec<&'static [u8]> = vec![b"220 hi\r\n", plain, b"235 ok\r\n", b"450 wait\r\n"];
+    for (script, expected) in
+        [(login, vec!["AUTH LOGIN", "YW5uYQ==", "aGVtbGlndA=="]), (plain, vec!["AUTH PLAIN AGFubmEAaGVtbGlndA=="])]
+    {
+        let (address, heard) = scripted_smtp(script).await;
+        let relay = relay_at(&format!("smtp://anna:hemligt@{address}"));
+        assert_eq!(told(relay.send(&letter("asa@example.org")).await), ("retry, down", "relay.busy"));
+        let heard = heard.lock().unwrap().clone();
+        assert_eq!(heard[1..=expected.len()], expected);
+        assert!(heard[expected.len() + 1].starts_with("MAIL FROM:<bounce+"), "{heard:?}");
+    }
+}
+
+#[tokio::test]
+async fn closing_the_pool_says_good_bye_and_later_letters_still_go() {
+    let sink = sink(|_| {}).await;
+    let relay = relay_at(&sink.url());
+    relay.send(&letter("asa@example.org")).await.unwrap();
+    assert_eq!(relay.idle_sessions(), 1);
+    relay.close().await;
+    tokio::time::timeout(Duration::from_secs(20), sink.wait_until_alone()).await.unwrap();
+    relay.send(&letter("bo@example.org")).await.unwrap();
+    assert_eq!((sink.journal().len(), sink.connections()), (2, 2));
+}

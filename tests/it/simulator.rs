@@ -81,7 +81,8 @@ async fn a_report_says_delivered_and_when_and_can_be_read_by_the_provider() {
     let body = receiver.bodies.lock().unwrap()[0].clone();
     let config = "[sms.gateways.elks]\nkind = \"46elks\"\nsender = \"Polisen\"\ncallback_secret = \"0123456789abcdef0123456789abcdef\"";
     let config = grannpost::config::from_toml(config).unwrap();
-    let receipt = SmsGateway::new(&config.sms.gateways["elks"], "").unwrap().decode_receipt(body.as_bytes()).unwrap();
+    let receipt =
+        SmsGateway::new("elks", &config.sms.gateways["elks"], "").unwrap().decode_receipt(body.as_bytes()).unwrap();
     assert_eq!(receipt.gateway_ref, simulated.journal().messages()[0].id);
     assert_eq!(receipt.state, Some(ReceiptState::Delivered));
     assert!(receipt.delivered_at.is_some());
@@ -160,7 +161,7 @@ async fn the_control_api_does_what_the_handle_does() {
     let control = |path: &str| format!("{}/control/{path}", simulated.base_url());
     let set = |body: Value| client().put(control("behaviour")).body(body.to_string()).send();
     assert_eq!(
-        set(json!({"answer": {"accept": false, "reply": {"status": {"code": 503, "text": ""}}}}))
+        set(json!({"answer": {"accept": false, "reply": {"plain_text": {"code": 503, "text": ""}}}}))
             .await
             .unwrap()
             .status(),
@@ -170,7 +171,7 @@ async fn the_control_api_does_what_the_handle_does() {
     assert_eq!(set(json!({"answer": {"accept": true, "reply": "proper"}})).await.unwrap().status(), 204);
     assert_eq!(set(json!({"latency": 5})).await.unwrap().status(), 422);
     assert_eq!(client().put(control("behaviour")).body("[]").send().await.unwrap().status(), 422);
-    let next = json!([{"accept": false, "reply": {"status": {"code": 418, "text": ""}}}]);
+    let next = json!([{"accept": false, "reply": {"plain_text": {"code": 418, "text": ""}}}]);
     assert_eq!(client().post(control("answers")).body(next.to_string()).send().await.unwrap().status(), 204);
     let codes =
         [send(&simulated, "").await.status(), send(&simulated, "").await.status(), send(&simulated, "").await.status()];

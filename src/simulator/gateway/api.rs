@@ -276,7 +276,7 @@ async fn reply(
     };
     match reply {
         Reply::Proper => json_answer(&proper()),
-        Reply::Status { code, text, retry_after } => {
+        Reply::PlainText { code, text, retry_after } => {
             Refusal { retry_after: retry_after.clone(), ..refuse(*code, text) }.into_response()
         }
         Reply::Rubbish(kind) => rubbish(gateway, *kind, proper()),
@@ -346,7 +346,7 @@ async fn history_fault(mode: &HistoryMode, later_page: bool) -> Option<Response>
     match mode {
         HistoryMode::On => None,
         HistoryMode::FirstPageOnly => later_page.then(|| plain(500, "Internal server error")),
-        HistoryMode::Status(code) => Some(plain(*code, "Not found")),
+        HistoryMode::Code(code) => Some(plain(*code, "Not found")),
         HistoryMode::Rubbish => Some((StatusCode::OK, "<html></html>").into_response()),
         HistoryMode::Silence => std::future::pending().await,
     }
