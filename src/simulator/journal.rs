@@ -133,12 +133,6 @@ impl SmsJournal {
         self.lock().all.iter().skip(position).map(|(sms, _)| sms.clone()).collect()
     }
 
-    pub(super) async fn flush(&self) {
-        if let Some(file) = &self.file {
-            file.flush().await;
-        }
-    }
-
     /// Waits until at least `count` messages were taken.
     pub async fn wait_for(&self, count: usize) {
         loop {
@@ -201,6 +195,16 @@ impl SmsJournal {
         drop(entries);
         self.changed.notify_waiters();
         sms
+    }
+
+    pub(super) async fn flush(&self) {
+        if let Some(file) = &self.file {
+            file.flush().await;
+        }
+    }
+
+    pub(super) fn first_id(&self) -> Option<String> {
+        self.lock().all.first().map(|(sms, _)| sms.id.clone())
     }
 
     pub(super) fn set_state(&self, position: usize, state: SmsState) {

@@ -1,4 +1,8 @@
 //! The integration binary: stories over real HTTP and SMTP, on both databases.
 
 mod alert;
+mod elks_gateway;
+mod mail_relay;
+mod simulator;
 mod support;
+mod wire;
