@@ -79,6 +79,7 @@ async fn make(desk: &Desk, cli: &Actor, new: &NewLetter, args: &Args) -> Result<
     let audience = draft.audience;
     let mut session = desk.store.begin().await?;
     let draft = letter::create(desk, &mut session, cli, new).await?;
+    // The question above takes the place of the undo window.
     let sending = Sending { expected_recipients: Some(audience.by_email + audience.on_paper), undo_seconds: Some(0) };
     let sent = letter::send(desk, &mut session, cli, &draft.message.id, sending).await?;
     session.commit().await?;
