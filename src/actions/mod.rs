@@ -12,8 +12,12 @@ pub mod delivery;
 pub mod error;
 pub mod follow_up;
 pub mod key;
+pub mod letter;
+pub mod letter_view;
 pub mod operator;
+pub mod paper;
 pub mod pause;
+pub mod unsubscribe;
 
 use std::sync::Arc;
 

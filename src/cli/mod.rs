@@ -6,6 +6,7 @@
 mod alert;
 mod check;
 mod key;
+mod letter;
 mod manual;
 mod migrate;
 mod operator;
@@ -51,6 +52,8 @@ enum Verb {
     Check,
     /// Skicka ett larm och följ det.
     Alert(alert::Args),
+    /// Skicka ett brev från en Markdownfil och följ det.
+    Letter(letter::Args),
     /// Personer som loggar in.
     #[command(subcommand)]
     Operator(operator::Args),
@@ -193,6 +196,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Verb::Migrate(args) => migrate::run(&args, loaded, json).await,
         Verb::Check => check::run(loaded, json).await,
         Verb::Alert(args) => alert::run(args, loaded, json).await,
+        Verb::Letter(args) => letter::run(args, loaded, json).await,
         Verb::Operator(args) => operator::run(args, loaded, json).await,
         Verb::Key(args) => key::run(args, loaded, json).await,
         Verb::Verify => verify::run(loaded, json).await,

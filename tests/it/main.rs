@@ -2,6 +2,7 @@
 
 mod alert;
 mod elks_gateway;
+mod letter;
 mod mail_relay;
 mod simulator;
 mod support;

@@ -9,6 +9,7 @@ pub mod contact_person;
 pub mod decision;
 pub mod delivery;
 pub mod event;
+pub mod letter;
 pub mod text;
 pub mod time;
 
@@ -51,6 +52,7 @@ fn described() -> (Router<Web>, utoipa::openapi::OpenApi) {
     let v1 = OpenApiRouter::new()
         .merge(area::routes())
         .merge(alert::routes())
+        .merge(letter::routes())
         .merge(delivery::routes())
         .merge(contact_person::routes())
         .merge(decision::routes())
