@@ -212,7 +212,10 @@ async fn the_journal_on_disk_has_every_message_and_outlives_a_shut_down_with_cal
     let again = SimulatedGateway::start(address, options).await.unwrap();
     send(&again, "").await;
     again.shut_down().await;
-    assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 3);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let ids: std::collections::HashSet<String> =
+        text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].to_string()).collect();
+    assert_eq!((text.lines().count(), ids.len()), (3, 3));
 }
 
 #[tokio::test]
