@@ -141,7 +141,6 @@ impl Session {
         if sql.contains('{') { sqlx::query(AssertSqlSafe(self.dialect.expand(sql))) } else { sqlx::query(sql) }
     }
 
-
     pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64> {
         Ok(statement.execute(self.conn()).await?.rows_affected())
     }

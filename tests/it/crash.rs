@@ -82,14 +82,19 @@ async fn kill_at_random(kind: Kind, seed: u64, more: &str) {
         }
     }
     let done = settled(&scene, &daemon, &id).await;
-    let lost = RECIPIENTS as i64 - done["counts"]["delivered"].as_i64().unwrap() - done["counts"]["in_doubt"].as_i64().unwrap();
+    let lost = RECIPIENTS as i64
+        - done["counts"]["delivered"].as_i64().unwrap()
+        - done["counts"]["in_doubt"].as_i64().unwrap();
     assert_eq!(lost, 0, "seed {seed}: {}", done["counts"]);
     assert_eq!(scene.gateway.journal().duplicates(), [], "seed {seed}");
     assert!(slowest < Duration::from_secs(5), "seed {seed}: resumed after {slowest:?}");
     assert_eq!(daemon.signal_and_wait("TERM"), Some(0));
     let verified = child::run(&scene.config, &["verify"]);
     assert!(verified.status.success(), "seed {seed}: {}", String::from_utf8_lossy(&verified.stdout));
-    eprintln!("kill -9: seed {seed} {kind:?}: {KILLS} kills, 0 lost, 0 twice, resumed within {slowest:?}, {}", done["counts"]);
+    eprintln!(
+        "kill -9: seed {seed} {kind:?}: {KILLS} kills, 0 lost, 0 twice, resumed within {slowest:?}, {}",
+        done["counts"]
+    );
 }
 
 /// The alert, once nothing of it changes any more: all delivered, or in doubt with nothing left that could prove it.
