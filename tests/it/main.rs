@@ -1,5 +1,9 @@
 //! The integration binary: stories over real HTTP and SMTP, on both databases.
 
 mod alert;
+mod elks_gateway;
 mod letter;
+mod mail_relay;
+mod simulator;
 mod support;
+mod wire;
