@@ -213,7 +213,7 @@ fn gateways(config: &Config) -> anyhow::Result<BTreeMap<String, SmsGateway>> {
         .sms
         .gateways
         .iter()
-        .map(|(name, gateway)| Ok((name.clone(), SmsGateway::new(gateway, &config.server.egress_proxy)?)))
+        .map(|(name, gateway)| Ok((name.clone(), SmsGateway::new(name, gateway, &config.server.egress_proxy)?)))
         .collect()
 }
 
