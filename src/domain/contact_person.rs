@@ -282,11 +282,19 @@ pub fn municipality_code<'a>(text: &str, tree: &'a AreaTree) -> Option<&'a str> 
         .map(|area| area.code.as_str())
 }
 
-/// The form of a name and an address that tells two records to be the same person's, also when number and e-mail are
-/// new. A name alone is no key.
+/// The form of name and address that tells two records to be the same person's, also when number and e-mail are new;
+/// without an address, name and watch area. A name alone is no key: `None`.
 #[must_use]
-pub fn person_key(name: &str, address: &str) -> String {
-    format!("{}\n{}", fold(name), fold(address))
+pub fn person_key(values: &Values) -> Option<String> {
+    let folded = |field| fold(&values[field]);
+    let (name, address) = (folded(Field::Name), folded(Field::Address));
+    let home = if address.is_empty() {
+        let (municipality, watch_area) = (folded(Field::Municipality), folded(Field::WatchArea));
+        if watch_area.is_empty() { String::new() } else { format!("{municipality}/{watch_area}") }
+    } else {
+        address
+    };
+    (!name.is_empty() && !home.is_empty()).then(|| format!("{name}|{home}"))
 }
 
 struct Check<'a> {
@@ -512,7 +520,11 @@ mod tests {
 
     #[test]
     fn a_person_is_known_by_name_and_address_in_any_case() {
-        assert_eq!(person_key("ÖSTEN  STRÖM", "Älgstigen 2"), person_key("Östen Ström", "älgstigen  2"));
-        assert_ne!(person_key("Östen Ström", "Älgstigen 2"), person_key("Östen Ström", "Älgstigen 3"));
+        let key = |pairs: &[(Field, &str)]| person_key(&values(pairs));
+        let address = |text| (Field::Address, text);
+        assert_eq!(key(&[(Field::Name, "ÅSA  MYHR"), address("Älgstigen 2")]), key(&[address("älgstigen  2")]));
+        assert_ne!(key(&[address("Älgstigen 2")]), key(&[address("Älgstigen 3")]));
+        assert_eq!(key(&[]).as_deref(), Some("åsa myhr|östersund/odensala norra"));
+        assert_eq!(key(&[(Field::WatchArea, "")]), None);
     }
 }
