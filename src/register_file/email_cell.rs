@@ -99,9 +99,7 @@ fn settle(draft: &mut Draft, address: &EmailAddress, survey: &Survey) {
     }
     if let Some(domain) = likelier_domain(address.domain(), survey) {
         let offered = format!("{}@{domain}", address.local());
-        draft.ask(Code::EmailDomain, format!("Menade du {offered}?"));
-        draft.offer(Field::Email, offered);
-        return;
+        return draft.ask_whether(Code::EmailDomain, Field::Email, &offered);
     }
     draft.settle(Field::Email, lowered(address));
 }
@@ -116,10 +114,7 @@ fn lowered(address: &EmailAddress) -> String {
 fn ask_nonascii(draft: &mut Draft, address: &EmailAddress) {
     let plain = format!("{}@{}", without_diacritics(address.local()), address.domain());
     match EmailAddress::parse(&plain) {
-        Ok(plain) if !plain.needs_smtputf8() => {
-            draft.ask(Code::EmailNonascii, format!("Menade du {}?", plain.as_str()));
-            draft.offer(Field::Email, plain.as_str());
-        }
+        Ok(plain) if !plain.needs_smtputf8() => draft.ask_whether(Code::EmailNonascii, Field::Email, plain.as_str()),
         _ => draft.ask(Code::EmailNonascii, "E-postadressen har bokstäver som få e-posttjänster tar emot"),
     }
 }
@@ -128,15 +123,14 @@ fn ask_nonascii(draft: &mut Draft, address: &EmailAddress) {
 /// more common one.
 fn likelier_domain(domain: &str, survey: &Survey) -> Option<String> {
     let own = survey.domain_count(domain);
-    let top = domain.rsplit('.').next().unwrap_or_default();
-    let is_known_top = top.len() == 2 || TOP_LEVEL.contains(&top) || own > 2;
+    if own > 2 || PROVIDERS.contains(&domain) {
+        return None;
+    }
+    let is_known_top = top_is_known(domain);
     let enough = |count: u32| if is_known_top { count >= 3 * own.max(1) && count >= 3 } else { count > 0 };
     let in_file = survey.domains().filter(|(other, count)| enough(*count) && top_is_known(other));
     let others = in_file.map(|(other, count)| (count, other)).chain(PROVIDERS.map(|provider| (1, provider)));
     let near = others.filter(|(_, other)| *other != domain && spelling::is_one_slip(domain, other));
-    if PROVIDERS.contains(&domain) {
-        return None;
-    }
     near.max().map(|(_, other)| other.to_owned())
 }
 
@@ -196,8 +190,7 @@ fn ask_about(draft: &mut Draft, text: &str, survey: &Survey) {
         Some(address) if !address.needs_smtputf8() => {
             let domain = likelier_domain(address.domain(), survey).unwrap_or_else(|| address.domain().to_owned());
             let offered = format!("{}@{domain}", address.local());
-            draft.ask(Code::EmailTypo, format!("Menade du {offered}?"));
-            draft.offer(Field::Email, offered);
+            draft.ask_whether(Code::EmailTypo, Field::Email, &offered);
         }
         _ => draft.ask(Code::EmailInvalid, "Ogiltig e-postadress"),
     }
@@ -225,7 +218,7 @@ fn repaired(text: &str) -> Option<EmailAddress> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::register_file::row::RowCells;
+    use crate::register_file::row::{Answer, RowCells};
     use crate::register_file::survey::Overrides;
 
     fn read_cell(email: &str) -> Draft {
@@ -237,7 +230,7 @@ mod tests {
         let survey = Survey::of(file.as_bytes(), &Overrides::default()).unwrap();
         let mut cells = RowCells::default();
         cells.cells[Field::Email] = email.to_owned();
-        let mut draft = Draft::new(&cells, &[], false);
+        let mut draft = Draft::new(&cells, &Answer::default());
         read(&mut draft, &survey);
         draft
     }

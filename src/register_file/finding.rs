@@ -68,208 +68,166 @@ impl Action {
     }
 }
 
-/// What was found in a row. The doc of each variant is what an operator would be told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Code {
+/// Defines the codes with their stable words.
+macro_rules! codes {
+    ($($(#[$doc:meta])* $code:ident = $word:literal,)*) => {
+        /// What was found in a row. The doc of each variant is what an operator would be told.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Code {
+            $($(#[$doc])* $code,)*
+        }
+
+        impl Code {
+            /// The stable code.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$code => $word,)*
+                }
+            }
+
+            /// The code that is written so; what follows a colon is left out.
+            #[must_use]
+            pub fn from_written(text: &str) -> Option<Self> {
+                match text.split(':').next().unwrap_or_default() {
+                    $($word => Some(Self::$code),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+codes! {
     /// The row is empty.
-    BlankRow,
+    BlankRow = "blank_row",
     /// The headings stand here again.
-    RepeatedHeader,
+    RepeatedHeader = "repeated_header",
     /// A line of totals.
-    TotalRow,
+    TotalRow = "total_row",
     /// No name.
-    NoName,
+    NoName = "no_name",
     /// Personal data are protected.
-    ProtectedIdentity,
+    ProtectedIdentity = "protected_identity",
     /// The person has asked to leave, or is on the suppression list.
-    OptedOut,
+    OptedOut = "opted_out",
     /// More cells than headings.
-    TooManyColumns,
+    TooManyColumns = "too_many_columns",
     /// Fewer cells than headings.
-    TooFewColumns,
+    TooFewColumns = "too_few_columns",
     /// Wrongly decoded text was repaired.
-    Mojibake,
+    Mojibake = "mojibake",
     /// Control characters were taken away.
-    ControlCharacter,
+    ControlCharacter = "control_character",
     /// `saknas`, `-` and the like were read as empty.
-    Placeholder,
+    Placeholder = "placeholder",
     /// An error value of a spreadsheet was read as empty.
-    CellError,
+    CellError = "cell_error",
     /// A cell holds a formula.
-    Formula,
+    Formula = "formula",
     /// The name was turned round.
-    NameOrder,
+    NameOrder = "name_order",
     /// The name was set in normal case.
-    NameCase,
+    NameCase = "name_case",
     /// Two people in one row.
-    TwoPeople,
+    TwoPeople = "two_people",
     /// A spreadsheet has destroyed the number.
-    NumberDestroyed,
+    NumberDestroyed = "number_destroyed",
     /// Letters among the digits.
-    LetterInNumber,
+    LetterInNumber = "letter_in_number",
     /// Too few digits.
-    TooShort,
+    TooShort = "too_short",
     /// Too many digits.
-    TooLong,
+    TooLong = "too_long",
     /// No such number.
-    NumberInvalid,
+    NumberInvalid = "number_invalid",
     /// Two numbers in one cell.
-    TwoNumbers,
+    TwoNumbers = "two_numbers",
     /// The leading zero was put back.
-    LeadingZero,
+    LeadingZero = "leading_zero",
     /// The plus was put back.
-    PlusAdded,
+    PlusAdded = "plus_added",
     /// A fixed line: no SMS.
-    Landline,
+    Landline = "landline",
     /// A foreign number.
-    ForeignNumber,
+    ForeignNumber = "foreign_number",
     /// A slip in the e-mail address.
-    EmailTypo,
+    EmailTypo = "email_typo",
     /// No e-mail address.
-    EmailInvalid,
+    EmailInvalid = "email_invalid",
     /// The domain looks misspelt.
-    EmailDomain,
+    EmailDomain = "email_domain",
     /// Letters outside ASCII before the at-sign.
-    EmailNonascii,
+    EmailNonascii = "email_nonascii",
     /// The address was taken out of a text.
-    EmailUnwrapped,
+    EmailUnwrapped = "email_unwrapped",
     /// Two addresses in one cell.
-    TwoEmails,
+    TwoEmails = "two_emails",
     /// A personal identity number.
-    PersonalNumber,
+    PersonalNumber = "personal_number",
     /// The postcode was left out.
-    Postcode,
+    Postcode = "postcode",
     /// The place was corrected.
-    PlaceSpelling,
+    PlaceSpelling = "place_spelling",
     /// The municipality was written in another form.
-    MunicipalityForm,
+    MunicipalityForm = "municipality_form",
     /// Place and municipality contradict each other.
-    PlaceMunicipality,
+    PlaceMunicipality = "place_municipality",
     /// An address in another country.
-    ForeignAddress,
+    ForeignAddress = "foreign_address",
     /// Outside the police area.
-    OutsideArea,
+    OutsideArea = "outside_area",
     /// The municipality was filled in.
-    MunicipalityDerived,
+    MunicipalityDerived = "municipality_derived",
     /// The municipality is missing.
-    MunicipalityMissing,
+    MunicipalityMissing = "municipality_missing",
     /// The watch area does not exist.
-    NewArea,
+    NewArea = "new_area",
     /// The watch area is missing.
-    AreaMissing,
+    AreaMissing = "area_missing",
     /// Households were read out of a text.
-    HouseholdsText,
+    HouseholdsText = "households_text",
     /// Households have become a date.
-    HouseholdsDate,
+    HouseholdsDate = "households_date",
     /// Unusually many or few households.
-    HouseholdsRange,
+    HouseholdsRange = "households_range",
     /// Households cannot be read.
-    HouseholdsUnclear,
+    HouseholdsUnclear = "households_unclear",
     /// Households are missing and count as one.
-    HouseholdsDefault,
+    HouseholdsDefault = "households_default",
     /// Yes or no was written in another form.
-    YesNo,
+    YesNo = "yes_no",
     /// Neither yes nor no.
-    YesNoUnclear,
+    YesNoUnclear = "yes_no_unclear",
     /// Unknown language.
-    LanguageDefault,
+    LanguageDefault = "language_default",
     /// The note was shortened.
-    NoteTooLong,
+    NoteTooLong = "note_too_long",
     /// Reached on paper only.
-    Unreachable,
+    Unreachable = "unreachable",
     /// Letters were lost before the file came here.
-    LostLetter,
+    LostLetter = "lost_letter",
     /// A field cannot be stored.
-    Invalid,
+    Invalid = "invalid",
     /// The same as an earlier row.
-    Duplicate,
+    Duplicate = "duplicate",
     /// The same person as in an earlier row, with other values.
-    Conflict,
+    Conflict = "conflict",
     /// Probably the same person as another.
-    PossibleDuplicate,
+    PossibleDuplicate = "possible_duplicate",
     /// Shares the mobile with another person.
-    SharedNumber,
+    SharedNumber = "shared_number",
     /// Shares the e-mail address with another person.
-    SharedEmail,
+    SharedEmail = "shared_email",
     /// In the register already.
-    InRegister,
+    InRegister = "in_register",
     /// Fields that change.
-    Changed,
+    Changed = "changed",
     /// An opt-out in the register stays although the file says yes.
-    OptOutKept,
+    OptOutKept = "opt_out_kept",
 }
 
 impl Code {
-    /// The stable code.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::BlankRow => "blank_row",
-            Self::RepeatedHeader => "repeated_header",
-            Self::TotalRow => "total_row",
-            Self::NoName => "no_name",
-            Self::ProtectedIdentity => "protected_identity",
-            Self::OptedOut => "opted_out",
-            Self::TooManyColumns => "too_many_columns",
-            Self::TooFewColumns => "too_few_columns",
-            Self::Mojibake => "mojibake",
-            Self::ControlCharacter => "control_character",
-            Self::Placeholder => "placeholder",
-            Self::CellError => "cell_error",
-            Self::Formula => "formula",
-            Self::NameOrder => "name_order",
-            Self::NameCase => "name_case",
-            Self::TwoPeople => "two_people",
-            Self::NumberDestroyed => "number_destroyed",
-            Self::LetterInNumber => "letter_in_number",
-            Self::TooShort => "too_short",
-            Self::TooLong => "too_long",
-            Self::NumberInvalid => "number_invalid",
-            Self::TwoNumbers => "two_numbers",
-            Self::LeadingZero => "leading_zero",
-            Self::PlusAdded => "plus_added",
-            Self::Landline => "landline",
-            Self::ForeignNumber => "foreign_number",
-            Self::EmailTypo => "email_typo",
-            Self::EmailInvalid => "email_invalid",
-            Self::EmailDomain => "email_domain",
-            Self::EmailNonascii => "email_nonascii",
-            Self::EmailUnwrapped => "email_unwrapped",
-            Self::TwoEmails => "two_emails",
-            Self::PersonalNumber => "personal_number",
-            Self::Postcode => "postcode",
-            Self::PlaceSpelling => "place_spelling",
-            Self::MunicipalityForm => "municipality_form",
-            Self::PlaceMunicipality => "place_municipality",
-            Self::ForeignAddress => "foreign_address",
-            Self::OutsideArea => "outside_area",
-            Self::MunicipalityDerived => "municipality_derived",
-            Self::MunicipalityMissing => "municipality_missing",
-            Self::NewArea => "new_area",
-            Self::AreaMissing => "area_missing",
-            Self::HouseholdsText => "households_text",
-            Self::HouseholdsDate => "households_date",
-            Self::HouseholdsRange => "households_range",
-            Self::HouseholdsUnclear => "households_unclear",
-            Self::HouseholdsDefault => "households_default",
-            Self::YesNo => "yes_no",
-            Self::YesNoUnclear => "yes_no_unclear",
-            Self::LanguageDefault => "language_default",
-            Self::NoteTooLong => "note_too_long",
-            Self::Unreachable => "unreachable",
-            Self::LostLetter => "lost_letter",
-            Self::Invalid => "invalid",
-            Self::Duplicate => "duplicate",
-            Self::Conflict => "conflict",
-            Self::PossibleDuplicate => "possible_duplicate",
-            Self::SharedNumber => "shared_number",
-            Self::SharedEmail => "shared_email",
-            Self::InRegister => "in_register",
-            Self::Changed => "changed",
-            Self::OptOutKept => "opt_out_kept",
-        }
-    }
-
     /// Which of several messages of the same weight a row shows: the one that says most about what happens.
     fn prominence(self) -> u8 {
         match self {

@@ -74,7 +74,9 @@ impl Geography {
 
     /// The one known place that `text` is one slip away from.
     fn place_near(&self, text: &str) -> Option<&Place> {
-        let mut near = self.places.values().flatten().filter(|place| spelling::is_one_slip(text, &place.name));
+        let folded = fold_plain(text);
+        let near = self.places.iter().filter(|(name, _)| spelling::is_one_slip_folded(&folded, name));
+        let mut near = near.flat_map(|(_, places)| places);
         let first = near.next()?;
         near.next().is_none().then_some(first)
     }
@@ -165,7 +167,11 @@ fn find_area<'a>(areas: &'a BTreeMap<String, String>, key: &str) -> Option<&'a s
     if let Some(name) = areas.get(key) {
         return Some(name);
     }
-    let mut alike = areas.values().filter(|name| key.is_ascii() && slug(name) == slug(key));
+    if !key.is_ascii() {
+        return None;
+    }
+    let slug_of_key = slug(key);
+    let mut alike = areas.values().filter(|name| slug(name) == slug_of_key);
     let first = alike.next()?;
     alike.next().is_none().then_some(first)
 }
@@ -219,7 +225,7 @@ pub(super) fn read_area(draft: &mut Draft, geography: &Geography) {
         format!("Området finns inte. {} eller skapa nytt?", near.join(", "))
     };
     draft.ask(Code::NewArea, message);
-    if !draft.is_confirmed {
+    if !draft.confirms(Code::NewArea) {
         draft.offers.extend(near.into_iter().map(|name| (Field::WatchArea, name)));
     }
 }
@@ -250,7 +256,7 @@ fn read_postcode(draft: &mut Draft, is_foreign: bool) {
         return draft.settle(Field::Postcode, text);
     }
     let whole = text.strip_suffix(".0").unwrap_or(&text);
-    let bare = whole.trim_start_matches(|c: char| matches!(c, 'S' | 's' | 'E' | 'e' | '-' | '–' | ' '));
+    let bare = whole.trim_start_matches(['S', 's', 'E', 'e', '-', '–', ' ']);
     let digits = digits(bare);
     let has_words = bare.chars().any(|c| !c.is_ascii_digit() && !matches!(c, ' ' | '-' | '\u{a0}' | '.'));
     if digits.len() == 5 && !digits.starts_with('0') && !has_words {
@@ -322,7 +328,7 @@ fn read_municipality(draft: &mut Draft, geography: &Geography, is_foreign: bool)
         && *other != code
         && geography.watch_areas.contains_key(&code)
     {
-        return ask_which(draft, geography, &area, &(*other).to_owned());
+        return ask_which(draft, geography, &area, other);
     }
     if form == Form::Slip && places.is_empty() && !is_answered {
         return draft.ask_for(Code::OutsideArea, format!("Kommunen finns inte. Menade du {name}?"));

@@ -86,13 +86,14 @@ impl Known {
         keys.numbers.iter().chain(&keys.emails).any(|key| self.suppressed.contains(key))
     }
 
-    /// The person that a row with these values is: the same name with a number or address in common, or the same name
-    /// and home where the row brings no contact detail that the person lacks.
+    /// The person that a row with these values is: the same name with a number or e-mail in common, unless the other of
+    /// the two and the home both differ; or the same name and home where the row brings no contact detail that the
+    /// person lacks.
     #[must_use]
     pub fn same_person<'a>(&'a self, keys: &'a MatchKeys, values: &Values) -> Option<&'a KnownPerson> {
         let name = fold(&values[Field::Name]);
         let has_name = |person: &&KnownPerson| fold(&person.values[Field::Name]) == name;
-        let by_contact = self.sharing(keys).find(has_name);
+        let by_contact = self.sharing(keys).filter(has_name).find(|person| !is_elsewhere(values, &person.values));
         by_contact.or_else(|| self.at_home(keys).find(|person| brings_nothing_new(values, &person.values)))
     }
 
@@ -131,6 +132,18 @@ impl Known {
 
 fn find<'a>(index: &'a HashMap<String, Vec<usize>>, key: &str) -> impl Iterator<Item = usize> + use<'a> {
     index.get(key).into_iter().flatten().copied()
+}
+
+/// Whether two records of one name, with a number or an e-mail in common, contradict each other in all else: the other
+/// contact detail and the home. Then they are probably the same, and not surely.
+pub(super) fn is_elsewhere(row: &Values, other: &Values) -> bool {
+    let differs = |field: Field, same: fn(&str, &str) -> bool| {
+        !row[field].is_empty() && !other[field].is_empty() && !same(&row[field], &other[field])
+    };
+    let folded = |a: &str, b: &str| fold(a) == fold(b);
+    let has_other_contact = differs(Field::Mobile, |a, b| a == b)
+        || differs(Field::Email, |a, b| email_address::key(a) == email_address::key(b));
+    has_other_contact && (differs(Field::Address, folded) || differs(Field::Municipality, folded))
 }
 
 /// Whether every contact detail of `row` is one that `other` has.
@@ -175,6 +188,8 @@ mod tests {
         for (row, same, probable) in [
             (values("ANNA HEDIN", "+46701743168", "", ""), true, true),
             (values("Anna Hedin", "", "Anna.Hedin@example.org", "Nyvägen 1"), true, true),
+            (values("Anna Hedin", "+46701743169", "anna.hedin@example.org", "Fäbodvägen 30"), true, true),
+            (values("Anna Hedin", "+46701743169", "anna.hedin@example.org", "Nyvägen 1"), false, true),
             (values("Anna Hedin", "", "", "Fäbodvägen 30"), true, true),
             (values("Anna Hedin", "+46701743169", "", "Fäbodvägen 30"), false, true),
             (values("Anna Lund", "+46701743168", "", "Nyvägen 1"), false, true),

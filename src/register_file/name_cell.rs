@@ -25,7 +25,7 @@ pub(super) fn read(draft: &mut Draft) {
         return draft.settle(Field::Name, text);
     }
     if holds_two_people(&text) {
-        draft.is_withheld = !draft.is_confirmed;
+        draft.is_withheld |= !draft.confirms(Code::TwoPeople);
         draft.settle(Field::Name, text);
         return draft.ask(Code::TwoPeople, "Två personer i samma rad?");
     }
@@ -118,12 +118,12 @@ pub(super) fn capitalised_parts(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::register_file::row::RowCells;
+    use crate::register_file::row::{Answer, RowCells};
 
     fn read_cell(name: &str) -> Draft {
         let mut cells = RowCells::default();
         cells.cells[Field::Name] = name.to_owned();
-        let mut draft = Draft::new(&cells, &[], false);
+        let mut draft = Draft::new(&cells, &Answer::default());
         read(&mut draft);
         draft
     }
@@ -173,7 +173,7 @@ mod tests {
         let is_missing = |name: &str| {
             let mut cells = RowCells::default();
             cells.cells[Field::Name] = name.to_owned();
-            super::is_missing(&Draft::new(&cells, &[], false))
+            super::is_missing(&Draft::new(&cells, &Answer::default()))
         };
         assert!(["", " ", "-", "?", "#N/A"].into_iter().all(is_missing));
         assert!(!["Tom", "Bo", "O"].into_iter().any(is_missing));

@@ -188,14 +188,14 @@ pub(super) fn read(draft: &mut Draft) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::register_file::row::RowCells;
+    use crate::register_file::row::{Answer, RowCells};
 
     fn draft(pairs: &[(Field, &str)]) -> Draft {
         let mut cells = RowCells::default();
         for (field, text) in pairs {
             cells.cells[*field] = (*text).to_owned();
         }
-        Draft::new(&cells, &[], false)
+        Draft::new(&cells, &Answer::default())
     }
 
     #[test]

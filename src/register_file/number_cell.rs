@@ -175,11 +175,10 @@ fn ask_destroyed(draft: &mut Draft, whole: Option<PhoneNumber>) {
 
 fn offer(draft: &mut Draft, code: Code, number: &PhoneNumber) {
     draft.ask(code, format!("Menade du {}?", number.display()));
-    if !draft.is_confirmed {
-        let field = if number.can_get_sms() { Field::Mobile } else { Field::Phone2 };
-        draft.offers.push((field, number.display()));
-    } else {
+    if draft.confirms(code) {
         settle_one(draft, number);
+    } else {
+        draft.offers.push((Field::Mobile, number.display()));
     }
 }
 
@@ -251,13 +250,13 @@ fn split_marked(text: &str, depth: usize) -> Option<Vec<PhoneNumber>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::register_file::row::RowCells;
+    use crate::register_file::row::{Answer, RowCells};
 
     fn read_cells(mobile: &str, phone2: &str) -> Draft {
         let mut cells = RowCells::default();
         cells.cells[Field::Mobile] = mobile.to_owned();
         cells.cells[Field::Phone2] = phone2.to_owned();
-        let mut draft = Draft::new(&cells, &[], false);
+        let mut draft = Draft::new(&cells, &Answer::default());
         draft.settle(Field::Alerts, "yes");
         read(&mut draft);
         draft

@@ -7,7 +7,7 @@
 use super::finding::{Action, Change, Code, Findings, Weight};
 use super::geography::{self, Geography};
 use super::known::{Known, KnownPerson, MatchKeys};
-use super::row::{Draft, RowCells};
+use super::row::{Answer, Draft, RowCells};
 use super::seen::{Seen, SeenRow};
 use super::survey::Survey;
 use super::table::RawRow;
@@ -104,14 +104,14 @@ impl<'a> Planner<'a> {
                 let keys = MatchKeys::default();
                 PreparedRow { draft, cells, verdict: Verdict::Final(Action::Skip), keys }
             }
-            None => self.prepare_cells(cells, &[], false),
+            None => self.prepare_cells(cells, &Answer::default()),
         }
     }
 
-    /// Reads a row again whose question an operator has answered with yes; `answers` replace its cells.
+    /// Reads a row again about which an operator has answered. Questions that were not asked before are still asked.
     #[must_use]
-    pub fn prepare_answered(&self, cells: RowCells, answers: &[(Field, String)]) -> PreparedRow {
-        self.prepare_cells(cells, answers, true)
+    pub fn prepare_answered(&self, cells: RowCells, answer: &Answer) -> PreparedRow {
+        self.prepare_cells(cells, answer)
     }
 
     /// Decides about a row, given what `known` of the register its keys have found.
@@ -156,8 +156,8 @@ impl<'a> Planner<'a> {
         }
     }
 
-    fn prepare_cells(&self, mut cells: RowCells, answers: &[(Field, String)], is_confirmed: bool) -> PreparedRow {
-        let mut draft = Draft::new(&cells, answers, is_confirmed);
+    fn prepare_cells(&self, mut cells: RowCells, answer: &Answer) -> PreparedRow {
+        let mut draft = Draft::new(&cells, answer);
         for field in Field::ALL {
             cells.cells[field] = note_cell::without_personal_numbers(&cells.cells[field]);
         }
@@ -203,7 +203,8 @@ impl<'a> Planner<'a> {
         if draft.values[Field::Name].is_empty() {
             return Outcome::Fresh(None);
         }
-        if known.is_suppressed(keys) && known.same_person(keys, &draft.values).is_none() && !draft.is_confirmed {
+        let is_in_register = known.same_person(keys, &draft.values).is_some();
+        if known.is_suppressed(keys) && !is_in_register && !draft.confirms(Code::OptedOut) {
             draft.is_withheld = true;
             draft.ask(Code::OptedOut, "Har tackat nej tidigare och är spärrad. Ska personen läggas in igen?");
             return Outcome::Fresh(None);
@@ -212,7 +213,7 @@ impl<'a> Planner<'a> {
             return fold_into(draft, earlier);
         }
         if let Some(person) = known.same_person(keys, &draft.values) {
-            return Outcome::Fresh(Some(update(draft, person)));
+            return Outcome::Fresh(Some(Box::new(update(draft, person))));
         }
         if let Some(person) = known.probable_person(keys, &draft.values) {
             let name = &person.values[Field::Name];
@@ -221,7 +222,7 @@ impl<'a> Planner<'a> {
                 "register",
                 format!("Troligen samma person som {name} i registret. Slå ihop?"),
             );
-            let merged = draft.is_confirmed.then(|| update(draft, person));
+            let merged = draft.confirms(Code::PossibleDuplicate).then(|| Box::new(update(draft, person)));
             return Outcome::Fresh(merged);
         }
         if let Some(earlier) = self.seen.probable_person(keys, &draft.values) {
@@ -294,7 +295,7 @@ enum Outcome {
     /// An earlier row was about the same person.
     Repeated,
     /// The first row about this person, who may be in the register.
-    Fresh(Option<Update>),
+    Fresh(Option<Box<Update>>),
 }
 
 /// What a row changes in the register.
@@ -307,27 +308,20 @@ struct Update {
 
 /// Holds rows about people who may not be stored as they are. After an operator's yes they are read on.
 fn hold(draft: &mut Draft) -> Option<Verdict> {
-    let name = draft.text(Field::Name).to_owned();
     if note_cell::says_protected(draft) {
-        if !draft.is_confirmed {
-            draft.findings = Findings::default();
-            draft.changes.clear();
-            draft.is_withheld = true;
-            draft.settle(Field::Name, name);
-            draft.ask(Code::ProtectedIdentity, "Skyddade personuppgifter: bara administratör kan gå vidare");
-            return Some(Verdict::Held);
+        if !draft.confirms(Code::ProtectedIdentity) {
+            return Some(held(
+                draft,
+                Code::ProtectedIdentity,
+                "Skyddade personuppgifter: bara administratör kan gå vidare",
+            ));
         }
         draft.is_protected = true;
         note_cell::clear_protected_words(draft);
     }
     if note_cell::says_opted_out(draft) {
-        if !draft.is_confirmed {
-            draft.findings = Findings::default();
-            draft.changes.clear();
-            draft.is_withheld = true;
-            draft.settle(Field::Name, name);
-            draft.ask(Code::OptedOut, "Har tackat nej. Ska personen spärras?");
-            return Some(Verdict::Held);
+        if !draft.confirms(Code::OptedOut) {
+            return Some(held(draft, Code::OptedOut, "Har tackat nej. Ska personen spärras?"));
         }
         for wish in [Field::Letters, Field::Alerts] {
             if !draft.answered.has(wish) {
@@ -336,6 +330,17 @@ fn hold(draft: &mut Draft) -> Option<Verdict> {
         }
     }
     None
+}
+
+/// Nothing but the name is shown, nothing else is said.
+fn held(draft: &mut Draft, code: Code, question: &str) -> Verdict {
+    let name = draft.text(Field::Name).to_owned();
+    draft.findings = Findings::default();
+    draft.changes.clear();
+    draft.is_withheld = true;
+    draft.settle(Field::Name, note_cell::without_personal_numbers(&name));
+    draft.ask(code, question);
+    Verdict::Held
 }
 
 /// Placeholders, spreadsheet errors and formulas are no values.
@@ -379,7 +384,7 @@ fn take_formula(draft: &mut Draft, field: Field, shown: Option<String>) {
         None => "Cellen innehåller en formel. Skriv in värdet i stället.".to_owned(),
     };
     match shown {
-        Some(shown) if draft.is_confirmed => {
+        Some(shown) if draft.confirms(Code::Formula) => {
             draft.ask(Code::Formula, message);
             draft.texts[field] = shown;
         }

@@ -83,6 +83,15 @@ fn wrong_width(raw: &RawRow, headings: &Headings) -> Option<(usize, usize)> {
     (extra || missing).then_some((raw.cells.len(), expected))
 }
 
+/// What an operator has answered about a row.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// What was asked and is answered with yes.
+    pub asked: Vec<Code>,
+    /// Fields put in place of the row's cells.
+    pub fields: Vec<(Field, String)>,
+}
+
 /// A row being read.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Draft {
@@ -108,8 +117,8 @@ pub(super) struct Draft {
     pub open: FieldSet,
     /// Whether the person's data are protected.
     pub is_protected: bool,
-    /// Whether an operator has said yes to what would be asked.
-    pub is_confirmed: bool,
+    /// What an operator was asked about the row and has said yes to.
+    pub confirmed: Vec<Code>,
     /// Whether it is open who the person is, or whether the person may be stored: contact details are not shown.
     pub is_withheld: bool,
     /// Whether alerts were switched off because nothing can receive them.
@@ -120,16 +129,16 @@ pub(super) struct Draft {
 
 impl Draft {
     /// Takes over the cells, made readable. `answers` replace them.
-    pub fn new(cells: &RowCells, answers: &[(Field, String)], is_confirmed: bool) -> Self {
-        let mut draft =
-            Self { row: cells.row, line: cells.line, columns: cells.columns, is_confirmed, ..Self::default() };
+    pub fn new(cells: &RowCells, answer: &Answer) -> Self {
+        let confirmed = answer.asked.clone();
+        let mut draft = Self { row: cells.row, line: cells.line, columns: cells.columns, confirmed, ..Self::default() };
         for field in Field::ALL {
-            let answer = answers.iter().find(|(answered, _)| *answered == field);
-            if answer.is_some() {
+            let answered = answer.fields.iter().find(|(answered, _)| *answered == field);
+            if answered.is_some() {
                 draft.answered.insert(field);
                 draft.columns.insert(field);
             }
-            draft.take_cell(field, answer.map_or(&cells.cells[field], |(_, text)| text));
+            draft.take_cell(field, answered.map_or(&cells.cells[field], |(_, text)| text));
         }
         draft
     }
@@ -196,8 +205,23 @@ impl Draft {
 
     /// As [`Draft::ask`], with an argument to the code.
     pub fn ask_about(&mut self, code: Code, argument: impl Into<String>, message: impl Into<String>) {
-        let weight = if self.is_confirmed { Weight::Told } else { Weight::Ask };
+        let weight = if self.confirms(code) { Weight::Told } else { Weight::Ask };
         self.find(code, argument.into(), message.into(), weight);
+    }
+
+    /// Whether an operator has said yes to this question.
+    pub fn confirms(&self, code: Code) -> bool {
+        self.confirmed.contains(&code)
+    }
+
+    /// Asks whether `value` was meant; an operator's yes settles it.
+    pub fn ask_whether(&mut self, code: Code, field: Field, value: &str) {
+        self.ask(code, format!("Menade du {value}?"));
+        if self.confirms(code) {
+            self.settle(field, value);
+        } else {
+            self.offers.push((field, value.to_owned()));
+        }
     }
 
     /// A question that needs a value: yes alone is no answer.
@@ -208,15 +232,6 @@ impl Draft {
     /// As [`Draft::ask_for`], about the fields named.
     pub fn ask_for_fields(&mut self, code: Code, fields: impl Into<String>, message: impl Into<String>) {
         self.find(code, fields.into(), message.into(), Weight::Ask);
-    }
-
-    /// Offers a value; an operator's yes applies it.
-    pub fn offer(&mut self, field: Field, value: impl Into<String>) {
-        let value = value.into();
-        if self.is_confirmed {
-            self.values[field].clone_from(&value);
-        }
-        self.offers.push((field, value));
     }
 
     fn find(&mut self, code: Code, argument: String, message: String, weight: Weight) {

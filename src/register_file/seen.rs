@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use super::known::{MatchKeys, brings_nothing_new, is_probably_same};
+use super::known::{MatchKeys, brings_nothing_new, is_elsewhere, is_probably_same};
 use crate::domain::contact_person::{Field, Values};
 use crate::domain::email_address;
 use crate::domain::plain_text::fold;
@@ -82,7 +82,8 @@ impl Seen {
         let name = fold(&values[Field::Name]);
         let numbers = keys.numbers.iter().filter_map(|number| self.by_number_and_name.get(&hash(&[number, &name])));
         let emails = keys.emails.iter().filter_map(|email| self.by_email_and_name.get(&hash(&[email, &name])));
-        let by_contact = numbers.chain(emails).min().map(|at| &self.rows[*at as usize]);
+        let mut by_contact = numbers.chain(emails).map(|at| &self.rows[*at as usize]);
+        let by_contact = by_contact.find(|row| !is_elsewhere(values, &row.values()));
         by_contact.or_else(|| self.at_home(keys).filter(|row| brings_nothing_new(values, &row.values())))
     }
 

@@ -84,7 +84,7 @@ fn is_date(text: &str) -> bool {
     let is_number = |part: &&str| part.chars().all(|c| c.is_ascii_digit());
     let numbers = parts.iter().filter(|part| is_number(part)).count();
     match parts.len() {
-        2 | 3 if parts.iter().any(|part| is_month(&part)) => numbers >= 1,
+        2 | 3 if parts.iter().any(is_month) => numbers >= 1,
         2 => numbers == 2 && plain.contains('/'),
         3.. => numbers == parts.len() && plain.contains(['-', '/', '.']),
         _ => false,
@@ -144,12 +144,12 @@ fn tell_wish(draft: &mut Draft, field: Field, text: &str, value: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::register_file::row::RowCells;
+    use crate::register_file::row::{Answer, RowCells};
 
     fn households_of(text: &str) -> (Vec<String>, String, String) {
         let mut cells = RowCells::default();
         cells.cells[Field::Households] = text.to_owned();
-        let mut draft = Draft::new(&cells, &[], false);
+        let mut draft = Draft::new(&cells, &Answer::default());
         read_households(&mut draft);
         (draft.findings.codes(), draft.findings.message(), draft.values[Field::Households].clone())
     }
