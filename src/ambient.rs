@@ -76,3 +76,19 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
 pub fn random_fraction() -> f64 {
     rand::random()
 }
+
+/// A bell that shortens waits: whoever made something due rings it, whoever waits may miss it and looks again anyway.
+#[derive(Debug, Clone, Default)]
+pub struct Wakeup(Arc<tokio::sync::Notify>);
+
+impl Wakeup {
+    /// Wakes everybody who waits now.
+    pub fn ring(&self) {
+        self.0.notify_waiters();
+    }
+
+    /// Waits for the next ring, at most `limit`.
+    pub async fn wait(&self, limit: std::time::Duration) {
+        let _ = tokio::time::timeout(limit, self.0.notified()).await;
+    }
+}

@@ -1,1 +1,237 @@
-//! placeholder
+//! Owns the wiring: configuration becomes parts, parts become a daemon.
+//!
+//! It holds no rule. Invariant: this is the only place where the rings meet.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::actions::Desk;
+use crate::ambient::{self, Clock, Wakeup};
+use crate::config::Config;
+use crate::dispatch::outlet::Outlet;
+use crate::dispatch::pace::Pacer;
+use crate::dispatch::sms::SmsCarrier;
+use crate::dispatch::{self, Engine};
+use crate::domain::delivery_token::TokenKey;
+use crate::inbound::receipt::ReceiptDesk;
+use crate::provider::SmsGateway;
+use crate::store::daemon::Daemon as DaemonRow;
+use crate::store::{self, Store};
+use crate::upkeep::presence::{Presence, PresenceError};
+use crate::upkeep::{self, Upkeep};
+use crate::web::hooks::GatewayHook;
+use crate::web::{self, Web};
+
+/// How long work in flight may take to settle when the daemon stops.
+const DRAIN: Duration = Duration::from_secs(25);
+
+/// Opens the database, applies migrations unless `migrate` is false, and brings the area tree up to date.
+///
+/// # Errors
+/// When the database cannot be reached, is newer than this program, or has migrations pending that may not be applied.
+pub async fn open(config: Arc<Config>, clock: Clock, migrate: bool) -> anyhow::Result<Desk> {
+    crate::provider::http::install_tls_provider();
+    let store = Store::open(config.database.url.expose(), config.database.max_connections).await?;
+    if migrate {
+        store.migrate().await?;
+    } else if store.migrations().await?.iter().any(|migration| !migration.applied) {
+        anyhow::bail!("migrations are pending; run grannpost migrate, or serve without --no-migrate");
+    }
+    let (tree, places) = config.region.tree()?;
+    let mut session = store.begin().await?;
+    let mut areas: Vec<_> = tree.iter().collect();
+    // Parents first: an area refers to the one above.
+    areas.sort_by_key(|area| area.kind);
+    for area in areas {
+        store::area::put(&mut session, area, clock.now_ms()).await?;
+    }
+    let new_key = data_encoding::BASE64.encode(&ambient::random_bytes::<32>());
+    let key = store::setting::get_or_set(&mut session, store::setting::TOKEN_KEY, new_key).await?;
+    session.commit().await?;
+    let key: [u8; 32] = data_encoding::BASE64
+        .decode(key.as_bytes())
+        .ok()
+        .and_then(|bytes| bytes.try_into().ok())
+        .context("the token key in the database is damaged")?;
+    Ok(Desk {
+        store,
+        clock,
+        config,
+        token_key: Arc::new(TokenKey::new(key)),
+        wakeup: Wakeup::default(),
+        places: Arc::new(places),
+    })
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon {
+    engine: Engine,
+    web: Web,
+    servers: TaskTracker,
+    address: Option<SocketAddr>,
+}
+
+impl Daemon {
+    /// Takes the daemon's lock and starts dispatch and upkeep.
+    ///
+    /// # Errors
+    /// [`PresenceError::Taken`] inside when another daemon has the SQLite database; a gateway that cannot be set up.
+    pub async fn start(desk: &Desk) -> anyhow::Result<Self> {
+        let config = &desk.config;
+        let owner = DaemonRow {
+            id: ambient::new_id(&desk.clock),
+            lock_key: i64::from_be_bytes(ambient::random_bytes::<8>()) & i64::MAX,
+        };
+        let file = config.database.sqlite_file();
+        let at = (config.database.url.expose(), file.as_deref());
+        let presence = Presence::take(&desk.store, at, &owner, desk.clock.now_ms()).await?;
+        let engine = engine(desk, &owner.id);
+        let gateways = gateways(config)?;
+        let upkeep = upkeep(&engine);
+        upkeep::clock::check_at_start(&upkeep).await?;
+        upkeep.start(&engine.tracker, presence);
+        engine.start_leases();
+        start_sms(&engine, &gateways);
+        let web = Web {
+            desk: desk.clone(),
+            receipts: ReceiptDesk::start(desk.store.clone(), desk.clock.clone()),
+            hooks: Arc::new(hooks(config, &gateways)),
+            metrics: crate::telemetry::init_metrics(),
+            stop: engine.stop.clone(),
+        };
+        Ok(Self { engine, web, servers: TaskTracker::new(), address: None })
+    }
+
+    /// Serves pages, API and hooks on the configured addresses.
+    ///
+    /// # Errors
+    /// When an address cannot be listened on.
+    pub async fn listen(&mut self) -> anyhow::Result<SocketAddr> {
+        let server = self.web.desk.config.server.clone();
+        let listener = bind(&server.listen).await?;
+        let address = listener.local_addr()?;
+        self.address = Some(address);
+        if server.public_listen.is_empty() {
+            self.serve(listener, web::whole(self.web.clone()));
+        } else {
+            self.serve(listener, web::console(self.web.clone()));
+            self.serve(bind(&server.public_listen).await?, web::public(self.web.clone()));
+        }
+        Ok(address)
+    }
+
+    fn serve(&self, listener: TcpListener, router: axum::Router) {
+        let stop = self.engine.stop.clone();
+        self.servers.spawn(async move {
+            let service = router.into_make_service_with_connect_info::<SocketAddr>();
+            let server = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+            if let Err(error) = server.await {
+                tracing::error!(%error, "a listener ended");
+            }
+        });
+    }
+
+    /// The address that pages and API are served on.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// What actions work with.
+    #[must_use]
+    pub fn desk(&self) -> &Desk {
+        &self.web.desk
+    }
+
+    /// Stops claiming, settles what is in flight, answers what is being answered. Says whether all of it ended in time.
+    pub async fn stop(self) -> bool {
+        let drained = self.engine.drain(DRAIN).await;
+        self.servers.close();
+        let served = tokio::time::timeout(Duration::from_secs(3), self.servers.wait()).await.is_ok();
+        if drained && let Err(error) = self.say_good_bye().await {
+            tracing::warn!(%error, "the daemon could not say good-bye; the next one finds its lock free");
+        }
+        self.engine.store.close().await;
+        drained && served
+    }
+
+    async fn say_good_bye(&self) -> store::Result<()> {
+        let mut session = self.engine.store.begin().await?;
+        store::daemon::end(&mut session, &self.engine.owner, self.engine.clock.now_ms()).await?;
+        session.commit().await
+    }
+}
+
+/// Whether the error of [`Daemon::start`] says that another daemon has the database.
+#[must_use]
+pub fn is_taken(error: &anyhow::Error) -> bool {
+    matches!(error.downcast_ref(), Some(PresenceError::Taken(_)))
+}
+
+async fn bind(address: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))
+}
+
+fn engine(desk: &Desk, owner: &str) -> Engine {
+    Engine {
+        store: desk.store.clone(),
+        clock: desk.clock.clone(),
+        config: Arc::clone(&desk.config),
+        token_key: Arc::clone(&desk.token_key),
+        owner: Arc::from(owner),
+        wakeup: desk.wakeup.clone(),
+        leases: Arc::default(),
+        stop: CancellationToken::new(),
+        tracker: TaskTracker::new(),
+    }
+}
+
+fn upkeep(engine: &Engine) -> Upkeep {
+    Upkeep {
+        store: engine.store.clone(),
+        clock: engine.clock.clone(),
+        config: Arc::clone(&engine.config),
+        owner: Arc::clone(&engine.owner),
+        wakeup: engine.wakeup.clone(),
+        stop: engine.stop.clone(),
+    }
+}
+
+fn gateways(config: &Config) -> anyhow::Result<BTreeMap<String, SmsGateway>> {
+    config
+        .sms
+        .gateways
+        .iter()
+        .map(|(name, gateway)| Ok((name.clone(), SmsGateway::new(gateway, &config.server.egress_proxy)?)))
+        .collect()
+}
+
+fn hooks(config: &Config, gateways: &BTreeMap<String, SmsGateway>) -> BTreeMap<String, GatewayHook> {
+    let hook = |name: &String, gateway: &SmsGateway| GatewayHook {
+        config: config.sms.gateways[name].clone(),
+        gateway: gateway.clone(),
+    };
+    gateways.iter().map(|(name, gateway)| (name.clone(), hook(name, gateway))).collect()
+}
+
+/// Starts the SMS lane over the route, and the proof of lost answers at each of its gateways.
+fn start_sms(engine: &Engine, gateways: &BTreeMap<String, SmsGateway>) {
+    let mut outlets = Vec::new();
+    for name in &engine.config.sms.route {
+        let config = engine.config.sms.gateways[name].clone();
+        let gateway = gateways[name].clone();
+        let pacer = Pacer::new(name, engine.store.clone(), config.rate_per_second, config.burst);
+        let carrier = SmsCarrier::new(engine, name, &config, gateway.clone());
+        outlets.push(Arc::new(Outlet::new(carrier, pacer, config.concurrency)));
+        engine.tracker.spawn(dispatch::reconcile::run(engine.clone(), name.clone(), config, gateway));
+    }
+    engine.start_lane(outlets);
+}

@@ -1,3 +1,7 @@
 //! The `grannpost` program: hands its arguments to [`grannpost::cli`].
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    grannpost::cli::main()
+}

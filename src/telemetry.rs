@@ -1,1 +1,64 @@
-//! placeholder
+//! Owns logs and metrics: their format, their names and where they go.
+//!
+//! Invariant: no phone number, name, address or message text reaches a log line or a metric: ids and codes only
+//! (`docs/logging.md`).
+
+use std::io::IsTerminal as _;
+use std::sync::OnceLock;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Log, LogFormat};
+use crate::domain::delivery::DeliveryState;
+
+/// Sends logs to stderr as configured; a second call in one process is ignored.
+pub fn init_logs(config: &Log) {
+    let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let is_json = match config.format {
+        LogFormat::Json => true,
+        LogFormat::Pretty => false,
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+    };
+    let _ = if is_json { builder.json().try_init() } else { builder.try_init() };
+}
+
+/// Installs the metrics recorder, once in a process, and gives what renders it as Prometheus text.
+#[must_use]
+pub fn init_metrics() -> PrometheusHandle {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    HANDLE.get_or_init(install_metrics).clone()
+}
+
+fn install_metrics() -> PrometheusHandle {
+    let builder = PrometheusBuilder::new()
+        .set_buckets_for_metric(
+            Matcher::Full("grannpost_handover_seconds".to_owned()),
+            &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0],
+        )
+        .expect("the list of buckets is not empty");
+    let recorder = builder.build_recorder();
+    let handle = recorder.handle();
+    if metrics::set_global_recorder(recorder).is_ok() {
+        describe();
+    }
+    handle
+}
+
+fn describe() {
+    metrics::describe_counter!("grannpost_deliveries_total", "Deliveries that came into a state");
+    metrics::describe_gauge!("grannpost_queue_depth", "Deliveries that are due and wait");
+    metrics::describe_gauge!("grannpost_queue_oldest_seconds", "Age of the oldest delivery that is due and waits");
+    metrics::describe_histogram!("grannpost_handover_seconds", "Time of one call to a provider");
+    metrics::describe_gauge!("grannpost_gateway_up", "1 when the provider answers, else 0");
+    metrics::describe_gauge!("grannpost_in_doubt", "Deliveries whose outcome is unknown");
+    metrics::describe_gauge!("grannpost_leases_overdue", "Leases older than their time");
+    metrics::describe_gauge!("grannpost_days_since_letter", "Days since the last letter to an area");
+}
+
+/// Counts a delivery that came into `state` on `channel`.
+pub fn count_delivery(channel: &str, state: DeliveryState) {
+    metrics::counter!("grannpost_deliveries_total", "channel" => channel.to_owned(), "state" => state.code())
+        .increment(1);
+}

@@ -1,1 +1,96 @@
-//! placeholder
+//! Owns what people do: one operator action is one transaction and one audit row.
+//!
+//! It does not know HTTP or the command line; both call it. Invariant: every rule of who may do what, and in which
+//! order, stands here and nowhere else.
+
+pub mod alert;
+pub mod alert_review;
+pub mod alert_view;
+pub mod contact_person;
+pub mod decision;
+pub mod delivery;
+pub mod error;
+pub mod follow_up;
+pub mod key;
+pub mod operator;
+pub mod pause;
+
+use std::sync::Arc;
+
+use crate::ambient::{self, Clock, Wakeup};
+use crate::config::Config;
+use crate::domain::area::{AreaTree, Place};
+use crate::domain::delivery_token::TokenKey;
+use crate::domain::operator::{Actor, Right};
+use crate::store::{self, Session, Store};
+
+pub use error::{ActionError, FieldProblem, Result};
+
+/// What every action works with.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    /// The database.
+    pub store: Store,
+    /// Wall clock.
+    pub clock: Clock,
+    /// Settings.
+    pub config: Arc<Config>,
+    /// Key of tokens and fingerprints.
+    pub token_key: Arc<TokenKey>,
+    /// Rung after a commit that made something due.
+    pub wakeup: Wakeup,
+    /// Places by municipality, for the place check.
+    pub places: Arc<Vec<Place>>,
+}
+
+impl Desk {
+    /// Now, Unix ms.
+    #[must_use]
+    pub fn now(&self) -> i64 {
+        self.clock.now_ms()
+    }
+
+    /// A new id.
+    #[must_use]
+    pub fn id(&self) -> String {
+        ambient::new_id(&self.clock)
+    }
+
+    /// Adds the one audit row of an action. `detail` holds no names, numbers, addresses or texts.
+    ///
+    /// # Errors
+    /// [`ActionError::Store`].
+    pub async fn audit(
+        &self,
+        session: &mut Session,
+        actor: &Actor,
+        action: &str,
+        object: (&str, &str),
+        detail: serde_json::Value,
+    ) -> Result<()> {
+        let entry = store::audit::Entry {
+            id: &self.id(),
+            at: self.now(),
+            actor: &actor.id,
+            action,
+            object_kind: object.0,
+            object_id: object.1,
+            detail,
+        };
+        Ok(store::audit::append(session, &entry).await?)
+    }
+}
+
+/// Refuses what the actor's role does not grant.
+///
+/// # Errors
+/// [`ActionError::Forbidden`].
+pub fn require(actor: &Actor, right: Right) -> Result<()> {
+    if actor.role.may(right) { Ok(()) } else { Err(ActionError::Forbidden) }
+}
+
+/// Whether every one of `areas` lies within the actor's own.
+#[must_use]
+pub fn holds_areas(actor: &Actor, tree: &AreaTree, areas: &[String]) -> bool {
+    areas.iter().all(|code| tree.is_within(code, &actor.area))
+}

@@ -85,9 +85,28 @@ impl Mail {
         Ok(())
     }
 
+    /// The sender's name as people see it; the address when there is none.
+    #[must_use]
+    pub fn sender_name(&self) -> &str {
+        let name = self.from.split('<').next().unwrap_or_default().trim().trim_matches('"').trim();
+        if name.is_empty() || name.contains('@') { address_in(&self.from) } else { name }
+    }
+
+    /// The address that people write to.
+    #[must_use]
+    pub fn contact_address(&self) -> &str {
+        address_in(if self.reply_to.trim().is_empty() { &self.from } else { &self.reply_to })
+    }
+
     /// Whether letters are signed here.
     #[must_use]
     pub fn signs(&self) -> bool {
         !self.dkim_domain.is_empty()
     }
+}
+
+/// The address in `Name <address>` or `address`.
+fn address_in(text: &str) -> &str {
+    let address = text.rsplit_once('<').map_or(text, |(_, rest)| rest.trim_end().trim_end_matches('>'));
+    address.trim()
 }

@@ -155,17 +155,18 @@ impl AreaTree {
         false
     }
 
-    /// The leaves (watch areas, drill groups) among and below `codes`, each once.
+    /// `codes` and all areas below them, each once. A drill group is in it only when it is named itself: what goes to
+    /// an area goes to its contact persons, not to staff.
     #[must_use]
-    pub fn leaves<'a>(&self, codes: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
+    pub fn subtree<'a>(&self, codes: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let mut stack: Vec<&str> = codes.into_iter().collect();
         while let Some(code) = stack.pop() {
             let Some(area) = self.areas.get(code) else { continue };
-            if area.kind.is_leaf() {
-                found.insert(area.code.clone());
+            if found.insert(area.code.clone()) {
+                let below = self.children(code).filter(|child| child.kind != AreaKind::DrillGroup);
+                stack.extend(below.map(|child| child.code.as_str()));
             }
-            stack.extend(self.children.get(code).into_iter().flatten().map(String::as_str));
         }
         found
     }
@@ -228,9 +229,19 @@ mod tests {
     }
 
     #[test]
-    fn leaves_below_overlapping_areas_are_counted_once() {
-        assert_eq!(tree().leaves(["j", "2380", "2380-a"]).len(), 2);
-        assert!(tree().leaves(["2321"]).is_empty());
+    fn overlapping_areas_are_counted_once() {
+        assert_eq!(tree().subtree(["j", "2380", "2380-a"]).len(), 5);
+        assert_eq!(tree().subtree(["2321"]).len(), 1);
+        assert!(tree().subtree(["9999"]).is_empty());
+    }
+
+    #[test]
+    fn a_drill_group_gets_only_what_names_it() {
+        let mut areas: Vec<Area> = tree().iter().cloned().collect();
+        areas.push(area("staff", AreaKind::DrillGroup, Some("j")));
+        let tree = AreaTree::new(areas).unwrap();
+        assert!(!tree.subtree(["j"]).contains("staff"));
+        assert!(tree.subtree(["staff"]).contains("staff"));
     }
 
     #[test]

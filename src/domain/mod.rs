@@ -2,10 +2,22 @@
 //!
 //! Invariant: imports nothing from the other rings, and a value that exists is valid.
 
+pub mod alert;
 pub mod area;
+pub mod audience;
 pub mod contact_person;
+pub mod delivery;
+pub mod delivery_token;
 pub mod email_address;
 pub mod language;
+pub mod letter;
+pub mod lint;
+pub mod message;
+pub mod operator;
 pub mod personal_number;
 pub mod phone;
+pub mod place_name;
 pub mod plain_text;
+pub mod sms_character;
+pub mod sms_text;
+pub mod unsubscribe_token;

@@ -1,1 +1,6 @@
-//! placeholder
+//! Owns what comes back from providers and moves deliveries by it.
+//!
+//! It decodes with `provider` and decides by `domain`. Invariant: what came is stored before it is answered.
+
+pub mod receipt;
+pub mod sms;

@@ -4,12 +4,18 @@
 //! list of [`HandOverError`]. Invariant: when a provider may have taken a message, the answer is never
 //! one that lets it be sent again.
 
+pub mod dkim;
 pub mod elks;
 pub mod http;
 pub mod mail_message;
+mod sms_gateway;
 pub mod smtp;
 
 use std::time::Duration;
+
+pub use mail_message::{Mailbox, OutgoingMail};
+pub use sms_gateway::SmsGateway;
+pub use smtp::MailRelay;
 
 /// One SMS to one number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,11 +59,15 @@ impl Reason {
     /// A reason with the provider's words, shortened and without control characters.
     #[must_use]
     pub fn with_detail(code: &'static str, detail: &str) -> Self {
-        let clean: String =
-            detail.chars().map(|c| if c.is_control() { ' ' } else { c }).take(Self::MAX_DETAIL).collect();
-        let clean = clean.trim().to_owned();
-        Self { code, detail: (!clean.is_empty()).then_some(clean) }
+        Self { code, detail: one_line(detail) }
     }
+}
+
+/// A provider's words, shortened and without control characters; `None` when nothing is left.
+fn one_line(text: &str) -> Option<String> {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(Reason::MAX_DETAIL).collect();
+    let clean = clean.trim();
+    (!clean.is_empty()).then(|| clean.to_owned())
 }
 
 /// What happened to a hand-over that was not accepted, named by what comes next.
@@ -103,6 +113,12 @@ pub enum HandOverError {
 }
 
 impl HandOverError {
+    /// Stable code of the reason, safe in logs and metrics.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.reason().code
+    }
+
     /// Why, whichever it is.
     #[must_use]
     pub fn reason(&self) -> &Reason {
@@ -114,6 +130,39 @@ impl HandOverError {
             | Self::InDoubt { reason } => reason,
         }
     }
+}
+
+/// A provider that cannot be used as it is configured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct SetupError {
+    code: &'static str,
+    problem: String,
+}
+
+impl SetupError {
+    /// `problem` names the configuration key and what is allowed, and holds no secret.
+    #[must_use]
+    pub fn new(code: &'static str, problem: &str) -> Self {
+        Self { code, problem: problem.to_owned() }
+    }
+
+    /// Stable code.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.code
+    }
+}
+
+/// The span of a gateway's history that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HistoryWindow {
+    /// Only what the gateway took after this time.
+    pub newer_than: jiff::Timestamp,
+    /// Only what it took before this time; `None` = up to now.
+    pub older_than: Option<jiff::Timestamp>,
+    /// Only to this number, E.164; `None` = to anybody.
+    pub to: Option<String>,
 }
 
 /// One row of a gateway's own history.
@@ -131,6 +180,26 @@ pub struct HistoryRow {
     pub receipt: Option<ReceiptState>,
 }
 
+/// One page of a gateway's history, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HistoryPage {
+    /// The outgoing messages on the page.
+    pub rows: Vec<HistoryRow>,
+    /// Where the next, older page begins; `None` on the last one.
+    pub next: Option<String>,
+    /// Rows that could not be read: with any, the page proves no absence.
+    pub unreadable: usize,
+}
+
+/// Everything a gateway lists for a [`HistoryWindow`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The outgoing messages inside the window, newest first, each id once.
+    pub rows: Vec<HistoryRow>,
+    /// Whether the whole window was listed and read. Only then does a missing row prove anything.
+    pub complete: bool,
+}
+
 /// What a gateway says of a message it has taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReceiptState {
@@ -143,11 +212,19 @@ pub enum ReceiptState {
 }
 
 /// A look-up that proves nothing.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("history look-up failed: {code}")]
 pub struct LookUpError {
     /// Stable code, safe to log.
     pub code: &'static str,
+}
+
+impl LookUpError {
+    /// Stable code, safe to log.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.code
+    }
 }
 
 /// A delivery report as a gateway sends it.
@@ -159,6 +236,39 @@ pub struct Receipt {
     pub state: Option<ReceiptState>,
     /// The gateway's own word, shortened.
     pub word: String,
+    /// When it reached the phone, by the gateway's clock, if it says.
+    pub delivered_at: Option<jiff::Timestamp>,
+}
+
+/// An SMS that somebody sent to our number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InboundSms {
+    /// The gateway's id; the same SMS may be brought more than once.
+    pub gateway_ref: String,
+    /// Who sent it: a number, or a text sender.
+    pub from: String,
+    /// Our number.
+    pub to: String,
+    /// The text as it came, without NUL characters.
+    pub text: String,
+    /// When the gateway got it, by its own clock, if it says.
+    pub created_at: Option<jiff::Timestamp>,
+}
+
+/// A call of a hook that cannot be understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("hook not understood: {code}")]
+pub struct DecodeError {
+    /// Stable code, safe to log.
+    pub code: &'static str,
+}
+
+impl DecodeError {
+    /// Stable code, safe to log.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        self.code
+    }
 }
 
 /// Balance of the account at a gateway.

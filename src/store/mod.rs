@@ -1,1 +1,344 @@
-//! placeholder
+//! Owns all SQL: one file per noun, each statement a constant beside its function.
+//!
+//! It decides nothing; actions and the engine do. Invariants: a write goes through [`Store::begin`], times are
+//! bound values, and `dialect` is the only module that knows which database this is.
+
+pub mod alert;
+pub mod api_key;
+pub mod area;
+pub mod attempt;
+pub mod audience;
+pub mod audit;
+pub mod contact_person;
+pub mod daemon;
+pub mod decision;
+pub mod delivery;
+pub mod dialect;
+pub mod gateway;
+pub mod idempotency;
+pub mod inbound_sms;
+pub mod letter;
+pub mod letter_audience;
+pub mod message;
+pub mod operator;
+pub mod receipt;
+pub mod setting;
+pub mod settle;
+pub mod stamp;
+pub mod verify;
+
+use std::time::Duration;
+
+use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, FromRow, Transaction};
+
+pub use dialect::Dialect;
+
+/// The database: pools for writing, reading and dispatch, so that none starves another.
+#[derive(Debug, Clone)]
+pub struct Store {
+    dialect: Dialect,
+    write: AnyPool,
+    read: AnyPool,
+    dispatch: AnyPool,
+}
+
+/// What went wrong in the database, by what a caller does about it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Locked or deadlocked: the same call may be made again.
+    #[error("the database is busy")]
+    Busy(#[source] sqlx::Error),
+    /// Out of reach, or no connection was free in time.
+    #[error("the database is out of reach")]
+    Unavailable(#[source] sqlx::Error),
+    /// Disk full or read-only: nothing can be written.
+    #[error("the database cannot be written to: disk full or read-only")]
+    Full(#[source] sqlx::Error),
+    /// A row with that key exists.
+    #[error("a row with that key exists")]
+    Conflict(#[source] sqlx::Error),
+    /// The schema is newer than this program, or a migration that ran was changed.
+    #[error("{0}")]
+    Schema(String),
+    /// Anything else: a fault in the program or a damaged database.
+    #[error("the database refused a statement")]
+    Fault(#[source] sqlx::Error),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        let code = error.as_database_error().and_then(|error| error.code()).map(|code| code.to_string());
+        let unique = error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation);
+        match (&error, code.as_deref()) {
+            (sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::Tls(_), _) => {
+                Self::Unavailable(error)
+            }
+            _ if unique => Self::Conflict(error),
+            // SQLite primary and extended codes of BUSY and LOCKED; PostgreSQL deadlock, serialisation, lock time-out.
+            (_, Some("5" | "6" | "261" | "517" | "262" | "40P01" | "40001" | "55P03")) => Self::Busy(error),
+            // SQLite FULL, READONLY, IOERR and CANTOPEN families; PostgreSQL disk full and read-only.
+            (_, Some("13" | "8" | "10" | "14" | "778" | "1034" | "1032" | "53100" | "25006")) => Self::Full(error),
+            // PostgreSQL shutting down, starting up or out of connections.
+            (_, Some("57P01" | "57P02" | "57P03" | "53300" | "08006" | "08003" | "08000")) => Self::Unavailable(error),
+            _ => Self::Fault(error),
+        }
+    }
+}
+
+impl StoreError {
+    /// Whether the same call may succeed a little later.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Busy(_) | Self::Unavailable(_) | Self::Full(_))
+    }
+
+    /// Stable code, safe to log.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Busy(_) => "database.busy",
+            Self::Unavailable(_) => "database.unavailable",
+            Self::Full(_) => "database.full",
+            Self::Conflict(_) => "database.conflict",
+            Self::Schema(_) => "database.schema",
+            Self::Fault(_) => "database.fault",
+        }
+    }
+}
+
+/// Result of a store function.
+pub type Result<T> = std::result::Result<T, StoreError>;
+
+/// A connection that statements run on: a write transaction or a read.
+#[derive(Debug)]
+pub struct Session {
+    inner: Inner,
+    dialect: Dialect,
+}
+
+#[derive(Debug)]
+enum Inner {
+    Write(Transaction<'static, Any>),
+    Read(PoolConnection<Any>),
+}
+
+/// A statement whose marks have been replaced, with its arguments.
+pub(crate) type Statement = sqlx::query::Query<'static, Any, AnyArguments>;
+
+impl Session {
+    /// The connection.
+    pub(crate) fn conn(&mut self) -> &mut AnyConnection {
+        match &mut self.inner {
+            Inner::Write(transaction) => transaction,
+            Inner::Read(connection) => connection,
+        }
+    }
+
+    /// Prepares `sql` with its marks replaced.
+    pub(crate) fn sql(&self, sql: &'static str) -> Statement {
+        if sql.contains('{') { sqlx::query(AssertSqlSafe(self.dialect.expand(sql))) } else { sqlx::query(sql) }
+    }
+
+    /// Which database this is; only for what has no portable form.
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64> {
+        Ok(statement.execute(self.conn()).await?.rows_affected())
+    }
+
+    pub(crate) async fn rows(&mut self, statement: Statement) -> Result<Vec<AnyRow>> {
+        Ok(statement.fetch_all(self.conn()).await?)
+    }
+
+    /// The rows of `statement`, decoded.
+    pub(crate) async fn list<T: for<'r> FromRow<'r, AnyRow>>(&mut self, statement: Statement) -> Result<Vec<T>> {
+        let rows = self.rows(statement).await?;
+        Ok(rows.iter().map(T::from_row).collect::<std::result::Result<_, _>>()?)
+    }
+
+    /// The first row of `statement`, decoded.
+    pub(crate) async fn one<T: for<'r> FromRow<'r, AnyRow>>(&mut self, statement: Statement) -> Result<Option<T>> {
+        let row = self.row(statement).await?;
+        Ok(row.as_ref().map(T::from_row).transpose()?)
+    }
+
+    pub(crate) async fn row(&mut self, statement: Statement) -> Result<Option<AnyRow>> {
+        Ok(statement.fetch_optional(self.conn()).await?)
+    }
+
+    /// Makes the transaction's writes durable; a read has nothing to commit.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is written then.
+    pub async fn commit(self) -> Result<()> {
+        match self.inner {
+            Inner::Write(transaction) => Ok(transaction.commit().await?),
+            Inner::Read(_) => Ok(()),
+        }
+    }
+}
+
+impl Store {
+    /// Opens the database; an SQLite file that does not exist is made.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when it cannot be reached.
+    pub async fn open(url: &str, max_connections: u32) -> Result<Self> {
+        sqlx::any::install_default_drivers();
+        let dialect = Dialect::of_url(url);
+        let url = connect_url(dialect, url);
+        let pool = |connections: u32| {
+            AnyPoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(Duration::from_secs(6))
+                .idle_timeout(Duration::from_secs(600))
+                .test_before_acquire(dialect == Dialect::Postgres)
+                .after_connect(move |connection, _| Box::pin(prepare_connection(dialect, connection)))
+        };
+        let write = pool(if dialect == Dialect::Sqlite { 1 } else { max_connections }).connect(&url).await?;
+        let read = pool(max_connections).connect_lazy(&url)?;
+        let dispatch = match dialect {
+            Dialect::Sqlite => write.clone(),
+            Dialect::Postgres => pool(max_connections.min(6)).connect_lazy(&url)?,
+        };
+        Ok(Self { dialect, write, read, dispatch })
+    }
+
+    /// Begins a write.
+    ///
+    /// # Errors
+    /// [`StoreError`] when no connection or no lock was to be had.
+    pub async fn begin(&self) -> Result<Session> {
+        self.begin_on(&self.write).await
+    }
+
+    /// Begins a write on the connections kept for dispatch.
+    ///
+    /// # Errors
+    /// As [`Store::begin`].
+    pub async fn begin_dispatch(&self) -> Result<Session> {
+        self.begin_on(&self.dispatch).await
+    }
+
+    async fn begin_on(&self, pool: &AnyPool) -> Result<Session> {
+        let transaction = pool.begin_with(self.dialect.begin_write()).await?;
+        Ok(Session { inner: Inner::Write(transaction), dialect: self.dialect })
+    }
+
+    /// A connection for reading.
+    ///
+    /// # Errors
+    /// [`StoreError`] when no connection was to be had.
+    pub async fn read(&self) -> Result<Session> {
+        Ok(Session { inner: Inner::Read(self.read.acquire().await?), dialect: self.dialect })
+    }
+
+    /// Which database this is.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    /// Applies pending migrations and says how many there were.
+    ///
+    /// # Errors
+    /// [`StoreError::Schema`] when the database is newer than this program; it is left as it is.
+    pub async fn migrate(&self) -> Result<usize> {
+        let pending = self.migrations().await?.iter().filter(|migration| !migration.applied).count();
+        MIGRATIONS.run(&self.write).await.map_err(schema_error)?;
+        Ok(pending)
+    }
+
+    /// The migrations this program knows, and which are applied.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the database cannot be read.
+    pub async fn migrations(&self) -> Result<Vec<Migration>> {
+        let mut session = self.read().await?;
+        let known = match session.dialect {
+            Dialect::Sqlite => {
+                "SELECT CAST(COUNT(*) AS BIGINT) AS n FROM sqlite_master WHERE name = '_sqlx_migrations'"
+            }
+            Dialect::Postgres => {
+                "SELECT CAST(COUNT(*) AS BIGINT) AS n FROM pg_tables WHERE tablename = '_sqlx_migrations' AND schemaname = current_schema()"
+            }
+        };
+        let exists: (i64,) = sqlx::query_as(known).fetch_one(session.conn()).await?;
+        let applied: Vec<(i64,)> = if exists.0 == 0 {
+            Vec::new()
+        } else {
+            sqlx::query_as("SELECT version FROM _sqlx_migrations ORDER BY version").fetch_all(session.conn()).await?
+        };
+        if let Some((newer,)) = applied.iter().find(|(version,)| !MIGRATIONS.version_exists(*version)) {
+            return Err(StoreError::Schema(format!(
+                "the database has migration {newer}, which this program does not know: it was written by a newer version"
+            )));
+        }
+        Ok(MIGRATIONS
+            .iter()
+            .map(|migration| Migration {
+                version: migration.version,
+                description: migration.description.to_string(),
+                applied: applied.iter().any(|(version,)| *version == migration.version),
+            })
+            .collect())
+    }
+
+    /// Closes all connections; SQLite then leaves one file behind.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.dispatch.close().await;
+        self.write.close().await;
+    }
+}
+
+/// One step of the schema.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Migration {
+    /// Its number.
+    pub version: i64,
+    /// Its name.
+    pub description: String,
+    /// Whether the database has it.
+    pub applied: bool,
+}
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+fn schema_error(error: sqlx::migrate::MigrateError) -> StoreError {
+    match error {
+        sqlx::migrate::MigrateError::Execute(error) | sqlx::migrate::MigrateError::ExecuteMigration(error, _) => {
+            error.into()
+        }
+        other => StoreError::Schema(other.to_string()),
+    }
+}
+
+/// The URL as the driver wants it: an SQLite file is made when missing.
+fn connect_url(dialect: Dialect, url: &str) -> String {
+    if dialect == Dialect::Postgres || url.contains("mode=") {
+        return url.to_owned();
+    }
+    let separator = if url.contains('?') { '&' } else { '?' };
+    format!("{url}{separator}mode=rwc")
+}
+
+async fn prepare_connection(dialect: Dialect, connection: &mut AnyConnection) -> std::result::Result<(), sqlx::Error> {
+    let settings = match dialect {
+        Dialect::Sqlite => {
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; \
+             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000;"
+        }
+        Dialect::Postgres => "SET lock_timeout = '5s'; SET statement_timeout = '60s'; SET TIME ZONE 'UTC';",
+    };
+    connection.execute(sqlx::raw_sql(settings)).await.map(drop)
+}
+
+/// `value` as the JSON text that a `{rows …}` mark reads.
+pub(crate) fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("rows of plain texts and numbers always serialise")
+}

@@ -1,1 +1,75 @@
-//! placeholder
+//! Owns HTTP: the API, the hooks, the watching pages and the public pages.
+//!
+//! It holds no rule of its own; it parses, calls an action and shows what came. Invariant: every answer below `/hooks/`
+//! has an empty body, whatever happens.
+
+pub mod api;
+pub mod auth;
+pub mod body;
+pub mod error;
+pub mod hooks;
+pub mod limits;
+pub mod transact;
+pub mod watch;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::actions::Desk;
+use crate::inbound::receipt::ReceiptDesk;
+use hooks::GatewayHook;
+
+/// Bodies larger than this are refused: 1 MiB.
+pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// What every handler has at hand.
+#[derive(Debug, Clone)]
+pub struct Web {
+    /// What actions work with.
+    pub desk: Desk,
+    /// Where receipts are handed in.
+    pub receipts: ReceiptDesk,
+    /// Gateways that may call hooks, by name.
+    pub hooks: Arc<BTreeMap<String, GatewayHook>>,
+    /// Renders the metrics.
+    pub metrics: PrometheusHandle,
+    /// Cancelled when the daemon stops; streams end then.
+    pub stop: CancellationToken,
+}
+
+/// Everything an operator or another system of ours uses.
+#[must_use]
+pub fn console(web: Web) -> Router {
+    finish(Router::new().merge(api::router()).merge(watch::router()), web)
+}
+
+/// What strangers may reach: hooks and public pages.
+#[must_use]
+pub fn public(web: Web) -> Router {
+    finish(hooks::router(), web)
+}
+
+/// Both on one address.
+#[must_use]
+pub fn whole(web: Web) -> Router {
+    finish(Router::new().merge(api::router()).merge(watch::router()).merge(hooks::router()), web)
+}
+
+fn finish(router: Router<Web>, web: Web) -> Router {
+    router
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .layer(middleware::from_fn(limits::refuse_nul))
+        .layer(CatchPanicLayer::custom(error::panicked))
+        .layer(middleware::from_fn(limits::empty_below_hooks))
+        .layer(middleware::from_fn(limits::security_headers))
+        .with_state(web)
+}

@@ -1,0 +1,130 @@
+//! Owns API keys: making, listing and revoking them, and who is behind one.
+//!
+//! Invariant: a key is shown once; only its digest is kept.
+
+use sha2::{Digest, Sha256};
+
+use super::{ActionError, Desk, FieldProblem, Result, require};
+use crate::ambient;
+use crate::domain::operator::{Actor, Right, Role};
+use crate::domain::plain_text::clean_line;
+use crate::store::api_key::ApiKey;
+use crate::store::{self, Session};
+
+/// What every key begins with, so that a leaked one is recognised.
+pub const PREFIX: &str = "gp_";
+/// `last_used_at` is written at most this often: a minute.
+const TOUCH_EVERY_MS: i64 = 60_000;
+
+/// A key that has just been made.
+pub struct NewKey {
+    /// Its record.
+    pub key: ApiKey,
+    /// The key itself, to be shown once.
+    pub secret: String,
+}
+
+impl std::fmt::Debug for NewKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NewKey").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// Makes a key for a role in an area (empty = the whole police area).
+///
+/// # Errors
+/// [`ActionError`].
+pub async fn add(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    (name, role, area): (&str, &str, &str),
+) -> Result<NewKey> {
+    require(actor, Right::Administer)?;
+    let name = checked_name(name)?;
+    let (role, area) = role_and_area(session, role, area).await?;
+    let secret =
+        format!("{PREFIX}{}", data_encoding::BASE32_NOPAD.encode(&ambient::random_bytes::<32>()).to_lowercase());
+    let key = ApiKey {
+        id: desk.id(),
+        name,
+        key_hash: digest(&secret),
+        role: role.code().to_owned(),
+        area_code: area,
+        created_at: desk.now(),
+        last_used_at: None,
+        revoked_at: None,
+    };
+    store::api_key::insert(session, &key).await?;
+    let detail = serde_json::json!({ "role": key.role, "area": key.area_code });
+    desk.audit(session, actor, "key.added", ("key", &key.id), detail).await?;
+    Ok(NewKey { key, secret })
+}
+
+/// Revokes the keys with this id or name, at once.
+///
+/// # Errors
+/// [`ActionError::NotFound`] when there is no live one.
+pub async fn revoke(desk: &Desk, session: &mut Session, actor: &Actor, id_or_name: &str) -> Result<()> {
+    require(actor, Right::Administer)?;
+    if store::api_key::revoke(session, id_or_name, desk.now()).await? == 0 {
+        return Err(ActionError::NotFound);
+    }
+    desk.audit(session, actor, "key.revoked", ("key", id_or_name), serde_json::json!({})).await
+}
+
+/// Who is behind a key; `None` when there is no such live key.
+///
+/// # Errors
+/// [`ActionError::Store`].
+pub async fn actor_of(desk: &Desk, secret: &str) -> Result<Option<Actor>> {
+    if !secret.starts_with(PREFIX) || secret.len() > 100 {
+        return Ok(None);
+    }
+    let mut session = desk.store.read().await?;
+    let Some(key) = store::api_key::by_hash(&mut session, &digest(secret)).await? else { return Ok(None) };
+    drop(session);
+    let now = desk.now();
+    if key.last_used_at.is_none_or(|at| now - at > TOUCH_EVERY_MS) {
+        let mut session = desk.store.begin().await?;
+        store::api_key::touch(&mut session, &key.id, now).await?;
+        session.commit().await?;
+    }
+    let Some(role) = Role::from_code(&key.role) else { return Ok(None) };
+    Ok(Some(Actor { id: format!("key:{}", key.id), role, area: key.area_code, is_key: true }))
+}
+
+pub(super) fn digest(secret: &str) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(secret.as_bytes()))
+}
+
+pub(super) fn checked_name(name: &str) -> Result<String> {
+    let name = clean_line(name);
+    if name.is_empty() || name.chars().count() > 200 {
+        return Err(ActionError::field("name", "field.required", "Ange ett namn på högst 200 tecken."));
+    }
+    Ok(name)
+}
+
+/// Checks a role and an area; an empty area is the whole police area.
+pub(super) async fn role_and_area(session: &mut Session, role: &str, area: &str) -> Result<(Role, String)> {
+    let tree = store::area::tree(session).await?;
+    let mut problems = Vec::new();
+    let role = Role::from_code(role);
+    if role.is_none() {
+        let allowed: Vec<&str> = Role::ALL.into_iter().map(Role::code).collect();
+        problems.push(FieldProblem::new("role", "field.invalid", format!("Tillåtna roller: {}.", allowed.join(", "))));
+    }
+    let area = if area.is_empty() {
+        tree.root().map(|area| area.code.clone())
+    } else {
+        tree.get(area).map(|area| area.code.clone())
+    };
+    if area.is_none() {
+        problems.push(FieldProblem::new("area", "area.unknown", "Området finns inte."));
+    }
+    match (role, area) {
+        (Some(role), Some(area)) => Ok((role, area)),
+        _ => Err(ActionError::Invalid(problems)),
+    }
+}

@@ -1,0 +1,110 @@
+//! Owns the people who sign in: adding, disabling, and the one-time link that begins it.
+
+use super::key::{checked_name, digest, role_and_area};
+use super::{ActionError, Desk, Result, require};
+use crate::ambient;
+use crate::domain::email_address::EmailAddress;
+use crate::domain::operator::{Actor, Right};
+use crate::store::operator::Operator;
+use crate::store::{self, Session, StoreError};
+
+/// A one-time link is good for three days.
+const LINK_LASTS_MS: i64 = 3 * 24 * 3600 * 1000;
+
+/// An operator and the link that lets them in once.
+pub struct Invited {
+    /// The operator.
+    pub operator: Operator,
+    /// The link, to be shown once.
+    pub link: String,
+}
+
+impl std::fmt::Debug for Invited {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Invited").field("operator", &self.operator.id).finish_non_exhaustive()
+    }
+}
+
+/// Who shall sign in.
+#[derive(Debug, Clone, Default)]
+pub struct NewOperator {
+    /// Name.
+    pub name: String,
+    /// E-mail.
+    pub email: String,
+    /// A role's code.
+    pub role: String,
+    /// Area code; empty = the whole police area.
+    pub area: String,
+}
+
+/// Adds an operator.
+///
+/// # Errors
+/// [`ActionError`].
+pub async fn add(desk: &Desk, session: &mut Session, actor: &Actor, new: &NewOperator) -> Result<Invited> {
+    require(actor, Right::Administer)?;
+    let email =
+        EmailAddress::parse(&new.email).map_err(|error| ActionError::field("email", error.code(), error.detail()))?;
+    let (role, area_code) = role_and_area(session, &new.role, &new.area).await?;
+    let operator = Operator {
+        id: desk.id(),
+        name: checked_name(&new.name)?,
+        email: email.key(),
+        role: role.code().to_owned(),
+        area_code,
+        created_at: desk.now(),
+        disabled_at: None,
+    };
+    store::operator::insert(session, &operator).await.map_err(|error| match error {
+        StoreError::Conflict(_) => {
+            ActionError::conflict("operator.email_taken", "E-postadressen används redan av en handläggare.")
+        }
+        error => error.into(),
+    })?;
+    let detail = serde_json::json!({ "role": operator.role, "area": operator.area_code });
+    desk.audit(session, actor, "operator.added", ("operator", &operator.id), detail).await?;
+    let link = new_link(desk, session, &operator).await?;
+    Ok(Invited { operator, link })
+}
+
+/// Disables an operator, at once.
+///
+/// # Errors
+/// [`ActionError`]; the last administrator stays.
+pub async fn disable(desk: &Desk, session: &mut Session, actor: &Actor, id_or_email: &str) -> Result<Operator> {
+    require(actor, Right::Administer)?;
+    let operator = store::operator::by_id_or_email(session, id_or_email).await?.ok_or(ActionError::NotFound)?;
+    let admins = store::operator::list(session)
+        .await?
+        .into_iter()
+        .filter(|other| other.role == "admin" && other.disabled_at.is_none() && other.id != operator.id)
+        .count();
+    if operator.role == "admin" && admins == 0 {
+        return Err(ActionError::conflict("operator.last_admin", "Den sista administratören kan inte stängas av."));
+    }
+    store::operator::disable(session, &operator.id, desk.now()).await?;
+    desk.audit(session, actor, "operator.disabled", ("operator", &operator.id), serde_json::json!({})).await?;
+    Ok(operator)
+}
+
+/// Gives an operator a new one-time link; earlier unused ones become void.
+///
+/// # Errors
+/// [`ActionError`].
+pub async fn reset(desk: &Desk, session: &mut Session, actor: &Actor, id_or_email: &str) -> Result<Invited> {
+    require(actor, Right::Administer)?;
+    let operator = store::operator::by_id_or_email(session, id_or_email).await?.ok_or(ActionError::NotFound)?;
+    if operator.disabled_at.is_some() {
+        return Err(ActionError::conflict("operator.disabled", "Handläggaren är avstängd."));
+    }
+    desk.audit(session, actor, "operator.reset", ("operator", &operator.id), serde_json::json!({})).await?;
+    let link = new_link(desk, session, &operator).await?;
+    Ok(Invited { operator, link })
+}
+
+async fn new_link(desk: &Desk, session: &mut Session, operator: &Operator) -> Result<String> {
+    let token = data_encoding::BASE32_NOPAD.encode(&ambient::random_bytes::<32>()).to_lowercase();
+    store::operator::put_link(session, &operator.id, digest(&token), desk.now() + LINK_LASTS_MS).await?;
+    Ok(desk.config.server.public_link(&format!("/sign-in/{token}")))
+}

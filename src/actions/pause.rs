@@ -1,0 +1,29 @@
+//! Owns stopping and starting all hand-overs, alerts included.
+
+use super::{Desk, Result, require};
+use crate::domain::operator::{Actor, Right};
+use crate::store::setting::{PAUSED, RESUMED_AT};
+use crate::store::{self, Session};
+
+/// Stops all hand-overs; what is in flight is settled.
+///
+/// # Errors
+/// [`super::ActionError`].
+pub async fn pause(desk: &Desk, session: &mut Session, actor: &Actor, reason: &str) -> Result<()> {
+    require(actor, Right::Administer)?;
+    store::setting::set(session, PAUSED, reason.to_owned()).await?;
+    desk.audit(session, actor, "dispatch.paused", ("dispatch", ""), serde_json::json!({ "reason": reason })).await
+}
+
+/// Starts hand-overs again, and lets stopped gateways try again. Says why it was paused, if it was.
+///
+/// # Errors
+/// [`super::ActionError`].
+pub async fn resume(desk: &Desk, session: &mut Session, actor: &Actor) -> Result<Option<String>> {
+    require(actor, Right::Administer)?;
+    let reason = store::setting::get(session, PAUSED).await?;
+    store::setting::clear(session, PAUSED).await?;
+    store::setting::set(session, RESUMED_AT, desk.now().to_string()).await?;
+    desk.audit(session, actor, "dispatch.resumed", ("dispatch", ""), serde_json::json!({ "was": reason })).await?;
+    Ok(reason)
+}

@@ -1,0 +1,40 @@
+//! Owns `serve`: the daemon until it is told to stop.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{Failure, Outcome, say};
+use crate::ambient::Clock;
+use crate::app::{self, Daemon};
+use crate::config::Loaded;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Vägra att starta om databasändringar väntar, i stället för att lägga på dem.
+    #[arg(long)]
+    no_migrate: bool,
+}
+
+pub(super) async fn run(args: &Args, loaded: Loaded) -> Outcome {
+    let desk = app::open(Arc::new(loaded.config), Clock::System, !args.no_migrate).await?;
+    let mut daemon = Daemon::start(&desk).await?;
+    let address = daemon.listen().await?;
+    say(&format!("listening on http://{address}"));
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping: no new claims, work in flight is settled");
+    tokio::select! {
+        ended = daemon.stop() => if ended {
+            Ok(())
+        } else {
+            Err(Failure::Failed(anyhow::anyhow!("work in flight did not settle in time; it is found again at the next start")))
+        },
+        _ = terminate.recv() => Err(Failure::Failed(anyhow::anyhow!("stopped at once by a second signal"))),
+        _ = interrupt.recv() => Err(Failure::Failed(anyhow::anyhow!("stopped at once by a second signal"))),
+    }
+}

@@ -1,0 +1,271 @@
+//! Owns the health of one provider as the engine sees it: up, down with probes, or stopped until a person acts.
+//!
+//! It decides no delivery's fate. Invariants: a provider that has not answered yet gets at most three calls at once,
+//! one that is down gets one probe at a time, one that refuses our account gets none.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+
+use super::carrier::Carrier;
+use super::outlet::Outlet;
+use super::retry::BackOff;
+use super::{Engine, POLL};
+use crate::provider::{Accepted, HandOverError};
+use crate::store;
+
+/// Failures in a row that open the circuit.
+const FAILURES: u32 = 5;
+/// Calls at once until the first answer.
+const UNPROVEN_CALLS: usize = 3;
+const PROBES: BackOff = BackOff { first: Duration::from_secs(1), most: Duration::from_secs(15) };
+
+/// The circuit of one provider.
+#[derive(Debug, Default)]
+pub struct Circuit {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    mode: Mode,
+    failures: u32,
+    openings: u32,
+    reason: Option<&'static str>,
+    hold_until: Option<Instant>,
+    answered: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Mode {
+    /// Not answered yet since start or resume.
+    #[default]
+    Unproven,
+    Up,
+    /// No calls until then, one probe after.
+    Down(Instant),
+    Stopped,
+}
+
+/// What a circuit allows now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowance {
+    /// So many calls at once.
+    Calls(usize),
+    /// None before this time.
+    NotBefore(Instant),
+    /// None until a person acts.
+    None,
+}
+
+impl Circuit {
+    /// What is allowed now.
+    #[must_use]
+    pub fn allowance(&self) -> Allowance {
+        let state = self.lock();
+        if let Some(until) = state.hold_until.filter(|until| *until > Instant::now()) {
+            return Allowance::NotBefore(until);
+        }
+        match state.mode {
+            Mode::Up => Allowance::Calls(usize::MAX),
+            Mode::Unproven => Allowance::Calls(UNPROVEN_CALLS),
+            Mode::Down(until) if until > Instant::now() => Allowance::NotBefore(until),
+            Mode::Down(_) => Allowance::Calls(1),
+            Mode::Stopped => Allowance::None,
+        }
+    }
+
+    /// Takes in what came of a call. `has_alternative` says whether another provider could take over: only then does a
+    /// series of lost answers count against this one.
+    pub fn note(&self, outcome: &Result<Accepted, HandOverError>, has_alternative: bool) {
+        let mut state = self.lock();
+        let before = state.mode;
+        match outcome {
+            Ok(_) | Err(HandOverError::Rejected { .. } | HandOverError::Retry { provider_down: false, .. }) => {
+                *state = State { mode: Mode::Up, answered: true, ..State::default() };
+            }
+            Err(HandOverError::Throttled { after, .. }) => {
+                let wait =
+                    after.unwrap_or(Duration::from_secs(1)).clamp(Duration::from_secs(1), Duration::from_secs(600));
+                state.hold_until = Some(Instant::now() + wait);
+                state.answered = true;
+            }
+            Err(HandOverError::Misconfigured { reason }) => {
+                state.mode = Mode::Stopped;
+                state.reason = Some(reason.code);
+            }
+            Err(HandOverError::Retry { provider_down: true, after, reason }) => state.fail(reason.code, *after),
+            Err(HandOverError::InDoubt { reason }) if has_alternative => state.fail(reason.code, None),
+            Err(HandOverError::InDoubt { .. }) => {}
+        }
+        let now = state.mode;
+        drop(state);
+        if before != now {
+            log_change(before, now);
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Lets a stopped or open circuit try again at once.
+    pub fn reset(&self) {
+        *self.lock() = State::default();
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until something changed, at most `limit`.
+    pub async fn changed(&self, limit: Duration) {
+        let _ = tokio::time::timeout(limit, self.changed.notified()).await;
+    }
+
+    /// `(state, reason, answered since last asked)` as kept in the database.
+    fn shown(&self) -> (&'static str, Option<&'static str>, bool) {
+        let mut state = self.lock();
+        let answered = std::mem::take(&mut state.answered);
+        match state.mode {
+            Mode::Up | Mode::Unproven => ("up", None, answered),
+            Mode::Down(_) => ("down", state.reason, answered),
+            Mode::Stopped => ("stopped", state.reason, answered),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn fail(&mut self, reason: &'static str, after: Option<Duration>) {
+        self.failures += 1;
+        self.reason = Some(reason);
+        let is_probe = matches!(self.mode, Mode::Down(until) if until <= Instant::now());
+        let opens = self.mode != Mode::Stopped && (self.failures >= FAILURES && !matches!(self.mode, Mode::Down(_)));
+        if opens || is_probe {
+            self.openings += 1;
+            let wait = PROBES.wait(i64::from(self.openings), crate::ambient::random_fraction());
+            self.mode = Mode::Down(Instant::now() + after.unwrap_or(wait).min(Duration::from_secs(60)));
+        }
+    }
+}
+
+fn log_change(before: Mode, now: Mode) {
+    match (before, now) {
+        (Mode::Up | Mode::Unproven, Mode::Down(_)) => tracing::error!("provider is down; probing until it answers"),
+        (_, Mode::Stopped) => tracing::error!("provider refuses our account or settings; stopped until resumed"),
+        (Mode::Down(_), Mode::Up) => tracing::info!("provider answers again"),
+        _ => {}
+    }
+}
+
+/// Writes the provider's state to the database when it changes and every few seconds, and resumes it when asked.
+pub(super) async fn publish<C: Carrier>(engine: Engine, outlet: Arc<Outlet<C>>) {
+    let mut shown = None;
+    let mut written = Instant::now();
+    let mut resumed_at = engine.clock.now_ms();
+    while !engine.stop.is_cancelled() {
+        let now = outlet.circuit().shown();
+        let is_due = written.elapsed() > Duration::from_secs(5) && now.2;
+        if shown != Some((now.0, now.1)) || is_due {
+            match put(&engine, outlet.carrier().name(), now, &mut resumed_at).await {
+                Ok(()) => (shown, written) = (Some((now.0, now.1)), Instant::now()),
+                Err(error) => tracing::warn!(code = error.code(), "gateway state could not be written"),
+            }
+            metrics::gauge!("grannpost_gateway_up", "gateway" => outlet.carrier().name().to_owned())
+                .set(if now.0 == "up" { 1.0 } else { 0.0 });
+        }
+        if let Ok(true) = was_resumed(&engine, &mut resumed_at).await {
+            outlet.circuit().reset();
+        }
+        tokio::select! {
+            () = outlet.circuit().changed(POLL * 2) => {}
+            () = engine.stop.cancelled() => {}
+        }
+    }
+}
+
+async fn put(
+    engine: &Engine,
+    gateway: &str,
+    (state, reason, answered): (&'static str, Option<&'static str>, bool),
+    _resumed_at: &mut i64,
+) -> store::Result<()> {
+    let now = engine.clock.now_ms();
+    let mut session = engine.store.begin_dispatch().await?;
+    store::gateway::put_state(&mut session, gateway, (state, reason), answered.then_some(now), now).await?;
+    session.commit().await
+}
+
+async fn was_resumed(engine: &Engine, seen: &mut i64) -> store::Result<bool> {
+    let mut session = engine.store.read().await?;
+    let at = store::setting::get(&mut session, store::setting::RESUMED_AT).await?;
+    let at: i64 = at.and_then(|at| at.parse().ok()).unwrap_or(0);
+    let is_new = at > *seen;
+    *seen = at.max(*seen);
+    Ok(is_new)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::provider::Reason;
+
+    fn down() -> Result<Accepted, HandOverError> {
+        Err(HandOverError::Retry { after: None, reason: Reason::new("gateway.unreachable"), provider_down: true })
+    }
+
+    #[test]
+    fn a_provider_that_has_not_answered_yet_gets_three_calls_and_then_all() {
+        let circuit = Circuit::default();
+        assert_eq!(circuit.allowance(), Allowance::Calls(3));
+        circuit.note(&Ok(Accepted::default()), false);
+        assert_eq!(circuit.allowance(), Allowance::Calls(usize::MAX));
+    }
+
+    #[test]
+    fn five_failures_in_a_row_open_the_circuit_and_one_success_closes_it() {
+        let circuit = Circuit::default();
+        circuit.note(&Ok(Accepted::default()), false);
+        for _ in 0..4 {
+            circuit.note(&down(), false);
+        }
+        assert_eq!(circuit.allowance(), Allowance::Calls(usize::MAX));
+        circuit.note(&down(), false);
+        assert!(matches!(circuit.allowance(), Allowance::NotBefore(_)));
+        circuit.note(&Ok(Accepted::default()), false);
+        assert_eq!(circuit.allowance(), Allowance::Calls(usize::MAX));
+    }
+
+    #[test]
+    fn a_refused_account_stops_the_provider_until_a_person_resumes_it() {
+        let circuit = Circuit::default();
+        circuit.note(&Err(HandOverError::Misconfigured { reason: Reason::new("gateway.unauthorized") }), false);
+        assert_eq!(circuit.allowance(), Allowance::None);
+        circuit.note(&down(), false);
+        assert_eq!(circuit.allowance(), Allowance::None);
+        circuit.reset();
+        assert_eq!(circuit.allowance(), Allowance::Calls(3));
+    }
+
+    #[test]
+    fn lost_answers_count_against_a_provider_only_when_another_could_take_over() {
+        let doubt = Err(HandOverError::InDoubt { reason: Reason::new("gateway.timeout") });
+        let (alone, with_other) = (Circuit::default(), Circuit::default());
+        for _ in 0..6 {
+            alone.note(&doubt, false);
+            with_other.note(&doubt, true);
+        }
+        assert!(matches!(alone.allowance(), Allowance::Calls(_)));
+        assert!(matches!(with_other.allowance(), Allowance::NotBefore(_)));
+    }
+
+    #[test]
+    fn a_wish_to_slow_down_is_obeyed_for_as_long_as_it_says() {
+        let circuit = Circuit::default();
+        let slow =
+            HandOverError::Throttled { after: Some(Duration::from_secs(30)), reason: Reason::new("gateway.throttled") };
+        circuit.note(&Err(slow), false);
+        let Allowance::NotBefore(until) = circuit.allowance() else { panic!("must wait") };
+        assert!(until > Instant::now() + Duration::from_secs(28));
+    }
+}

@@ -1,0 +1,270 @@
+//! Owns one lane: the loop that claims deliveries of one channel, takes them through the gate and hands them over.
+//!
+//! Invariants: a batch is never larger than about a second of the lane's pace; what could not be stamped or handed over
+//! goes back to the queue; a lane in trouble holds no other.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use super::carrier::{Carrier, Parcel};
+use super::outlet::{Outlet, Permit};
+use super::settle::{Outcome, Settlement};
+use super::{Engine, POLL};
+use crate::ambient;
+use crate::domain::delivery_token::DeliveryToken;
+use crate::domain::message::priority;
+use crate::store::delivery::{Claim, Claimed};
+use crate::store::stamp::{Gate, Stamped};
+use crate::store::{self, StoreError};
+
+/// The loop of one channel.
+pub(super) struct Lane<C> {
+    engine: Engine,
+    outlets: Vec<Arc<Outlet<C>>>,
+    settle: mpsc::Sender<Settlement>,
+    buffer: VecDeque<Claimed>,
+    begun: HashSet<String>,
+}
+
+impl<C: Carrier> Lane<C> {
+    pub(super) fn new(engine: Engine, outlets: Vec<Arc<Outlet<C>>>, settle: mpsc::Sender<Settlement>) -> Self {
+        Self { engine, outlets, settle, buffer: VecDeque::new(), begun: HashSet::new() }
+    }
+
+    /// Runs until the engine stops, then gives back what was not stamped.
+    pub(super) async fn run(mut self) {
+        let stop = self.engine.stop.clone();
+        while !stop.is_cancelled() {
+            // A round is never cut short: between stamp and hand-over nothing may be dropped.
+            match self.step().await {
+                Ok(Next::Again) => {}
+                Ok(Next::Wait(limit)) => tokio::select! {
+                    () = self.engine.wakeup.wait(limit) => {}
+                    () = stop.cancelled() => {}
+                },
+                Err(error) => {
+                    tracing::warn!(code = error.code(), "dispatch cannot reach the database; trying again");
+                    tokio::time::sleep(POLL).await;
+                }
+            }
+        }
+        self.release().await;
+    }
+
+    /// One round: find an open outlet, have something to hand over, take it through the gate.
+    async fn step(&mut self) -> Result<Next, StoreError> {
+        let outlet = match self.open_outlet() {
+            Ok(outlet) => outlet,
+            Err(until) => {
+                self.release().await;
+                let wait = until.map_or(POLL, |until| until.saturating_duration_since(Instant::now()));
+                return Ok(Next::Wait(wait.min(POLL)));
+            }
+        };
+        if outlet.carrier().rests_at(self.engine.clock.now()) {
+            return Ok(Next::Wait(POLL));
+        }
+        if self.buffer.is_empty() {
+            self.claim(&outlet).await?;
+        }
+        if self.buffer.is_empty() {
+            return self.until_due(&outlet).await.map(Next::Wait);
+        }
+        let permits = tokio::select! {
+            permits = outlet.acquire() => permits,
+            () = self.engine.stop.cancelled() => return Ok(Next::Again),
+        };
+        if permits.len() > self.buffer.len() {
+            self.claim(&outlet).await?;
+        }
+        let rows: Vec<Claimed> = self.buffer.drain(..permits.len().min(self.buffer.len())).collect();
+        if !rows.is_empty() {
+            self.pass_gate(&outlet, rows, permits).await?;
+        }
+        Ok(Next::Again)
+    }
+
+    /// The first outlet on the route that may be called; otherwise when to look again.
+    fn open_outlet(&self) -> Result<Arc<Outlet<C>>, Option<Instant>> {
+        let mut soonest: Option<Instant> = None;
+        for outlet in &self.outlets {
+            match outlet.is_open() {
+                Ok(()) => return Ok(Arc::clone(outlet)),
+                Err(Some(until)) => soonest = Some(soonest.map_or(until, |at| at.min(until))),
+                Err(None) => {}
+            }
+        }
+        Err(soonest)
+    }
+
+    /// Leases what is due, most urgent first, up to about a second's worth in hand.
+    async fn claim(&mut self, outlet: &Outlet<C>) -> Result<(), StoreError> {
+        let claimed_at = Instant::now();
+        let now = self.engine.clock.now_ms();
+        let mut session = self.engine.store.begin_dispatch().await?;
+        let mut claimed = Vec::new();
+        for priority in priority::ALL {
+            let room = outlet.batch().saturating_sub(self.buffer.len() + claimed.len());
+            if room == 0 {
+                break;
+            }
+            let claim = Claim {
+                channel: outlet.carrier().channel(),
+                priority,
+                limit: i64::try_from(room).unwrap_or(i64::MAX),
+                owner: &self.engine.owner,
+                lease_until: now + i64::from(self.engine.config.dispatch.lease_seconds) * 1000,
+                now,
+            };
+            claimed.extend(store::delivery::claim(&mut session, &claim).await?);
+        }
+        session.commit().await?;
+        self.engine.leases.take(claimed.iter().map(|row| row.id), claimed_at, self.engine.lease());
+        self.buffer.extend(claimed);
+        self.buffer.make_contiguous().sort_by_key(|row| (row.priority, row.due_at, row.place, row.id));
+        Ok(())
+    }
+
+    /// How long until something is due, at most a poll's length.
+    async fn until_due(&self, outlet: &Outlet<C>) -> Result<Duration, StoreError> {
+        let mut session = self.engine.store.read().await?;
+        let mut next: Option<i64> = None;
+        for priority in priority::ALL {
+            let due = store::delivery::next_due(&mut session, outlet.carrier().channel(), priority).await?;
+            next = [next, due].into_iter().flatten().min();
+        }
+        let wait = next.map_or(i64::MAX, |due| due - self.engine.clock.now_ms());
+        Ok(Duration::from_millis(u64::try_from(wait).unwrap_or(0)).clamp(Duration::from_millis(5), POLL))
+    }
+
+    /// Stamps rows and starts their hand-over. Whatever goes wrong here, nothing was sent yet.
+    async fn pass_gate(
+        &mut self,
+        outlet: &Arc<Outlet<C>>,
+        rows: Vec<Claimed>,
+        permits: Vec<Permit>,
+    ) -> Result<(), StoreError> {
+        let stamped = match self.stamp(outlet, &rows).await {
+            Ok(stamped) => stamped,
+            Err(error) => {
+                for (row, permit) in rows.into_iter().zip(permits) {
+                    let settlement = Settlement::of(&row, Outcome::NotSent("dispatch.stamp_failed"), permit.unsettled);
+                    let _ = self.settle.send(settlement).await;
+                }
+                return Err(error);
+            }
+        };
+        let passed: HashSet<i64> = stamped.iter().map(|row| row.id).collect();
+        self.engine.leases.drop_all(rows.iter().map(|row| row.id).filter(|id| !passed.contains(id)));
+        self.begun.extend(stamped.iter().map(|row| row.message_id.clone()));
+        let mut permits = permits.into_iter();
+        for row in rows.into_iter().filter(|row| passed.contains(&row.id)) {
+            let permit = permits.next().expect("as many permits as rows");
+            let hand_over = HandOver {
+                engine: self.engine.clone(),
+                outlet: Arc::clone(outlet),
+                has_alternative: self.outlets.len() > 1,
+                settle: self.settle.clone(),
+            };
+            self.engine.tracker.spawn(hand_over.run(row, permit));
+        }
+        Ok(())
+    }
+
+    async fn stamp(&mut self, outlet: &Outlet<C>, rows: &[Claimed]) -> Result<Vec<Stamped>, StoreError> {
+        let gate = Gate {
+            channel: outlet.carrier().channel(),
+            owner: &self.engine.owner,
+            gateway: outlet.carrier().name(),
+            now: self.engine.clock.now_ms(),
+        };
+        let mut session = self.engine.store.begin_dispatch().await?;
+        let mut refused: Vec<(&'static str, i64)> =
+            rows.iter().filter_map(|row| outlet.carrier().refuses(&row.address).map(|why| (why, row.id))).collect();
+        refused.sort_unstable();
+        for group in refused.chunk_by(|a, b| a.0 == b.0) {
+            let ids: Vec<i64> = group.iter().map(|(_, id)| *id).collect();
+            let batch = ambient::new_id(&self.engine.clock);
+            store::stamp::suppress(&mut session, &gate, &batch, &ids, group[0].0).await?;
+        }
+        let batch = ambient::new_id(&self.engine.clock);
+        let stamped = store::stamp::stamp(&mut session, &gate, &batch, rows).await?;
+        let new: HashSet<&str> =
+            stamped.iter().map(|row| row.message_id.as_str()).filter(|id| !self.begun.contains(*id)).collect();
+        for message_id in new {
+            store::message::begin_sending(&mut session, message_id, gate.now).await?;
+        }
+        session.commit().await?;
+        Ok(stamped)
+    }
+
+    /// Gives back what is claimed but not stamped.
+    async fn release(&mut self) {
+        if self.buffer.is_empty() {
+            return;
+        }
+        let ids: Vec<i64> = self.buffer.drain(..).map(|row| row.id).collect();
+        self.engine.leases.drop_all(ids.iter().copied());
+        let released = async {
+            let mut session = self.engine.store.begin_dispatch().await?;
+            store::delivery::release(&mut session, &self.engine.owner, &ids, 0).await?;
+            session.commit().await
+        };
+        if let Err(error) = released.await {
+            tracing::warn!(code = error.code(), "leases could not be given back; they run out by themselves");
+        }
+    }
+}
+
+/// What the loop does next.
+enum Next {
+    Again,
+    Wait(Duration),
+}
+
+/// One stamped delivery on its way.
+struct HandOver<C> {
+    engine: Engine,
+    outlet: Arc<Outlet<C>>,
+    has_alternative: bool,
+    settle: mpsc::Sender<Settlement>,
+}
+
+impl<C: Carrier> HandOver<C> {
+    async fn run(self, row: Claimed, permit: Permit) {
+        let outlet = &self.outlet;
+        outlet.carrier().ready_for(&row.address).await;
+        outlet.pacer().slot().await;
+        drop(permit.before_pacer);
+        let outcome = if self.engine.leases.holds(row.id) {
+            self.call(&row).await
+        } else {
+            Outcome::NotSent("dispatch.lease_ran_out")
+        };
+        drop(permit.call);
+        // The settler ends only after every hand-over, so the answer always finds it.
+        let _ = self.settle.send(Settlement::of(&row, outcome, permit.unsettled)).await;
+    }
+
+    async fn call(&self, row: &Claimed) -> Outcome {
+        let attempt = row.attempts + 1;
+        let parcel = Parcel {
+            token: DeliveryToken { delivery_id: row.id, attempt },
+            message_id: row.message_id.clone(),
+            address: row.address.clone(),
+            contact_person_id: row.contact_person_id.clone(),
+        };
+        let begun = Instant::now();
+        let answer = self.outlet.carrier().hand_over(&parcel).await;
+        metrics::histogram!("grannpost_handover_seconds", "gateway" => self.outlet.carrier().name().to_owned())
+            .record(begun.elapsed().as_secs_f64());
+        self.outlet.circuit().note(&answer, self.has_alternative);
+        if let Err(crate::provider::HandOverError::Throttled { .. }) = &answer {
+            self.outlet.pacer().slow_down().await;
+        }
+        Outcome::Answered { answer, back_off: self.outlet.carrier().back_off(attempt) }
+    }
+}

@@ -1,0 +1,156 @@
+//! Owns what an answer means for a delivery, and writes many answers in one transaction.
+//!
+//! Invariants: an answer is kept in memory until it is on disk, however long the database is away; an answer for a lease
+//! that was taken over changes nothing but the attempt's own row.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use super::{Engine, POLL};
+use crate::ambient;
+use crate::domain::delivery::DeliveryState;
+use crate::provider::{Accepted, HandOverError};
+use crate::store::attempt::{AttemptOutcome, Ending};
+use crate::store::delivery::{Claimed, Locked, Step};
+use crate::store::settle::Batch;
+use crate::store::{self, StoreError};
+
+/// Answers written in one transaction.
+const BATCH: usize = 500;
+
+/// What came of one stamped delivery.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// The provider answered, or its answer was lost.
+    Answered {
+        /// What it said.
+        answer: Result<Accepted, HandOverError>,
+        /// How long to wait if it is to be tried again.
+        back_off: Duration,
+    },
+    /// Nothing was sent; why.
+    NotSent(&'static str),
+}
+
+/// One outcome on its way to the database.
+#[derive(Debug)]
+pub(super) struct Settlement {
+    delivery_id: i64,
+    fence: i64,
+    attempt: i64,
+    outcome: Outcome,
+    /// Given back once it is on disk.
+    _unsettled: OwnedSemaphorePermit,
+}
+
+impl Settlement {
+    pub(super) fn of(row: &Claimed, outcome: Outcome, unsettled: OwnedSemaphorePermit) -> Self {
+        Self { delivery_id: row.id, fence: row.lease_fence, attempt: row.attempts + 1, outcome, _unsettled: unsettled }
+    }
+}
+
+/// Starts a settler; it ends when every sender is gone and everything is on disk.
+pub(super) fn start(engine: &Engine) -> mpsc::Sender<Settlement> {
+    let (sender, receiver) = mpsc::channel(4 * BATCH);
+    engine.tracker.spawn(run(engine.clone(), receiver));
+    sender
+}
+
+async fn run(engine: Engine, mut receiver: mpsc::Receiver<Settlement>) {
+    let mut waiting = Vec::with_capacity(BATCH);
+    while receiver.recv_many(&mut waiting, BATCH).await > 0 {
+        while let Err(error) = write(&engine, &waiting).await {
+            tracing::warn!(code = error.code(), answers = waiting.len(), "answers could not be written; trying again");
+            tokio::time::sleep(POLL).await;
+        }
+        engine.leases.drop_all(waiting.iter().map(|settlement| settlement.delivery_id));
+        waiting.clear();
+    }
+}
+
+async fn write(engine: &Engine, settlements: &[Settlement]) -> Result<(), StoreError> {
+    let now = engine.clock.now_ms();
+    let id = ambient::new_id(&engine.clock);
+    let mut session = engine.store.begin_dispatch().await?;
+    let ids: Vec<i64> = settlements.iter().map(|settlement| settlement.delivery_id).collect();
+    let locked: HashMap<i64, Locked> =
+        store::delivery::lock(&mut session, &ids).await?.into_iter().map(|held| (held.id, held)).collect();
+    let mut steps = Vec::with_capacity(settlements.len());
+    let mut endings = Vec::with_capacity(settlements.len());
+    let mut unstamped = Vec::new();
+    for settlement in settlements {
+        let Some(held) = locked.get(&settlement.delivery_id) else { continue };
+        let is_ours = held.state() == DeliveryState::Sending
+            && held.lease_owner.as_deref() == Some(&*engine.owner)
+            && held.lease_fence == settlement.fence;
+        if is_ours && held.stamped_at.is_none() {
+            unstamped.push(held.id);
+            continue;
+        }
+        endings.push(ending(settlement));
+        if is_ours {
+            steps.push(step(settlement, held.clone(), now));
+        } else if held.state() != DeliveryState::Delivered && held.state() != DeliveryState::Accepted {
+            tracing::warn!(delivery = held.id, "an answer came after its lease was taken over");
+            metrics::counter!("grannpost_late_answers_total").increment(1);
+        }
+    }
+    store::delivery::release(&mut session, &engine.owner, &unstamped, 0).await?;
+    store::attempt::end(&mut session, &endings, now).await?;
+    let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.settled", now };
+    let changes = store::delivery::apply(&mut session, &batch, steps).await?;
+    session.commit().await?;
+    for change in &changes {
+        crate::telemetry::count_delivery(&change.channel, change.to);
+    }
+    Ok(())
+}
+
+/// The next state of a delivery whose lease is ours.
+fn step(settlement: &Settlement, held: Locked, now: i64) -> Step {
+    use DeliveryState as S;
+    let due = |wait: Duration| Some(now + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 4));
+    let mut step = Step::new(held, S::Queued, None);
+    match &settlement.outcome {
+        Outcome::NotSent(why) => {
+            step.reason = Some((*why).to_owned());
+            step.due_at = Some(now);
+        }
+        Outcome::Answered { answer: Ok(accepted), .. } => {
+            step.to = S::Accepted;
+            step.gateway_ref.clone_from(&accepted.gateway_ref);
+            step.parts = accepted.parts;
+        }
+        Outcome::Answered { answer: Err(error), back_off } => {
+            step.reason = Some(error.reason().code.to_owned());
+            step.detail.clone_from(&error.reason().detail);
+            match error {
+                HandOverError::Retry { after, .. } => step.due_at = due(after.unwrap_or(*back_off)),
+                HandOverError::Throttled { .. } | HandOverError::Misconfigured { .. } => step.due_at = Some(now),
+                HandOverError::Rejected { .. } => step.to = S::Failed,
+                HandOverError::InDoubt { .. } => step.to = S::InDoubt,
+            }
+        }
+    }
+    step
+}
+
+fn ending(settlement: &Settlement) -> Ending {
+    let (outcome, reason, detail, gateway_ref) = match &settlement.outcome {
+        Outcome::NotSent(why) => (AttemptOutcome::NotSent, Some((*why).to_owned()), None, None),
+        Outcome::Answered { answer: Ok(accepted), .. } => {
+            (AttemptOutcome::Accepted, None, None, accepted.gateway_ref.clone())
+        }
+        Outcome::Answered { answer: Err(error), .. } => {
+            let outcome = match error {
+                HandOverError::Rejected { .. } => AttemptOutcome::Rejected,
+                HandOverError::InDoubt { .. } => AttemptOutcome::InDoubt,
+                _ => AttemptOutcome::Retry,
+            };
+            (outcome, Some(error.reason().code.to_owned()), error.reason().detail.clone(), None)
+        }
+    };
+    Ending { delivery_id: settlement.delivery_id, number: settlement.attempt, outcome, reason, detail, gateway_ref }
+}

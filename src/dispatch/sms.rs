@@ -1,0 +1,112 @@
+//! Owns the SMS lane's carrier: one gateway, with the text of each message and the address its receipts come to.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::Engine;
+use super::carrier::{Carrier, Parcel};
+use super::retry::BackOff;
+use crate::ambient::{self, Clock};
+use crate::config::{Gateway, Receipts};
+use crate::domain::delivery::Channel;
+use crate::domain::delivery_token::TokenKey;
+use crate::domain::phone;
+use crate::provider::{Accepted, HandOverError, OutgoingSms, Reason, SmsGateway};
+use crate::store::{self, Store};
+
+const BACK_OFF: BackOff = BackOff { first: Duration::from_secs(1), most: Duration::from_secs(60) };
+/// Texts kept in memory; they never change once a message is in dispatch.
+const TEXTS: usize = 64;
+
+/// Hands SMS over to one gateway.
+#[derive(Debug)]
+pub struct SmsCarrier {
+    name: String,
+    gateway: SmsGateway,
+    simulator: bool,
+    /// Base of the receipt addresses, token to follow; `None` when receipts are polled.
+    receipt_base: Option<String>,
+    store: Store,
+    clock: Clock,
+    token_key: Arc<TokenKey>,
+    texts: Mutex<HashMap<String, Arc<str>>>,
+}
+
+impl SmsCarrier {
+    /// The carrier of the gateway `name`.
+    #[must_use]
+    pub fn new(engine: &Engine, name: &str, config: &Gateway, gateway: SmsGateway) -> Self {
+        let secret = config.callback_secret.expose();
+        let path = format!("/hooks/sms/{name}/{secret}/receipt/");
+        Self {
+            name: name.to_owned(),
+            gateway,
+            simulator: config.simulator,
+            receipt_base: (config.receipts == Receipts::Callback).then(|| engine.config.server.public_link(&path)),
+            store: engine.store.clone(),
+            clock: engine.clock.clone(),
+            token_key: Arc::clone(&engine.token_key),
+            texts: Mutex::default(),
+        }
+    }
+
+    async fn text(&self, message_id: &str) -> store::Result<Option<Arc<str>>> {
+        if let Some(text) = self.texts().get(message_id) {
+            return Ok(Some(Arc::clone(text)));
+        }
+        let mut session = self.store.read().await?;
+        let Some(message) = store::message::get(&mut session, message_id).await? else { return Ok(None) };
+        let text: Arc<str> = message.body.into();
+        let mut texts = self.texts();
+        if texts.len() >= TEXTS {
+            texts.clear();
+        }
+        texts.insert(message_id.to_owned(), Arc::clone(&text));
+        Ok(Some(text))
+    }
+
+    fn texts(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<str>>> {
+        self.texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+impl Carrier for SmsCarrier {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn channel(&self) -> Channel {
+        Channel::Sms
+    }
+
+    fn refuses(&self, address: &str) -> Option<&'static str> {
+        (!self.simulator && phone::is_fictitious(address)).then_some("address.fictitious")
+    }
+
+    fn rests_at(&self, _now: jiff::Timestamp) -> bool {
+        false
+    }
+
+    async fn ready_for(&self, _address: &str) {}
+
+    fn back_off(&self, attempt: i64) -> Duration {
+        BACK_OFF.wait(attempt, ambient::random_fraction())
+    }
+
+    async fn hand_over(&self, parcel: &Parcel) -> Result<Accepted, HandOverError> {
+        let later = |code| HandOverError::Retry { after: None, reason: Reason::new(code), provider_down: false };
+        let text = match self.text(&parcel.message_id).await {
+            Ok(Some(text)) if !text.is_empty() => text,
+            Ok(_) => return Err(HandOverError::Rejected { reason: Reason::new("message.no_text") }),
+            Err(error) => return Err(later(error.code())),
+        };
+        let token = self.token_key.encode(parcel.token);
+        let sms = OutgoingSms {
+            to: parcel.address.clone(),
+            text: text.to_string(),
+            receipt_url: self.receipt_base.as_ref().map(|base| format!("{base}{token}")),
+        };
+        self.gateway.send(&sms, self.clock.now()).await
+    }
+}

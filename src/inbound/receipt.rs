@@ -1,0 +1,193 @@
+//! Owns delivery reports: taken in together, stored first, matched then, never moving a state back.
+//!
+//! Many calls of the hook that come at once are written in one transaction; each is answered only after the commit.
+
+use std::collections::HashMap;
+
+use tokio::sync::{mpsc, oneshot};
+
+use crate::ambient::{self, Clock};
+use crate::domain::delivery::DeliveryState;
+use crate::domain::delivery_token::DeliveryToken;
+use crate::provider::{Receipt, ReceiptState};
+use crate::store::attempt::{AttemptOutcome, Ending};
+use crate::store::delivery::{Locked, Step};
+use crate::store::receipt::NewReceipt;
+use crate::store::settle::Batch;
+use crate::store::{self, Store, StoreError};
+
+/// Reports written in one transaction.
+const BATCH: usize = 1_000;
+
+/// A report on its way to the database.
+struct Incoming {
+    gateway: String,
+    token: DeliveryToken,
+    receipt: Receipt,
+    stored: oneshot::Sender<Result<(), Unstored>>,
+}
+
+/// The report is not stored; the gateway must bring it again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the report could not be stored")]
+pub struct Unstored;
+
+/// Where the hook hands reports in.
+#[derive(Debug, Clone)]
+pub struct ReceiptDesk {
+    sender: mpsc::Sender<Incoming>,
+}
+
+impl ReceiptDesk {
+    /// Starts taking reports in; ends when every desk is gone.
+    #[must_use]
+    pub fn start(store: Store, clock: Clock) -> Self {
+        let (sender, receiver) = mpsc::channel(4 * BATCH);
+        tokio::spawn(run(store, clock, receiver));
+        Self { sender }
+    }
+
+    /// Stores a report on the attempt that `token` names and moves its delivery.
+    ///
+    /// # Errors
+    /// [`Unstored`] when the database could not take it.
+    pub async fn take(&self, gateway: &str, token: DeliveryToken, receipt: Receipt) -> Result<(), Unstored> {
+        let (stored, done) = oneshot::channel();
+        let incoming = Incoming { gateway: gateway.to_owned(), token, receipt, stored };
+        self.sender.send(incoming).await.map_err(|_| Unstored)?;
+        done.await.map_err(|_| Unstored)?
+    }
+}
+
+async fn run(store: Store, clock: Clock, mut receiver: mpsc::Receiver<Incoming>) {
+    let mut waiting = Vec::with_capacity(BATCH);
+    while receiver.recv_many(&mut waiting, BATCH).await > 0 {
+        let written = write(&store, &clock, &waiting).await;
+        if let Err(error) = &written {
+            tracing::warn!(
+                code = error.code(),
+                receipts = waiting.len(),
+                "receipts could not be stored; the gateway brings them again"
+            );
+        }
+        for incoming in waiting.drain(..) {
+            let _ = incoming.stored.send(written.as_ref().map(|_| ()).map_err(|_| Unstored));
+        }
+    }
+}
+
+async fn write(store: &Store, clock: &Clock, incoming: &[Incoming]) -> Result<(), StoreError> {
+    let now = clock.now_ms();
+    let mut session = store.begin().await?;
+    let rows: Vec<NewReceipt> = incoming.iter().map(row).collect();
+    let new = store::receipt::store(&mut session, &deduplicated(rows), now).await?;
+    let ids: Vec<i64> = new.iter().map(|(delivery_id, ..)| *delivery_id).collect();
+    let mut held: HashMap<i64, Locked> =
+        store::delivery::lock(&mut session, &ids).await?.into_iter().map(|held| (held.id, held)).collect();
+    // Several reports on one delivery are applied one after the other, the furthest last, so that none is lost.
+    for round in rounds(incoming, &new) {
+        let mut steps = Vec::new();
+        let mut endings = Vec::new();
+        for report in round {
+            let Some(delivery) = held.get(&report.token.delivery_id) else { continue };
+            let Some(step) = step(delivery, report) else { continue };
+            if delivery.state() == DeliveryState::InDoubt || delivery.state() == DeliveryState::Queued {
+                endings.push(proven(report));
+            }
+            steps.push(step);
+        }
+        let id = ambient::new_id(clock);
+        let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.receipts", now };
+        store::attempt::end(&mut session, &endings, now).await?;
+        for change in store::delivery::apply(&mut session, &batch, steps).await? {
+            crate::telemetry::count_delivery(&change.channel, change.to);
+            if let Some(delivery) = held.get_mut(&change.delivery_id) {
+                delivery.state = change.to.code().to_owned();
+                delivery.version = change.version;
+            }
+        }
+    }
+    if let Some(first) = incoming.first() {
+        store::gateway::put_receipt(&mut session, &first.gateway, now).await?;
+    }
+    session.commit().await
+}
+
+fn row(incoming: &Incoming) -> NewReceipt {
+    NewReceipt {
+        delivery_id: incoming.token.delivery_id,
+        attempt: incoming.token.attempt,
+        word: incoming.receipt.word.clone(),
+        gateway: incoming.gateway.clone(),
+        gateway_ref: incoming.receipt.gateway_ref.clone(),
+        state: incoming.receipt.state.map(|state| word(state).to_owned()),
+    }
+}
+
+fn word(state: ReceiptState) -> &'static str {
+    match state {
+        ReceiptState::Sent => "sent",
+        ReceiptState::Delivered => "delivered",
+        ReceiptState::Failed => "failed",
+    }
+}
+
+/// One statement may not meet the same key twice.
+fn deduplicated(mut rows: Vec<NewReceipt>) -> Vec<NewReceipt> {
+    rows.sort_by(|a, b| (a.delivery_id, a.attempt, &a.word).cmp(&(b.delivery_id, b.attempt, &b.word)));
+    rows.dedup_by(|a, b| (a.delivery_id, a.attempt, &a.word) == (b.delivery_id, b.attempt, &b.word));
+    rows
+}
+
+/// New reports in rounds: at most one for each delivery in a round, in the order they came.
+fn rounds<'a>(incoming: &'a [Incoming], new: &[(i64, i64, String)]) -> Vec<Vec<&'a Incoming>> {
+    let mut new: std::collections::HashSet<(i64, i64, &str)> =
+        new.iter().map(|(delivery, attempt, word)| (*delivery, *attempt, word.as_str())).collect();
+    let mut depth: HashMap<i64, usize> = HashMap::new();
+    let mut rounds: Vec<Vec<&Incoming>> = Vec::new();
+    for report in incoming {
+        if !new.remove(&(report.token.delivery_id, report.token.attempt, report.receipt.word.as_str())) {
+            continue;
+        }
+        let at = depth.entry(report.token.delivery_id).or_default();
+        if rounds.len() <= *at {
+            rounds.push(Vec::new());
+        }
+        rounds[*at].push(report);
+        *at += 1;
+    }
+    rounds
+}
+
+/// Where a report moves a delivery, if anywhere. A report carries the attempt's token, so it also proves that the
+/// gateway took that attempt, whatever we knew before.
+fn step(delivery: &Locked, report: &Incoming) -> Option<Step> {
+    let to = match report.receipt.state? {
+        ReceiptState::Sent => DeliveryState::Accepted,
+        ReceiptState::Delivered => DeliveryState::Delivered,
+        // An earlier attempt that failed says nothing about the one under way.
+        ReceiptState::Failed if report.token.attempt < delivery.attempts => return None,
+        ReceiptState::Failed => DeliveryState::Undelivered,
+    };
+    if !delivery.state().may_become(to) || report.token.attempt > delivery.attempts {
+        return None;
+    }
+    let reason = match to {
+        DeliveryState::Undelivered => Some("receipt.failed"),
+        _ => None,
+    };
+    let mut step = Step::new(delivery.clone(), to, reason);
+    step.gateway_ref = Some(report.receipt.gateway_ref.clone());
+    Some(step)
+}
+
+fn proven(report: &Incoming) -> Ending {
+    Ending {
+        delivery_id: report.token.delivery_id,
+        number: report.token.attempt,
+        outcome: AttemptOutcome::Accepted,
+        reason: Some("in_doubt.proven_by_receipt".to_owned()),
+        detail: None,
+        gateway_ref: Some(report.receipt.gateway_ref.clone()),
+    }
+}

@@ -1,0 +1,102 @@
+//! Owns every difference between SQLite and PostgreSQL; no other module knows which one it talks to.
+//!
+//! Statements are written once; `{…}` marks in them are replaced here. Invariant: a new mark is a deliberate
+//! act and both replacements stand side by side.
+
+use std::fmt::Write as _;
+
+/// Which database this is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// SQLite, embedded.
+    Sqlite,
+    /// PostgreSQL, for several daemons.
+    Postgres,
+}
+
+impl Dialect {
+    /// The dialect of a database URL.
+    #[must_use]
+    pub fn of_url(url: &str) -> Self {
+        if url.starts_with("postgres") { Self::Postgres } else { Self::Sqlite }
+    }
+
+    /// How a write transaction begins. SQLite takes the write lock at once, so that it never fails half-way.
+    #[must_use]
+    pub fn begin_write(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => "BEGIN",
+        }
+    }
+
+    /// Replaces the marks in `sql`:
+    /// `{rows $1: id BIGINT, state TEXT}` is a table made of a bound JSON array of objects;
+    /// `{skip locked}` lets several daemons claim side by side; `{for update}` holds rows that are about to change;
+    /// `{now us}` is the database's clock in microseconds.
+    #[must_use]
+    pub fn expand(self, sql: &str) -> String {
+        let mut expanded = String::with_capacity(sql.len() + 128);
+        let mut rest = sql;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (mark, tail) = after.split_once('}').expect("every mark in a statement is closed");
+            expanded.push_str(before);
+            self.write_mark(mark, &mut expanded);
+            rest = tail;
+        }
+        expanded.push_str(rest);
+        expanded
+    }
+
+    fn write_mark(self, mark: &str, into: &mut String) {
+        match (mark, self) {
+            ("skip locked", Self::Sqlite) => {}
+            ("skip locked", Self::Postgres) => into.push_str("FOR UPDATE SKIP LOCKED"),
+            ("for update", Self::Sqlite) => {}
+            ("for update", Self::Postgres) => into.push_str("FOR UPDATE"),
+            ("now us", Self::Sqlite) => into.push_str("CAST(unixepoch('subsec') * 1000000 AS BIGINT)"),
+            ("now us", Self::Postgres) => {
+                into.push_str("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)");
+            }
+            (rows, _) => {
+                let (bind, columns) = rows
+                    .strip_prefix("rows ")
+                    .and_then(|rows| rows.split_once(':'))
+                    .expect("a mark is one of those documented at `expand`");
+                self.write_rows(bind.trim(), columns, into);
+            }
+        }
+    }
+
+    fn write_rows(self, bind: &str, columns: &str, into: &mut String) {
+        if self == Self::Postgres {
+            let _ = write!(into, "json_to_recordset(CAST({bind} AS json)) AS v ({columns})");
+            return;
+        }
+        into.push_str("(SELECT ");
+        for (at, column) in columns.split(',').map(str::trim).enumerate() {
+            let name = column.split(' ').next().unwrap_or(column);
+            let separator = if at == 0 { "" } else { ", " };
+            let _ = write!(into, "{separator}value ->> '{name}' AS {name}");
+        }
+        let _ = write!(into, " FROM json_each({bind})) AS v");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_become_a_table_named_v_on_both() {
+        let sql = "UPDATE t SET s = v.s FROM {rows $1: id BIGINT, s TEXT} WHERE t.id = v.id";
+        assert_eq!(
+            Dialect::Sqlite.expand(sql),
+            "UPDATE t SET s = v.s FROM (SELECT value ->> 'id' AS id, value ->> 's' AS s FROM json_each($1)) AS v WHERE t.id = v.id"
+        );
+        assert_eq!(
+            Dialect::Postgres.expand(sql),
+            "UPDATE t SET s = v.s FROM json_to_recordset(CAST($1 AS json)) AS v ( id BIGINT, s TEXT) WHERE t.id = v.id"
+        );
+    }
+}

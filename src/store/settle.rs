@@ -1,0 +1,196 @@
+//! Owns how a change of deliveries is written: history, counters, the message's state and the audit entry, together.
+//!
+//! It does not decide changes. Invariant: no delivery's recorded state changes anywhere without passing
+//! [`record`] in the same transaction, so counts shown always equal rows.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use super::{Result, Session, audit, json, message};
+use crate::domain::delivery::DeliveryState;
+use crate::domain::message::{Counts, MessageState};
+
+/// One delivery that has just changed its state.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// The delivery.
+    pub delivery_id: i64,
+    /// Its message.
+    pub message_id: String,
+    /// `sms`, `email` or `paper`.
+    pub channel: String,
+    /// Its count of changes, this one included.
+    pub version: i64,
+    /// Where it was.
+    pub from: DeliveryState,
+    /// Where it is.
+    pub to: DeliveryState,
+    /// Why, as a stable code.
+    pub reason: Option<String>,
+    /// Persons it covers.
+    pub persons: i64,
+    /// Households behind them.
+    pub households: i64,
+}
+
+/// Who made a batch of changes, and when.
+#[derive(Debug, Clone)]
+pub struct Batch<'a> {
+    /// Id of the batch and of its audit entry.
+    pub id: &'a str,
+    /// Stable id of the actor.
+    pub actor: &'a str,
+    /// Audit action such as `deliveries.settled`.
+    pub action: &'static str,
+    /// Unix ms.
+    pub now: i64,
+}
+
+#[derive(Serialize)]
+struct EventRow<'a> {
+    delivery_id: i64,
+    version: i64,
+    from_state: &'static str,
+    to_state: &'static str,
+    reason: Option<&'a str>,
+}
+
+const INSERT_EVENTS: &str = "INSERT INTO delivery_event (delivery_id, version, at, from_state, to_state, reason, batch)
+ SELECT v.delivery_id, v.version, $2, v.from_state, v.to_state, v.reason, $3
+ FROM {rows $1: delivery_id BIGINT, version BIGINT, from_state TEXT, to_state TEXT, reason TEXT}";
+
+/// Writes history, counters, message states and one audit entry for `changes`, and tells which messages changed.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn record(session: &mut Session, batch: &Batch<'_>, changes: &[Change]) -> Result<()> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<EventRow<'_>> = changes.iter().map(event_row).collect();
+    let statement = session.sql(INSERT_EVENTS).bind(json(&rows)).bind(batch.now).bind(batch.id.to_owned());
+    session.execute(statement).await?;
+    let entry = audit::Entry {
+        id: batch.id,
+        at: batch.now,
+        actor: batch.actor,
+        action: batch.action,
+        object_kind: "deliveries",
+        object_id: "",
+        detail: serde_json::json!({ "changes": changes.len(), "digest": digest(changes.iter().map(event_row)) }),
+    };
+    audit::append(session, &entry).await?;
+    count(session, batch.now, changes).await
+}
+
+fn event_row(change: &Change) -> EventRow<'_> {
+    EventRow {
+        delivery_id: change.delivery_id,
+        version: change.version,
+        from_state: change.from.code(),
+        to_state: change.to.code(),
+        reason: change.reason.as_deref(),
+    }
+}
+
+/// SHA-256 over a batch's events in order of delivery and version: what `verify` computes again from the rows.
+fn digest<'a>(rows: impl Iterator<Item = EventRow<'a>>) -> String {
+    let mut lines: Vec<(i64, i64, String)> = rows
+        .map(|row| {
+            let line = digest_line(row.delivery_id, row.version, row.from_state, row.to_state, row.reason);
+            (row.delivery_id, row.version, line)
+        })
+        .collect();
+    lines.sort_unstable();
+    digest_of_lines(lines.iter().map(|(_, _, line)| line.as_str()))
+}
+
+/// One line of a batch's digest.
+pub(crate) fn digest_line(delivery_id: i64, version: i64, from: &str, to: &str, reason: Option<&str>) -> String {
+    format!("{delivery_id} {version} {from} {to} {}\n", reason.unwrap_or("-"))
+}
+
+/// The digest of lines that are in order.
+pub(crate) fn digest_of_lines<'a>(lines: impl Iterator<Item = &'a str>) -> String {
+    let mut sha = Sha256::new();
+    lines.for_each(|line| sha.update(line.as_bytes()));
+    data_encoding::HEXLOWER.encode(&sha.finalize())
+}
+
+#[derive(Serialize)]
+struct CountRow<'a> {
+    message_id: &'a str,
+    state: &'static str,
+    deliveries: i64,
+}
+
+const ADD_COUNTS: &str = "INSERT INTO message_count (message_id, state, deliveries)
+ SELECT v.message_id, v.state, v.deliveries
+ FROM {rows $1: message_id TEXT, state TEXT, deliveries BIGINT}
+ WHERE true
+ ON CONFLICT (message_id, state) DO UPDATE SET deliveries = message_count.deliveries + excluded.deliveries";
+
+/// Moves the counters. They are the hot rows of a dispatch, so they come last and always in the same order.
+async fn count(session: &mut Session, now: i64, changes: &[Change]) -> Result<()> {
+    let mut moved: BTreeMap<(&str, DeliveryState), i64> = BTreeMap::new();
+    let mut reach: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+    for change in changes {
+        *moved.entry((&change.message_id, counted_as(change.from))).or_default() -= 1;
+        *moved.entry((&change.message_id, counted_as(change.to))).or_default() += 1;
+        let reached = reach.entry(&change.message_id).or_default();
+        if change.to == DeliveryState::Delivered {
+            reached.0 += change.persons;
+            reached.1 += change.households;
+        }
+    }
+    let rows: Vec<CountRow<'_>> = moved
+        .into_iter()
+        .filter(|(_, deliveries)| *deliveries != 0)
+        .map(|((message_id, state), deliveries)| CountRow { message_id, state: state.code(), deliveries })
+        .collect();
+    session.execute(session.sql(ADD_COUNTS).bind(json(&rows))).await?;
+    for (message_id, (persons, households)) in reach {
+        message::add_reach(session, message_id, persons, households).await?;
+        refresh(session, message_id, now).await?;
+    }
+    Ok(())
+}
+
+/// A leased delivery counts as queued: leases come and go too often for a counter.
+fn counted_as(state: DeliveryState) -> DeliveryState {
+    if state == DeliveryState::Sending { DeliveryState::Queued } else { state }
+}
+
+/// Sets the counters of a message that has just been frozen.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn start_counting(
+    session: &mut Session,
+    message_id: &str,
+    state: DeliveryState,
+    deliveries: u64,
+) -> Result<()> {
+    let deliveries = i64::try_from(deliveries).unwrap_or(i64::MAX);
+    let rows = json(&[CountRow { message_id, state: state.code(), deliveries }]);
+    session.execute(session.sql(ADD_COUNTS).bind(rows)).await.map(drop)
+}
+
+/// Brings the state of a message in dispatch in line with its counts.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn refresh(session: &mut Session, message_id: &str, now: i64) -> Result<()> {
+    let Some(shown) = message::state(session, message_id).await? else { return Ok(()) };
+    let counts: Counts = message::counts(session, message_id).await?;
+    let waiting = counts.waiting();
+    let state = match (shown, counts.message_state()) {
+        (MessageState::Draft | MessageState::AwaitingApproval | MessageState::Stopped, _) => shown,
+        // Back to queued is not a way: something was handed over or tried.
+        (MessageState::Sending, MessageState::Queued) => MessageState::Sending,
+        (_, state) => state,
+    };
+    message::set_progress(session, message_id, state, (waiting == 0, counts.open() == 0, now)).await
+}

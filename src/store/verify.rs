@@ -1,0 +1,187 @@
+//! Owns what `verify` reads: for each invariant the rows that break it.
+//!
+//! Statements give a line of ids for every broken row, at most [`MOST`]; no row means that the invariant holds.
+
+use super::{Result, Session};
+
+/// Broken rows shown for each statement.
+pub const MOST: i64 = 100;
+
+/// Persons of a message that no delivery covers, or deliveries that cover nobody.
+pub const COVERED_ONCE: [&str; 2] = [
+    "SELECT 'message ' || r.message_id || ': person ' || r.contact_person_id || ' has a delivery of another message or channel' AS line
+ FROM message_recipient r
+ JOIN delivery d ON d.id = r.delivery_id
+ WHERE d.message_id <> r.message_id
+   OR d.channel <> r.channel
+ LIMIT $1",
+    "SELECT 'delivery ' || CAST(d.id AS TEXT) || ': covers ' || CAST(d.persons AS TEXT) || ' persons, but ' ||
+   CAST((SELECT COUNT(*) FROM message_recipient r WHERE r.delivery_id = d.id) AS TEXT) || ' are written down' AS line
+ FROM delivery d
+ WHERE d.contact_person_id IS NOT NULL
+   AND d.persons <> (SELECT COUNT(*) FROM message_recipient r WHERE r.delivery_id = d.id)
+ LIMIT $1",
+];
+
+/// Counters that differ from rows. A leased delivery counts as queued.
+pub const COUNTS_EQUAL_ROWS: [&str; 2] = [
+    "SELECT 'message ' || c.message_id || ': counter of ' || c.state || ' is ' || CAST(c.deliveries AS TEXT) || ', rows are ' ||
+   CAST((SELECT COUNT(*) FROM delivery d WHERE d.message_id = c.message_id
+     AND CASE WHEN d.state = 'sending' THEN 'queued' ELSE d.state END = c.state) AS TEXT) AS line
+ FROM message_count c
+ WHERE c.deliveries <> (SELECT COUNT(*) FROM delivery d WHERE d.message_id = c.message_id
+   AND CASE WHEN d.state = 'sending' THEN 'queued' ELSE d.state END = c.state)
+ LIMIT $1",
+    "SELECT 'message ' || d.message_id || ': no counter of ' || d.state AS line
+ FROM delivery d
+ WHERE d.state <> 'sending'
+   AND NOT EXISTS (SELECT 1 FROM message_count c WHERE c.message_id = d.message_id AND c.state = d.state)
+ GROUP BY d.message_id, d.state
+ LIMIT $1",
+];
+
+/// Attempts that should not have been made.
+pub const NO_ATTEMPT_TOO_LATE_OR_EARLY: [&str; 4] = [
+    "SELECT 'delivery ' || CAST(a.delivery_id AS TEXT) || ': attempt ' || CAST(a.number AS TEXT) || ' after expiry' AS line
+ FROM attempt a
+ JOIN delivery d ON d.id = a.delivery_id
+ WHERE a.stamped_at >= d.expires_at
+ LIMIT $1",
+    "SELECT 'delivery ' || CAST(a.delivery_id AS TEXT) || ': attempt ' || CAST(a.number AS TEXT) || ' after the stop' AS line
+ FROM attempt a
+ JOIN delivery d ON d.id = a.delivery_id
+ JOIN message m ON m.id = d.message_id
+ WHERE a.stamped_at > m.stopped_at
+ LIMIT $1",
+    "SELECT 'delivery ' || CAST(a.delivery_id AS TEXT) || ': attempt ' || CAST(a.number AS TEXT) || ' before its time or approval' AS line
+ FROM attempt a
+ JOIN delivery d ON d.id = a.delivery_id
+ JOIN message m ON m.id = d.message_id
+ WHERE m.sends_at IS NULL
+   OR a.stamped_at < m.sends_at
+ LIMIT $1",
+    "SELECT 'delivery ' || CAST(a.delivery_id AS TEXT) || ': attempt ' || CAST(a.number AS TEXT) || ' after the opt-out' AS line
+ FROM attempt a
+ JOIN delivery d ON d.id = a.delivery_id
+ WHERE d.contact_person_id IS NOT NULL
+   AND NOT EXISTS (
+     SELECT 1
+     FROM message_recipient r
+     JOIN contact_person p ON p.id = r.contact_person_id
+     WHERE r.delivery_id = d.id
+       AND (CASE WHEN d.channel = 'sms' THEN p.alerts_opt_out_at ELSE p.letters_opt_out_at END IS NULL
+         OR CASE WHEN d.channel = 'sms' THEN p.alerts_opt_out_at ELSE p.letters_opt_out_at END >= a.stamped_at)
+       AND (p.erased_at IS NULL OR p.erased_at >= a.stamped_at))
+ LIMIT $1",
+];
+
+/// Histories that leave a final state, skip a step or do not end where the delivery stands.
+pub const HISTORY_IS_MONOTONE: [&str; 4] = [
+    "SELECT 'delivery ' || CAST(e.delivery_id AS TEXT) || ': left the final state ' || e.from_state AS line
+ FROM delivery_event e
+ WHERE e.from_state IN ('delivered', 'undelivered', 'failed', 'expired', 'stopped', 'suppressed', 'unconfirmed')
+   OR (e.from_state = 'accepted' AND e.to_state NOT IN ('delivered', 'undelivered', 'unconfirmed'))
+ LIMIT $1",
+    "SELECT 'delivery ' || CAST(d.id AS TEXT) || ': ' || CAST(d.version AS TEXT) || ' changes, but not as many are written down' AS line
+ FROM delivery d
+ WHERE d.version <> (SELECT COUNT(*) FROM delivery_event e WHERE e.delivery_id = d.id)
+   OR (d.version > 0 AND NOT EXISTS (SELECT 1 FROM delivery_event e WHERE e.delivery_id = d.id AND e.version = d.version))
+ LIMIT $1",
+    "SELECT 'delivery ' || CAST(e.delivery_id AS TEXT) || ': change ' || CAST(e.version AS TEXT) || ' does not begin where the one before ended' AS line
+ FROM delivery_event e
+ JOIN delivery_event b ON b.delivery_id = e.delivery_id AND b.version = e.version - 1
+ WHERE b.to_state <> CASE WHEN e.from_state = 'sending' THEN 'queued' ELSE e.from_state END
+   OR e.at < b.at
+ LIMIT $1",
+    "SELECT 'delivery ' || CAST(d.id AS TEXT) || ': stands at ' || d.state || ', but its history ends at ' || e.to_state AS line
+ FROM delivery d
+ JOIN delivery_event e ON e.delivery_id = d.id AND e.version = d.version
+ WHERE e.to_state <> CASE WHEN d.state = 'sending' THEN 'queued' ELSE d.state END
+ LIMIT $1",
+];
+
+/// Things that should stand in the audit log and do not.
+pub const LOGGED: [&str; 2] = [
+    "SELECT 'message ' || m.id || ': not in the log' AS line
+ FROM message m
+ WHERE NOT EXISTS (SELECT 1 FROM audit a WHERE a.object_id = m.id)
+ LIMIT $1",
+    "SELECT 'decision ' || d.id || ': not in the log' AS line
+ FROM decision d
+ WHERE NOT EXISTS (SELECT 1 FROM audit a WHERE a.object_id = d.id OR a.object_id = d.message_id)
+ LIMIT $1",
+];
+
+const OVERDUE_LEASES: &str =
+    "SELECT 'delivery ' || CAST(d.id AS TEXT) || ': its lease ran out and nobody rescued it' AS line
+ FROM delivery d
+ WHERE d.state = 'sending'
+   AND d.lease_until_at < $2
+ LIMIT $1";
+
+/// The lines of one statement.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn lines(session: &mut Session, sql: &'static str) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = session.list(session.sql(sql).bind(MOST)).await?;
+    Ok(rows.into_iter().map(|(line,)| line).collect())
+}
+
+/// Leases that ran out before `before` (Unix ms).
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn overdue_leases(session: &mut Session, before: i64) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = session.list(session.sql(OVERDUE_LEASES).bind(MOST).bind(before)).await?;
+    Ok(rows.into_iter().map(|(line,)| line).collect())
+}
+
+#[derive(sqlx::FromRow)]
+struct EventLine {
+    delivery_id: i64,
+    version: i64,
+    from_state: String,
+    to_state: String,
+    reason: Option<String>,
+}
+
+const EVENTS_OF_BATCH: &str = "SELECT delivery_id, version, from_state, to_state, reason
+ FROM delivery_event
+ WHERE batch = $1
+ ORDER BY delivery_id, version";
+
+/// The digest of a batch as its rows stand now, and how many there are.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn batch_digest(session: &mut Session, batch: &str) -> Result<(usize, String)> {
+    let rows: Vec<EventLine> = session.list(session.sql(EVENTS_OF_BATCH).bind(batch.to_owned())).await?;
+    let lines: Vec<String> = rows
+        .iter()
+        .map(|row| {
+            super::settle::digest_line(
+                row.delivery_id,
+                row.version,
+                &row.from_state,
+                &row.to_state,
+                row.reason.as_deref(),
+            )
+        })
+        .collect();
+    Ok((rows.len(), super::settle::digest_of_lines(lines.iter().map(String::as_str))))
+}
+
+const UNKNOWN_BATCHES: &str = "SELECT 'batch ' || e.batch || ': not in the log' AS line
+ FROM delivery_event e
+ WHERE NOT EXISTS (SELECT 1 FROM audit a WHERE a.id = e.batch)
+ GROUP BY e.batch
+ LIMIT $1";
+
+/// Batches of changes that the log does not know.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn unknown_batches(session: &mut Session) -> Result<Vec<String>> {
+    lines(session, UNKNOWN_BATCHES).await
+}

@@ -1,0 +1,33 @@
+//! Owns the gauges that are counted from the database every few seconds.
+
+use super::Upkeep;
+use crate::domain::delivery::Channel;
+use crate::domain::message::priority;
+use crate::store::{self, StoreError};
+
+/// Sets the gauges.
+pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
+    let now = upkeep.clock.now_ms();
+    let mut session = upkeep.store.read().await?;
+    let depths = store::delivery::queue_depths(&mut session, now).await?;
+    let (in_doubt, overdue) = store::delivery::open_figures(&mut session, now).await?;
+    for channel in [Channel::Sms, Channel::Email] {
+        let mut oldest = 0.0_f64;
+        for priority in priority::ALL {
+            let depth = depths.iter().find(|depth| depth.channel == channel.code() && depth.priority == priority);
+            let deliveries = depth.map_or(0, |depth| depth.deliveries);
+            let at = depth.and_then(|depth| depth.oldest_at).unwrap_or(now);
+            #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+            let (deliveries, age) = (deliveries as f64, (now - at).max(0) as f64 / 1000.0);
+            oldest = oldest.max(age);
+            metrics::gauge!("grannpost_queue_depth", "channel" => channel.code(), "priority" => priority.to_string())
+                .set(deliveries);
+        }
+        metrics::gauge!("grannpost_queue_oldest_seconds", "channel" => channel.code()).set(oldest);
+    }
+    #[expect(clippy::cast_precision_loss, reason = "gauges")]
+    let (in_doubt, overdue) = (in_doubt as f64, overdue as f64);
+    metrics::gauge!("grannpost_in_doubt").set(in_doubt);
+    metrics::gauge!("grannpost_leases_overdue").set(overdue);
+    Ok(())
+}

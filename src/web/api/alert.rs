@@ -1,0 +1,409 @@
+//! Owns `/alerts`: what an alert looks like on the wire, and its calls.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::List;
+use super::text::{Offending, Sms, Warning};
+use super::time::{shown, shown_option};
+use crate::actions::alert::{self, NewAlert};
+use crate::actions::alert_review;
+use crate::actions::alert_view::{self, AlertView};
+use crate::actions::delivery::{self, InDoubtDecision};
+use crate::actions::follow_up::{self, NewFollowUp};
+use crate::domain::audience::AlertAudience;
+use crate::domain::delivery::DeliveryState;
+use crate::domain::message::Counts;
+use crate::web::Web;
+use crate::web::auth::Caller;
+use crate::web::body::{JsonBody, Page, Params};
+use crate::web::error::Problem;
+use crate::web::transact::{Repeatable, begin};
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::new()
+        .routes(routes!(list, create))
+        .routes(routes!(get, revise))
+        .routes(routes!(approve))
+        .routes(routes!(return_))
+        .routes(routes!(send_unreviewed))
+        .routes(routes!(stop))
+        .routes(routes!(follow_up))
+        .routes(routes!(in_doubt))
+}
+
+/// An alert to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct AlertRequest {
+    /// What shall be said, without the frame.
+    text: String,
+    /// Codes of the areas it goes to.
+    areas: Vec<String>,
+    /// Who decided, by function.
+    decided_by: String,
+    /// `observation` (default) or `information`.
+    kind: Option<String>,
+    /// `households` or `contact_person_only` (default).
+    spread: Option<String>,
+    /// Validity, 1 to 10080.
+    expires_in_minutes: Option<i64>,
+    /// RFC 3339; at once when missing.
+    #[schema(value_type = Option<String>)]
+    send_at: Option<jiff::Timestamp>,
+    /// Shorter than the configured undo window.
+    undo_seconds: Option<i64>,
+    /// A drill goes to drill groups only.
+    #[serde(default)]
+    drill: bool,
+    /// Refused with 409 when the count differs.
+    expected_recipients: Option<i64>,
+}
+
+impl From<&AlertRequest> for NewAlert {
+    fn from(request: &AlertRequest) -> Self {
+        Self {
+            text: request.text.clone(),
+            areas: request.areas.clone(),
+            decided_by: request.decided_by.clone(),
+            kind: request.kind.clone(),
+            spread: request.spread.clone(),
+            expires_in_minutes: request.expires_in_minutes,
+            send_at: request.send_at,
+            undo_seconds: request.undo_seconds,
+            drill: request.drill,
+            expected_recipients: request.expected_recipients,
+        }
+    }
+}
+
+/// Whom an alert reaches; persons.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub struct Audience {
+    contact_persons: i64,
+    households: i64,
+    by_sms: i64,
+    households_by_sms: i64,
+    not_reached: i64,
+}
+
+impl From<AlertAudience> for Audience {
+    fn from(audience: AlertAudience) -> Self {
+        Self {
+            contact_persons: audience.contact_persons,
+            households: audience.households,
+            by_sms: audience.by_sms,
+            households_by_sms: audience.households_by_sms,
+            not_reached: audience.not_reached,
+        }
+    }
+}
+
+/// Persons with a delivered delivery, and the households behind them.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub struct Reach {
+    /// Persons.
+    pub contact_persons: i64,
+    /// Households.
+    pub households: i64,
+}
+
+/// An alert.
+#[derive(Debug, Serialize, ToSchema)]
+struct Alert {
+    id: String,
+    state: String,
+    revision: i64,
+    kind: String,
+    spread: String,
+    drill: bool,
+    text: String,
+    sms_text: String,
+    areas: Vec<String>,
+    decided_by: String,
+    follows: Option<String>,
+    follow_up_kind: Option<String>,
+    created_at: String,
+    sends_at: Option<String>,
+    expires_at: Option<String>,
+    handed_over_at: Option<String>,
+    done_at: Option<String>,
+    stopped_at: Option<String>,
+    audience: Audience,
+    sms: Sms,
+    warnings: Vec<Warning>,
+    counts: BTreeMap<&'static str, i64>,
+    reach: Reach,
+    reviews: Vec<Review>,
+}
+
+/// An act upon a revision.
+#[derive(Debug, Serialize, ToSchema)]
+struct Review {
+    revision: i64,
+    act: String,
+    actor: String,
+    reason: String,
+    at: String,
+}
+
+/// Deliveries by state, every state named.
+pub(super) fn counts(counts: &Counts) -> BTreeMap<&'static str, i64> {
+    DeliveryState::ALL.into_iter().map(|state| (state.code(), counts.get(state))).collect()
+}
+
+impl From<AlertView> for Alert {
+    fn from(view: AlertView) -> Self {
+        let m = view.message;
+        let offending: Vec<Offending> = view.offending.into_iter().map(Offending::from).collect();
+        Self {
+            sms: Sms::new(&view.segmentation, offending),
+            id: m.id,
+            state: m.state,
+            revision: m.revision,
+            kind: view.alert.kind,
+            spread: view.alert.spread,
+            drill: view.alert.drill == 1,
+            text: view.alert.text,
+            sms_text: m.body,
+            areas: view.areas,
+            decided_by: view.alert.decided_by,
+            follows: m.follows,
+            follow_up_kind: m.follow_up_kind,
+            created_at: shown(m.created_at),
+            sends_at: shown_option(m.sends_at),
+            expires_at: shown_option(m.expires_at),
+            handed_over_at: shown_option(m.handed_over_at),
+            done_at: shown_option(m.done_at),
+            stopped_at: shown_option(m.stopped_at),
+            audience: view.audience.into(),
+            warnings: view.warnings.into_iter().map(Warning::from).collect(),
+            counts: counts(&view.counts),
+            reach: Reach { contact_persons: m.reach_persons, households: m.reach_households },
+            reviews: view
+                .reviews
+                .into_iter()
+                .map(|r| Review { revision: r.revision, act: r.act, actor: r.actor, reason: r.reason, at: shown(r.at) })
+                .collect(),
+        }
+    }
+}
+
+/// Makes an alert.
+#[utoipa::path(post, path = "/alerts", tag = "alerts", request_body = AlertRequest,
+    params(("Idempotency-Key" = Option<String>, Header, description = "Samma nyckel och innehåll ger samma svar")),
+    responses((status = 201, body = Alert), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn create(
+    State(web): State<Web>,
+    Caller(actor): Caller,
+    request: Repeatable,
+    body: JsonBody<AlertRequest>,
+) -> Result<Response, Problem> {
+    let new = NewAlert::from(&body.value);
+    let mut work = begin!(web, actor, request, &body.bytes);
+    let view = alert::create(&web.desk, work.session(), &actor, &new).await?;
+    work.finish(StatusCode::CREATED, &Alert::from(view)).await
+}
+
+/// Alerts, newest first.
+#[utoipa::path(get, path = "/alerts", tag = "alerts", params(Page), responses((status = 200, body = List<Alert>)))]
+async fn list(
+    State(web): State<Web>,
+    Caller(actor): Caller,
+    Params(page): Params<Page>,
+) -> Result<Json<List<Alert>>, Problem> {
+    let mut session = web.desk.store.read().await?;
+    let (views, next) = alert_view::page(&web.desk, &mut session, &actor, (page.after(), page.limit()?)).await?;
+    Ok(Json(List { items: views.into_iter().map(Alert::from).collect(), next }))
+}
+
+/// One alert.
+#[utoipa::path(get, path = "/alerts/{id}", tag = "alerts", responses((status = 200, body = Alert), (status = 404, body = Problem)))]
+async fn get(State(web): State<Web>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Json<Alert>, Problem> {
+    let mut session = web.desk.store.read().await?;
+    Ok(Json(alert_view::get(&web.desk, &mut session, &actor, &id).await?.into()))
+}
+
+/// Writes a new revision of an alert that awaits approval or was returned; an approval given before is void.
+#[utoipa::path(patch, path = "/alerts/{id}", tag = "alerts", request_body = AlertRequest,
+    responses((status = 200, body = Alert), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn revise(
+    State(web): State<Web>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    request: Repeatable,
+    body: JsonBody<AlertRequest>,
+) -> Result<Response, Problem> {
+    let new = NewAlert::from(&body.value);
+    let mut work = begin!(web, actor, request, &body.bytes);
+    let view = alert::revise(&web.desk, work.session(), &actor, &id, &new).await?;
+    work.finish(StatusCode::OK, &Alert::from(view)).await
+}
+
+/// Which revision, and why.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ReviewRequest {
+    revision: i64,
+    #[serde(default)]
+    reason: String,
+}
+
+/// Approves a revision.
+#[utoipa::path(post, path = "/alerts/{id}/approve", tag = "alerts", request_body = ReviewRequest,
+    responses((status = 200, body = Alert), (status = 403, body = Problem), (status = 409, body = Problem)))]
+async fn approve(
+    State(web): State<Web>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    request: Repeatable,
+    body: JsonBody<ReviewRequest>,
+) -> Result<Response, Problem> {
+    let mut work = begin!(web, actor, request, &body.bytes);
+    let view = alert_review::approve(&web.desk, work.session(), &actor, &id, body.value.revision).await?;
+    work.finish(StatusCode::OK, &Alert::from(view)).await
+}
+
+/// Returns a revision to who wrote it.
+#[utoipa::path(post, path = "/alerts/{id}/return", tag = "alerts", request_body = ReviewRequest,
+    responses((status = 200, body = Alert), (status = 403, body = Problem), (status = 409, body = Problem)))]
+async fn return_(
+    State(web): State<Web>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    request: Repeatable,
+    body: JsonBody<ReviewRequest>,
+) -> Result<Response, Problem> {
+    let mut work = begin!(web, actor, request, &body.bytes);
+    let revision = body.value.revision;
+    let view = alert_review::return_(&web.desk, work.session(), &actor, (&id, revision), &body.value.reason).await?;
+    work.finish(StatusCode::OK, &Alert::from(view)).await
+}
+
+/// Why it cannot wait.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct ReasonRequest {
+    reason: String,
+}
+
+/// Sends an alert that awaits approval without one; the administrators are told.
+#[utoipa::path(post, path = "/alerts/{id}/send-unreviewed", tag = "alerts", request_body = ReasonRequest,
+    responses((status = 200, body = Alert), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn send_unreviewed(
+    State(web): State<Web>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    request: Repeatable,
+    body: JsonBody<ReasonRequest>,
+) -> Result<Response, Problem> {
+    let mut work = begin!(web, actor, request, &body.bytes);
+    let view = alert_review::send_unreviewed(&web.desk, work.session(), &actor, &id, &body.value.reason).await?;
+    work.finish(StatusCode::OK, &Alert::from(view)).await
+}
+
+/// What a stop did.
+#[derive(Debug, Serialize, ToSchema)]
+struct Stopped {
+    stopped: i64,
+    already_handed_over: i64,
+}
+
+/// Stops what is left.
+#[utoipa::path(post, path = "/alerts/{id}/stop", tag = "alerts", responses((status = 200, body = Stopped), (status = 404, body = Problem)))]
+async fn stop(
+    State(web): State<Web>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    request: Repeatable,
+) -> Result<Response, Problem> {
+    let mut work = begin!(web, actor, request, &[]);
+    let done = alert::stop(&web.desk, work.session(), &actor, &id).await?;
+    work.finish(StatusCode::OK, &Stopped { stopped: done.stopped, already_handed_over: done.already_handed_over }).await
+}
+
+/// A follow-up to be made.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct FollowUpRequest {
+    /// `all_clear`, `correction` or `update`.
+    kind: String,
+    /// What shall be said, without the frame.
+    text: String,
+    /// Who decided; the first one's when missing.
+    decided_by: Option<String>,
+    /// Validity.
+    expires_in_minutes: Option<i64>,
+    /// Shorter than the configured undo window.
+    undo_seconds: Option<i64>,
+}
+
+/// Makes a follow-up to those whose phone may have the first.
+#[utoipa::path(post, path = "/alerts/{id}/follow-ups", tag = "alerts", request_body = FollowUpRequest,
+    responses((status = 201, body = Alert), (status = 409, body = Problem), (status = 422, body = Problem)))]
+async fn follow_up(
+    State(web): State<Web>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    request: Repeatable,
+    body: JsonBody<FollowUpRequest>,
+) -> Result<Response, Problem> {
+    let wanted = &body.value;
+    let new = NewFollowUp {
+        kind: wanted.kind.clone(),
+        text: wanted.text.clone(),
+        decided_by: wanted.decided_by.clone(),
+        expires_in_minutes: wanted.expires_in_minutes,
+        undo_seconds: wanted.undo_seconds,
+    };
+    let mut work = begin!(web, actor, request, &body.bytes);
+    let view = follow_up::create(&web.desk, work.session(), &actor, &id, &new).await?;
+    work.finish(StatusCode::CREATED, &Alert::from(view)).await
+}
+
+/// What shall become of deliveries in doubt.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct InDoubtRequest {
+    /// `resend` or `give_up`.
+    #[serde(rename = "as")]
+    pub decision: String,
+}
+
+impl InDoubtRequest {
+    pub(super) fn decision(&self) -> Result<InDoubtDecision, Problem> {
+        InDoubtDecision::from_code(&self.decision)
+            .ok_or_else(|| Problem::field("as", "field.invalid", "Tillåtna värden: resend, give_up."))
+    }
+}
+
+/// How many were decided about.
+#[derive(Debug, Serialize, ToSchema)]
+struct Decided {
+    resolved: usize,
+}
+
+/// Decides about all deliveries in doubt.
+#[utoipa::path(post, path = "/alerts/{id}/in-doubt", tag = "alerts", request_body = InDoubtRequest,
+    responses((status = 200, body = Decided), (status = 422, body = Problem)))]
+async fn in_doubt(
+    State(web): State<Web>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    request: Repeatable,
+    body: JsonBody<InDoubtRequest>,
+) -> Result<Response, Problem> {
+    let decision = body.value.decision()?;
+    let mut work = begin!(web, actor, request, &body.bytes);
+    let resolved = delivery::resolve_all(&web.desk, work.session(), &actor, &id, decision).await?;
+    work.finish(StatusCode::OK, &Decided { resolved }).await
+}

@@ -1,0 +1,127 @@
+//! Owns `/events`: a stream of what changes, resumable by `Last-Event-ID`.
+//!
+//! An event's id is the time of the change, so that it means the same on every daemon. A change may be told twice, never
+//! not at all.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use tokio_stream::Stream;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::alert::counts;
+use super::time::{shown, shown_option};
+use crate::actions::{holds_areas, require};
+use crate::domain::operator::{Actor, Right};
+use crate::store::{self, StoreError};
+use crate::web::Web;
+use crate::web::auth::Caller;
+use crate::web::error::Problem;
+
+/// At most four looks a second; what changes in between is told once.
+const LOOK: Duration = Duration::from_millis(250);
+/// Changes that were committed a little after their own time are found again within this: 5 s.
+const LATE_MS: i64 = 5_000;
+
+/// The routes.
+pub fn routes() -> OpenApiRouter<Web> {
+    OpenApiRouter::new().routes(routes!(stream))
+}
+
+/// Server-sent events: `message` with state and counts, `gateway` with its state.
+#[utoipa::path(get, path = "/events", tag = "events",
+    responses((status = 200, content_type = "text/event-stream", body = String)))]
+async fn stream(State(web): State<Web>, Caller(actor): Caller, headers: HeaderMap) -> Result<Response, Problem> {
+    require(&actor, Right::ReadAlerts)?;
+    let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
+    let since = resumed.unwrap_or_else(|| web.desk.now());
+    let mut response = Sse::new(changes(web, actor, since))
+        .keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
+        .into_response();
+    let headers = response.headers_mut();
+    headers.insert("x-accel-buffering", axum::http::HeaderValue::from_static("no"));
+    headers.insert("cache-control", axum::http::HeaderValue::from_static("no-store, no-transform"));
+    Ok(response)
+}
+
+fn changes(web: Web, actor: Actor, since: i64) -> impl Stream<Item = Result<Event, Infallible>> {
+    let (sender, receiver) = tokio::sync::mpsc::channel(64);
+    tokio::spawn(async move {
+        let mut teller = Teller { web, actor, since, told: HashMap::new() };
+        loop {
+            let events = match teller.look().await {
+                Ok(events) => events,
+                Err(error) => {
+                    tracing::warn!(code = error.code(), "a stream could not look for changes");
+                    Vec::new()
+                }
+            };
+            for event in events {
+                if sender.send(Ok(event)).await.is_err() {
+                    return;
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK) => {}
+                () = sender.closed() => return,
+                () = teller.web.stop.cancelled() => return,
+            }
+        }
+    });
+    tokio_stream::wrappers::ReceiverStream::new(receiver)
+}
+
+/// What one stream has told.
+struct Teller {
+    web: Web,
+    actor: Actor,
+    since: i64,
+    told: HashMap<String, i64>,
+}
+
+impl Teller {
+    async fn look(&mut self) -> Result<Vec<Event>, StoreError> {
+        let mut session = self.web.desk.store.read().await?;
+        let tree = store::area::tree(&mut session).await?;
+        let mut events = Vec::new();
+        for message in store::message::changed_since(&mut session, self.since - LATE_MS, 1_000).await? {
+            if self.told.get(&message.id).is_some_and(|at| *at >= message.changed_at) {
+                continue;
+            }
+            self.told.insert(message.id.clone(), message.changed_at);
+            self.since = self.since.max(message.changed_at);
+            let areas = store::message::chosen_areas(&mut session, &message.id).await?;
+            if !holds_areas(&self.actor, &tree, &areas) {
+                continue;
+            }
+            let figures = counts(&store::message::counts(&mut session, &message.id).await?);
+            let data = json!({
+                "id": message.id, "kind": message.kind, "state": message.state, "counts": figures,
+                "reach": { "contact_persons": message.reach_persons, "households": message.reach_households },
+                "handed_over_at": shown_option(message.handed_over_at), "at": shown(message.changed_at),
+            });
+            events.push(event("message", message.changed_at, &data));
+        }
+        for gateway in store::gateway::states(&mut session).await? {
+            let key = format!("gateway {}", gateway.gateway);
+            if self.told.get(&key) != Some(&gateway.since_at) {
+                self.told.insert(key, gateway.since_at);
+                let data = json!({ "gateway": gateway.gateway, "state": gateway.state, "reason": gateway.reason,
+                    "since": shown(gateway.since_at) });
+                events.push(event("gateway", self.since, &data));
+            }
+        }
+        Ok(events)
+    }
+}
+
+fn event(kind: &str, id: i64, data: &serde_json::Value) -> Event {
+    Event::default().event(kind).id(id.to_string()).data(data.to_string())
+}

@@ -1,0 +1,110 @@
+//! Owns what gateways call: receipts and incoming SMS.
+//!
+//! Invariants: every answer has an empty body; 404 for a wrong secret or address, 204 for everything that was taken,
+//! duplicates and unknown tokens included; what cannot be stored is not acknowledged, so that it comes again.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, Path, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::routing::post;
+use axum::{Extension, Router};
+use subtle::ConstantTimeEq as _;
+
+use super::Web;
+use crate::config::Gateway;
+use crate::provider::SmsGateway;
+
+/// Bodies of hooks larger than this are refused: 64 KiB.
+const HOOK_LIMIT: usize = 64 * 1024;
+
+/// A gateway that may call us.
+#[derive(Debug, Clone)]
+pub struct GatewayHook {
+    /// Its settings.
+    pub config: Gateway,
+    /// Decodes what it sends.
+    pub gateway: SmsGateway,
+}
+
+/// The hooks.
+pub fn router() -> Router<Web> {
+    Router::new()
+        .route("/hooks/sms/{gateway}/{secret}/receipt/{token}", post(receipt))
+        .route("/hooks/sms/{gateway}/{secret}/inbound", post(inbound))
+        .layer(axum::extract::DefaultBodyLimit::max(HOOK_LIMIT))
+}
+
+async fn receipt(
+    State(web): State<Web>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Path((name, secret, token)): Path<(String, String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let Some(hook) = allowed(&web, (&name, &secret), peer, &headers) else { return StatusCode::NOT_FOUND };
+    let Some(token) = web.desk.token_key.decode(&token) else {
+        metrics::counter!("grannpost_unknown_receipts_total", "gateway" => name).increment(1);
+        return StatusCode::NO_CONTENT;
+    };
+    let Ok(receipt) = hook.gateway.decode_receipt(&body) else {
+        metrics::counter!("grannpost_unreadable_receipts_total", "gateway" => name).increment(1);
+        return StatusCode::NO_CONTENT;
+    };
+    match web.receipts.take(&name, token, receipt).await {
+        Ok(()) => StatusCode::NO_CONTENT,
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
+/// Incoming SMS are kept for the inbox.
+async fn inbound(
+    State(web): State<Web>,
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    Path((name, secret)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    if allowed(&web, (&name, &secret), peer, &headers).is_none() {
+        return StatusCode::NOT_FOUND;
+    }
+    match crate::inbound::sms::keep(&web.desk.store, &web.desk.clock, &name, &body).await {
+        Ok(()) => StatusCode::NO_CONTENT,
+        Err(error) => {
+            tracing::warn!(code = error.code(), "an incoming SMS could not be stored; the gateway brings it again");
+            StatusCode::SERVICE_UNAVAILABLE
+        }
+    }
+}
+
+/// The gateway behind a call, when name, secret and source address are right.
+fn allowed<'a>(
+    web: &'a Web,
+    (name, secret): (&str, &str),
+    peer: Option<Extension<ConnectInfo<SocketAddr>>>,
+    headers: &HeaderMap,
+) -> Option<&'a GatewayHook> {
+    let hook = web.hooks.get(name)?;
+    let expected = hook.config.callback_secret.expose();
+    if !bool::from(secret.as_bytes().ct_eq(expected.as_bytes())) {
+        return None;
+    }
+    if hook.config.callback_addresses.is_empty() {
+        return Some(hook);
+    }
+    let address = source_address(web, peer?.0.0.ip(), headers);
+    hook.config.callback_addresses.contains(&address).then_some(hook)
+}
+
+/// Where a request comes from: the peer, or what a trusted proxy says.
+fn source_address(web: &Web, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+    let trusted = &web.desk.config.server.trusted_proxies;
+    if !trusted.contains(&peer) {
+        return peer;
+    }
+    let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let hops: Vec<IpAddr> =
+        forwarded.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
+    hops.into_iter().rev().find(|hop| !trusted.contains(hop)).unwrap_or(peer)
+}

@@ -1,0 +1,77 @@
+//! Owns watching: health, readiness and metrics.
+
+use std::path::Path;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::{Value, json};
+
+use super::Web;
+use crate::store::{self, setting};
+
+/// Less free disk than this is a cause for 503: 50 MiB.
+const LEAST_DISK: u64 = 50 * 1024 * 1024;
+
+/// The watching pages.
+pub fn router() -> Router<Web> {
+    Router::new().route("/healthz", get(health)).route("/readyz", get(ready)).route("/metrics", get(metrics))
+}
+
+async fn health() -> &'static str {
+    "ok\n"
+}
+
+async fn metrics(State(web): State<Web>) -> Response {
+    web.metrics.run_upkeep();
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], web.metrics.render()).into_response()
+}
+
+async fn ready(State(web): State<Web>) -> Response {
+    let causes = causes(&web).await;
+    let is_ready = causes.as_object().is_some_and(|causes| causes.values().all(|cause| cause["ok"] == true));
+    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": is_ready, "causes": causes }))).into_response()
+}
+
+async fn causes(web: &Web) -> Value {
+    let disk = disk(web);
+    match database(web).await {
+        Ok((migrations, gateways, paused)) => {
+            json!({ "database": { "ok": true }, "migrations": migrations, "gateways": gateways, "disk": disk, "paused": paused })
+        }
+        Err(error) => json!({ "database": { "ok": false, "detail": error.code() }, "disk": disk }),
+    }
+}
+
+async fn database(web: &Web) -> store::Result<(Value, Value, Value)> {
+    let pending = web.desk.store.migrations().await?.iter().filter(|migration| !migration.applied).count();
+    let mut session = web.desk.store.read().await?;
+    let states = store::gateway::states(&mut session).await?;
+    let paused = setting::get(&mut session, setting::PAUSED).await?;
+    let down: Vec<Value> = states
+        .iter()
+        .filter(|gateway| gateway.state != "up")
+        .map(|gateway| json!({ "gateway": gateway.gateway, "state": gateway.state, "reason": gateway.reason }))
+        .collect();
+    Ok((
+        json!({ "ok": pending == 0, "pending": pending }),
+        json!({ "ok": down.is_empty(), "down": down }),
+        json!({ "ok": paused.is_none(), "reason": paused }),
+    ))
+}
+
+fn disk(web: &Web) -> Value {
+    let file = web.desk.config.database.sqlite_file();
+    let folder = file.as_deref().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+    match rustix::fs::statvfs(folder.unwrap_or(Path::new("."))) {
+        Ok(disk) => {
+            let free = disk.f_bavail * disk.f_frsize;
+            json!({ "ok": free >= LEAST_DISK, "free_bytes": free })
+        }
+        Err(error) => json!({ "ok": false, "detail": error.to_string() }),
+    }
+}
