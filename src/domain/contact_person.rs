@@ -1,5 +1,4 @@
-//! Owns what is held on a contact person: its fields, what each may hold, and the keys by which two records are told
-//! to be the same person.
+//! Owns what is held on a contact person: its fields and what each may hold.
 //!
 //! It knows nothing of opt-outs, pauses or messages, which have their own lives. Invariant: a [`ContactPerson`] has
 //! passed [`validate`], the one place where import and API check the fields.
@@ -282,21 +281,6 @@ pub fn municipality_code<'a>(text: &str, tree: &'a AreaTree) -> Option<&'a str> 
         .map(|area| area.code.as_str())
 }
 
-/// The form of name and address that tells two records to be the same person's, also when number and e-mail are new;
-/// without an address, name and watch area. A name alone is no key: `None`.
-#[must_use]
-pub fn person_key(values: &Values) -> Option<String> {
-    let folded = |field| fold(&values[field]);
-    let (name, address) = (folded(Field::Name), folded(Field::Address));
-    let home = if address.is_empty() {
-        let (municipality, watch_area) = (folded(Field::Municipality), folded(Field::WatchArea));
-        if watch_area.is_empty() { String::new() } else { format!("{municipality}/{watch_area}") }
-    } else {
-        address
-    };
-    (!name.is_empty() && !home.is_empty()).then(|| format!("{name}|{home}"))
-}
-
 struct Check<'a> {
     values: &'a Values,
     errors: Vec<FieldError>,
@@ -516,15 +500,5 @@ mod tests {
         let many = values(&[(Field::Households, "1200")]);
         assert!(validate(&many, &tree(), &USUAL_HOUSEHOLDS).is_err());
         assert_eq!(validate(&many, &tree(), &CONFIRMED_HOUSEHOLDS).unwrap().households, 1_200);
-    }
-
-    #[test]
-    fn a_person_is_known_by_name_and_address_in_any_case() {
-        let key = |pairs: &[(Field, &str)]| person_key(&values(pairs));
-        let address = |text| (Field::Address, text);
-        assert_eq!(key(&[(Field::Name, "ÅSA  MYHR"), address("Älgstigen 2")]), key(&[address("älgstigen  2")]));
-        assert_ne!(key(&[address("Älgstigen 2")]), key(&[address("Älgstigen 3")]));
-        assert_eq!(key(&[]).as_deref(), Some("åsa myhr|östersund/odensala norra"));
-        assert_eq!(key(&[(Field::WatchArea, "")]), None);
     }
 }

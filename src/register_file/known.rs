@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::domain::contact_person::{Field, Values, person_key};
+use crate::domain::contact_person::{Field, Values};
 use crate::domain::email_address;
 use crate::domain::plain_text::{fold, fold_plain};
 
@@ -16,8 +16,12 @@ pub struct MatchKeys {
     pub numbers: Vec<String>,
     /// E-mail addresses without regard to case.
     pub emails: Vec<String>,
-    /// [`person_key`].
-    pub person: Option<String>,
+    /// Folded name; never a key by itself.
+    pub name: String,
+    /// Folded address.
+    pub address: String,
+    /// Folded municipality and watch area: the home of somebody without an address.
+    watch_area: String,
 }
 
 impl MatchKeys {
@@ -26,11 +30,34 @@ impl MatchKeys {
     pub fn of(values: &Values) -> Self {
         let filled =
             |fields: [Field; 2]| fields.map(|field| &values[field]).into_iter().filter(|text| !text.is_empty());
+        let watch_area = fold(&values[Field::WatchArea]);
         Self {
             numbers: filled([Field::Mobile, Field::Phone2]).cloned().collect(),
             emails: filled([Field::Email, Field::Email2]).map(|email| email_address::key(email)).collect(),
-            person: person_key(values),
+            name: fold(&values[Field::Name]),
+            address: fold(&values[Field::Address]),
+            watch_area: if watch_area.is_empty() {
+                watch_area
+            } else {
+                format!("{}/{watch_area}", fold(&values[Field::Municipality]))
+            },
         }
+    }
+
+    /// Name and home together: who the person is when number and e-mail are new.
+    pub(super) fn person(&self) -> Option<String> {
+        let home = if self.address.is_empty() { &self.watch_area } else { &self.address };
+        (!self.name.is_empty() && !home.is_empty()).then(|| format!("{}|{home}", self.name))
+    }
+
+    /// What a fingerprint of the person is made of; see the suppression list.
+    #[must_use]
+    pub fn fingerprinted(&self) -> Vec<(&'static str, String)> {
+        let numbers = self.numbers.iter().map(|number| ("sms", number.clone()));
+        let emails = self.emails.iter().map(|email| ("email", email.clone()));
+        let has_person = !self.name.is_empty() && !self.address.is_empty();
+        let person = has_person.then(|| ("person", format!("{}\n{}", self.name, self.address)));
+        numbers.chain(emails).chain(person).collect()
     }
 }
 
@@ -58,22 +85,22 @@ pub struct Known {
 }
 
 impl Known {
-    /// Sorts what was found. `suppressed` are those of the chunk's numbers and e-mail keys whose fingerprint is on the
-    /// suppression list of people who are no longer in the register.
+    /// Sorts what was found. `suppressed` are those of the chunk's [`MatchKeys::fingerprinted`] texts that are on the
+    /// suppression list.
     #[must_use]
     pub fn new(mut persons: Vec<KnownPerson>, suppressed: HashSet<String>) -> Self {
         persons.sort_by(|a, b| a.id.cmp(&b.id));
         let mut known = Self { suppressed, ..Self::default() };
         for (at, person) in persons.iter().enumerate() {
             let keys = MatchKeys::of(&person.values);
+            if let Some(key) = keys.person() {
+                known.by_person.entry(key).or_default().push(at);
+            }
             for number in keys.numbers {
                 known.by_number.entry(number).or_default().push(at);
             }
             for email in keys.emails {
                 known.by_email.entry(email).or_default().push(at);
-            }
-            if let Some(key) = keys.person {
-                known.by_person.entry(key).or_default().push(at);
             }
         }
         known.persons = persons;
@@ -83,7 +110,7 @@ impl Known {
     /// Whether one of the keys is on the suppression list.
     #[must_use]
     pub fn is_suppressed(&self, keys: &MatchKeys) -> bool {
-        keys.numbers.iter().chain(&keys.emails).any(|key| self.suppressed.contains(key))
+        keys.fingerprinted().iter().any(|(_, text)| self.suppressed.contains(text))
     }
 
     /// The person that a row with these values is: the same name with a number or e-mail in common, unless the other of
@@ -91,8 +118,7 @@ impl Known {
     /// person lacks.
     #[must_use]
     pub fn same_person<'a>(&'a self, keys: &'a MatchKeys, values: &Values) -> Option<&'a KnownPerson> {
-        let name = fold(&values[Field::Name]);
-        let has_name = |person: &&KnownPerson| fold(&person.values[Field::Name]) == name;
+        let has_name = |person: &&KnownPerson| fold(&person.values[Field::Name]) == keys.name;
         let by_contact = self.sharing(keys).filter(has_name).find(|person| !is_elsewhere(values, &person.values));
         by_contact.or_else(|| self.at_home(keys).find(|person| brings_nothing_new(values, &person.values)))
     }
@@ -126,7 +152,7 @@ impl Known {
     }
 
     fn at_home<'a>(&'a self, keys: &'a MatchKeys) -> impl Iterator<Item = &'a KnownPerson> {
-        keys.person.iter().flat_map(|key| find(&self.by_person, key)).map(|at| &self.persons[at])
+        keys.person().into_iter().flat_map(|key| find(&self.by_person, &key)).map(|at| &self.persons[at])
     }
 }
 

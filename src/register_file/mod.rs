@@ -18,10 +18,12 @@ pub mod table;
 
 mod cell;
 mod email_cell;
+mod merging;
 mod mojibake;
 mod name_cell;
 mod note_cell;
 mod number_cell;
+mod reading;
 mod seen;
 mod small_cells;
 mod spelling;

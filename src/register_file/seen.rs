@@ -8,7 +8,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use super::known::{MatchKeys, brings_nothing_new, is_elsewhere, is_probably_same};
 use crate::domain::contact_person::{Field, Values};
 use crate::domain::email_address;
-use crate::domain::plain_text::fold;
 
 const SEPARATOR: char = '\u{1f}';
 
@@ -59,12 +58,12 @@ impl Seen {
         let Ok(at) = u32::try_from(self.rows.len()) else { return };
         let packed = Field::ALL.map(|field| values[field].replace(SEPARATOR, " ")).join(&SEPARATOR.to_string());
         self.rows.push(SeenRow { row, packed: packed.into() });
-        let name = fold(&values[Field::Name]);
+        let name = &keys.name;
         for number in &keys.numbers {
-            self.by_number_and_name.entry(hash(&[number, &name])).or_insert(at);
+            self.by_number_and_name.entry(hash(&[number, name])).or_insert(at);
         }
         for email in &keys.emails {
-            self.by_email_and_name.entry(hash(&[email, &name])).or_insert(at);
+            self.by_email_and_name.entry(hash(&[email, name])).or_insert(at);
         }
         if !values[Field::Mobile].is_empty() {
             self.by_number.entry(hash(&[&values[Field::Mobile]])).or_insert(at);
@@ -72,16 +71,16 @@ impl Seen {
         if !values[Field::Email].is_empty() {
             self.by_email.entry(hash(&[&email_address::key(&values[Field::Email])])).or_insert(at);
         }
-        if let Some(person) = &keys.person {
-            self.by_person.entry(hash(&[person])).or_insert(at);
+        if let Some(person) = keys.person() {
+            self.by_person.entry(hash(&[&person])).or_insert(at);
         }
     }
 
     /// The earlier row about the same person; see `Known::same_person`.
     pub fn same_person(&self, keys: &MatchKeys, values: &Values) -> Option<&SeenRow> {
-        let name = fold(&values[Field::Name]);
-        let numbers = keys.numbers.iter().filter_map(|number| self.by_number_and_name.get(&hash(&[number, &name])));
-        let emails = keys.emails.iter().filter_map(|email| self.by_email_and_name.get(&hash(&[email, &name])));
+        let name = &keys.name;
+        let numbers = keys.numbers.iter().filter_map(|number| self.by_number_and_name.get(&hash(&[number, name])));
+        let emails = keys.emails.iter().filter_map(|email| self.by_email_and_name.get(&hash(&[email, name])));
         let mut by_contact = numbers.chain(emails).map(|at| &self.rows[*at as usize]);
         let by_contact = by_contact.find(|row| !is_elsewhere(values, &row.values()));
         by_contact.or_else(|| self.at_home(keys).filter(|row| brings_nothing_new(values, &row.values())))
@@ -105,8 +104,8 @@ impl Seen {
     }
 
     fn at_home(&self, keys: &MatchKeys) -> Option<&SeenRow> {
-        let key = keys.person.as_ref()?;
-        self.by_person.get(&hash(&[key])).map(|at| &self.rows[*at as usize])
+        let key = keys.person()?;
+        self.by_person.get(&hash(&[&key])).map(|at| &self.rows[*at as usize])
     }
 }
 
