@@ -1,3 +1,4 @@
-//! The integration binary.
+//! The integration binary: stories over real HTTP and SMTP, on both databases.
 
-fn main() {}
+mod alert;
+mod support;

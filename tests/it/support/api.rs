@@ -1,0 +1,91 @@
+//! A client of the API that keeps the whole answer.
+
+use reqwest::{Client, Method, StatusCode};
+use serde_json::Value;
+
+/// A client with a key.
+#[derive(Debug, Clone)]
+pub struct Api {
+    client: Client,
+    base: String,
+    key: String,
+}
+
+/// An answer.
+#[derive(Debug, Clone)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+    pub json: Value,
+}
+
+impl Api {
+    pub fn new(base: String, key: String) -> Self {
+        let client = Client::builder().no_proxy().build().unwrap();
+        Self { client, base, key }
+    }
+
+    pub fn move_to(&mut self, base: String) {
+        self.base = base;
+    }
+
+    /// The same API with another key.
+    pub fn with_key(&self, key: &str) -> Self {
+        Self { key: key.to_owned(), ..self.clone() }
+    }
+
+    /// Where the app answers.
+    pub fn base(&self) -> &str {
+        &self.base
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.call(Method::GET, path, None, &[]).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::POST, path, Some(body), &[]).await
+    }
+
+    pub async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.call(Method::PATCH, path, Some(body), &[]).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.call(Method::DELETE, path, None, &[]).await
+    }
+
+    /// Any call below `/api/v1`, with further headers.
+    pub async fn call(&self, method: Method, path: &str, body: Option<Value>, headers: &[(&str, &str)]) -> Answer {
+        let mut request = self.client.request(method, format!("{}/api/v1{path}", self.base)).bearer_auth(&self.key);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        Self::answer(request).await
+    }
+
+    /// Any call with a body that need not be JSON.
+    pub async fn send_bytes(&self, method: Method, path: &str, kind: &str, body: Vec<u8>) -> Answer {
+        let request = self.client.request(method, format!("{}{path}", self.base)).bearer_auth(&self.key);
+        Self::answer(request.header("content-type", kind).body(body)).await
+    }
+
+    async fn answer(request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        Answer { status, headers, json: serde_json::from_str(&text).unwrap_or(Value::Null), text }
+    }
+}
+
+impl Answer {
+    /// Whether a 422 names this field.
+    pub fn names_field(&self, name: &str) -> bool {
+        self.status == StatusCode::UNPROCESSABLE_ENTITY
+            && self.json["fields"].as_array().is_some_and(|fields| fields.iter().any(|field| field["name"] == name))
+    }
+}

@@ -1,0 +1,169 @@
+//! What stories need: the real app on a free port with a fresh database, a clock that tests move, and the simulator.
+
+pub mod api;
+pub mod database;
+pub mod register;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use grannpost::actions::Desk;
+use grannpost::actions::key;
+use grannpost::ambient::Clock;
+use grannpost::app::{self, Daemon};
+use grannpost::config;
+use grannpost::domain::operator::{Actor, Role};
+use grannpost::simulator::{GatewayOptions, MailSink, MailSinkOptions, SimulatedGateway};
+use serde_json::Value;
+
+pub use api::Api;
+pub use database::{Database, Kind};
+
+/// The callback secret of the simulated gateway.
+pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// A running grannpost with a gateway and a mail sink of its own.
+pub struct TestApp {
+    pub api: Api,
+    pub gateway: SimulatedGateway,
+    pub mail: MailSink,
+    pub clock: Clock,
+    pub desk: Desk,
+    pub database: Database,
+    daemon: Option<Daemon>,
+    settings: String,
+}
+
+impl TestApp {
+    /// With the settings that most stories want: no undo window, a fast gateway.
+    pub async fn spawn(kind: Kind) -> Self {
+        Self::spawn_with(kind, "").await
+    }
+
+    /// With more settings, as TOML; keys of the tables already set stand under their full name.
+    pub async fn spawn_with(kind: Kind, more: &str) -> Self {
+        let clock = Clock::fake("2026-11-20T01:31:00Z".parse().unwrap());
+        let wall = {
+            let clock = clock.clone();
+            Arc::new(move || clock.now())
+        };
+        let any = "127.0.0.1:0".parse().unwrap();
+        let gateway = SimulatedGateway::start(any, GatewayOptions::new(wall.clone())).await.unwrap();
+        let mail = MailSink::start(any, MailSinkOptions::new(wall)).await.unwrap();
+        let database = Database::new(kind);
+        let settings = settings(&database.url, &gateway.base_url(), &mail.url(), more);
+        let (daemon, desk) = start(&settings, &clock).await;
+        let key = admin_key(&desk).await;
+        let api = Api::new(format!("http://{}", daemon.address().unwrap()), key);
+        Self { api, gateway, mail, clock, desk, database, daemon: Some(daemon), settings }
+    }
+
+    /// Moves the clock and lets everything that became due happen.
+    pub fn advance(&self, time: Duration) {
+        self.clock.advance_ms(i64::try_from(time.as_millis()).unwrap());
+        self.desk.wakeup.ring();
+    }
+
+    /// Stops the daemon as SIGTERM would and starts another on the same database and address.
+    pub async fn restart(&mut self) {
+        assert!(self.daemon.take().unwrap().stop().await, "the daemon ends in time");
+        let (daemon, desk) = start(&self.settings, &self.clock).await;
+        self.api.move_to(format!("http://{}", daemon.address().unwrap()));
+        (self.daemon, self.desk) = (Some(daemon), desk);
+    }
+
+    /// A key for a role in an area.
+    pub async fn key(&self, role: &str, area: &str) -> String {
+        let mut session = self.desk.store.begin().await.unwrap();
+        let new = key::add(&self.desk, &mut session, &root(), (role, role, area)).await.unwrap();
+        session.commit().await.unwrap();
+        new.secret
+    }
+
+    /// The alert, once `done` says so of it; fails after a generous time with the last state.
+    pub async fn alert_when(&self, id: &str, done: impl Fn(&Value) -> bool) -> Value {
+        let mut last = Value::Null;
+        for _ in 0..600 {
+            last = self.api.get(&format!("/alerts/{id}")).await.json;
+            if done(&last) {
+                return last;
+            }
+            self.desk.wakeup.wait(Duration::from_millis(50)).await;
+        }
+        panic!("the alert never came there: {last:#}");
+    }
+
+    /// What `grannpost verify` says is broken; empty when all is well.
+    pub async fn verify(&self) -> Vec<String> {
+        let report = grannpost::upkeep::verify::run(&self.desk.store, &self.desk.config, &self.desk.clock).await;
+        report.unwrap().into_iter().flat_map(|check| check.broken).collect()
+    }
+}
+
+async fn start(settings: &str, clock: &Clock) -> (Daemon, Desk) {
+    let config = Arc::new(config::from_toml(settings).unwrap());
+    let desk = app::open(config, clock.clone(), true).await.unwrap();
+    let mut daemon = Daemon::start(&desk).await.unwrap();
+    daemon.listen().await.unwrap();
+    (daemon, desk)
+}
+
+/// The actor behind everything that is set up.
+pub fn root() -> Actor {
+    Actor { id: "test".to_owned(), role: Role::Admin, area: "jamtland".to_owned(), is_key: true }
+}
+
+async fn admin_key(desk: &Desk) -> String {
+    let mut session = desk.store.begin().await.unwrap();
+    let new = key::add(desk, &mut session, &root(), ("test", "admin", "")).await.unwrap();
+    session.commit().await.unwrap();
+    new.secret
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn settings(database: &str, gateway: &str, mail: &str, more: &str) -> String {
+    let port = free_port();
+    format!(
+        r#"
+server.listen = "127.0.0.1:{port}"
+server.public_url = "http://127.0.0.1:{port}"
+database.url = "{database}"
+sms.route = ["elks"]
+sms.gateways.elks.kind = "46elks"
+sms.gateways.elks.base_url = "{gateway}"
+sms.gateways.elks.username = "simulator"
+sms.gateways.elks.password = "simulator"
+sms.gateways.elks.sender = "+46766860000"
+sms.gateways.elks.callback_secret = "{SECRET}"
+sms.gateways.elks.simulator = true
+sms.gateways.elks.rate_per_second = 2000
+sms.gateways.elks.timeout_seconds = 2
+mail.url = "{mail}"
+mail.rate_per_second = 2000
+mail.per_domain_per_second = 2000
+alerts.undo_seconds = 10
+{more}
+"#
+    )
+}
+
+/// Makes each story a test on SQLite and one on PostgreSQL.
+macro_rules! on_both_databases {
+    ($($(#[$attribute:meta])* async fn $name:ident($kind:ident: Kind) $body:block)*) => {
+        $(async fn $name($kind: $crate::support::Kind) $body)*
+
+        mod sqlite {
+            $($(#[$attribute])* #[tokio::test(flavor = "multi_thread")]
+            async fn $name() { super::$name($crate::support::Kind::Sqlite).await; })*
+        }
+
+        mod postgres {
+            $($(#[$attribute])* #[tokio::test(flavor = "multi_thread")]
+            async fn $name() { super::$name($crate::support::Kind::Postgres).await; })*
+        }
+    };
+}
+pub(crate) use on_both_databases;
