@@ -7,7 +7,7 @@ use super::finding::{Action, Code};
 use super::geography::{Geography, WatchArea};
 use super::known::{Known, KnownPerson, MatchKeys};
 use super::planner::{PlannedRow, Planner};
-use super::row::Answer;
+use super::row::{Answer, FieldSet};
 use super::survey::{Overrides, Survey};
 use crate::config::region::Region;
 use crate::domain::area::{AreaTree, Place};
@@ -108,7 +108,7 @@ impl Register {
     /// Answers a row with yes and `fields`, and stores the outcome.
     fn answer(&mut self, row: &PlannedRow, fields: &[(Field, &str)]) -> PlannedRow {
         let (tree, places) = region();
-        let survey = Survey::without_file(super::heading::Headings::default());
+        let survey = Survey::without_file(FieldSet::default());
         let mut planner = Planner::new(tree, survey, self.geography(tree, places));
         let answer = Answer {
             asked: row.codes.iter().filter_map(|code| Code::from_written(code)).collect(),

@@ -66,6 +66,21 @@ impl<W: Write> Export<W> {
     }
 }
 
+/// Writes rows that could not be imported, as they stood, with the reason in the last column.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_rejects<W: Write>(mut out: W, rows: &[(Values, String)]) -> io::Result<()> {
+    out.write_all("\u{feff}".as_bytes())?;
+    let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
+    csv.write_record(COLUMNS.iter().map(|field| field.name()).chain(["reason"]))?;
+    for (cells, reason) in rows {
+        let texts = COLUMNS.iter().map(|field| safe(&cells[*field]));
+        csv.write_record(texts.chain([reason.clone()]))?;
+    }
+    csv.flush()
+}
+
 /// A cell that no spreadsheet evaluates: a leading quote keeps it text.
 #[must_use]
 pub fn safe(text: &str) -> String {

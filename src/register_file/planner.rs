@@ -53,6 +53,8 @@ pub struct PlannedRow {
     pub values: Values,
     /// Fields changed, by the importer or in the register.
     pub changes: Vec<Change>,
+    /// Those of the changes that concern the register.
+    pub updates: Vec<Change>,
     /// Repaired values that are offered; a field may have several.
     pub offers: Vec<(Field, String)>,
     /// What is to be stored with `new`, `warn` and `update`.
@@ -68,6 +70,12 @@ impl PreparedRow {
     #[must_use]
     pub fn keys(&self) -> &MatchKeys {
         &self.keys
+    }
+
+    /// The values as they were read, also those that may not be shown.
+    #[must_use]
+    pub fn values(&self) -> &Values {
+        &self.draft.values
     }
 }
 
@@ -227,12 +235,14 @@ impl<'a> Planner<'a> {
             _ => Action::New,
         };
         let known_id = update.as_ref().map(|update| update.id.clone());
+        let mut updates = Vec::new();
         if let Some(update) = update {
             draft.values = update.merged;
-            draft.changes.extend(update.changes);
+            draft.changes.extend(update.changes.iter().cloned());
+            updates = update.changes;
         }
         let person = person.filter(|_| action != Action::Same);
-        PlannedRow { person, known_id, ..planned(draft, cells, action) }
+        PlannedRow { person, known_id, updates, ..planned(draft, cells, action) }
     }
 }
 
@@ -246,6 +256,7 @@ fn planned(draft: Draft, cells: RowCells, action: Action) -> PlannedRow {
         messages: draft.findings.messages(),
         values: draft.values,
         changes: draft.changes,
+        updates: Vec::new(),
         offers: draft.offers,
         person: None,
         known_id: None,

@@ -18,9 +18,22 @@ impl FieldSet {
         self.0 |= 1 << field as u32;
     }
 
+    /// A set of these fields.
+    #[must_use]
+    pub fn of(fields: impl IntoIterator<Item = Field>) -> Self {
+        let mut set = Self::default();
+        fields.into_iter().for_each(|field| set.insert(field));
+        set
+    }
+
     /// Takes a field away.
     pub fn remove(&mut self, field: Field) {
         self.0 &= !(1 << field as u32);
+    }
+
+    /// The fields in the set.
+    pub fn iter(self) -> impl Iterator<Item = Field> {
+        Field::ALL.into_iter().filter(move |field| self.has(*field))
     }
 
     /// Whether the field is in the set.

@@ -111,7 +111,7 @@ pub(super) fn read_language(draft: &mut Draft) {
 pub(super) fn read_wishes(draft: &mut Draft, survey: &Survey) {
     for field in [Field::Letters, Field::Alerts] {
         let text = draft.text(field).to_owned();
-        let blank_is_no = survey.blank_is_no(field);
+        let blank_is_no = survey.blank_is_no.has(field);
         match cell::truth(&text) {
             Some(truth) => {
                 draft.settle(field, yes_no(truth.value));

@@ -9,6 +9,7 @@ use super::FileError;
 use super::cell;
 use super::encoding::{FoundEncoding, TextEncoding, detect};
 use super::heading::{Column, HEADING_ROWS, Headings};
+use super::row::FieldSet;
 use super::table::{DELIMITERS, RawRow, Rows};
 use crate::domain::contact_person::Field;
 use crate::domain::plain_text::{clean_line, fold_plain};
@@ -44,9 +45,8 @@ pub struct Survey {
     domains: HashMap<String, u32>,
     /// The places that occur with each five-digit postcode, folded.
     postcodes: HashMap<String, Vec<String>>,
-    /// Whether an empty cell means no: other cells of the column say yes, none says no.
-    letters_blank_is_no: bool,
-    alerts_blank_is_no: bool,
+    /// Yes/no columns in which an empty cell means no: other cells say yes, none says no.
+    pub blank_is_no: FieldSet,
 }
 
 impl Survey {
@@ -71,26 +71,24 @@ impl Survey {
             rows: 0,
             domains: HashMap::new(),
             postcodes: HashMap::new(),
-            letters_blank_is_no: false,
-            alerts_blank_is_no: false,
+            blank_is_no: FieldSet::default(),
         };
         survey.count_rows(bytes)?;
         Ok(survey)
     }
 
-    /// A survey of nothing, for a row that is planned without its file.
+    /// A survey of nothing, for a row that is planned without its file; `blank_is_no` is what the file's survey said.
     #[must_use]
-    pub fn without_file(headings: Headings) -> Self {
+    pub fn without_file(blank_is_no: FieldSet) -> Self {
         Self {
             encoding: FoundEncoding { encoding: TextEncoding::Utf8, bom: false },
             delimiter: ';',
-            headings,
+            headings: Headings::default(),
             skipped_rows: 0,
             rows: 0,
             domains: HashMap::new(),
             postcodes: HashMap::new(),
-            letters_blank_is_no: false,
-            alerts_blank_is_no: false,
+            blank_is_no,
         }
     }
 
@@ -115,15 +113,6 @@ impl Survey {
         self.postcodes.get(postcode).is_some_and(|places| places.iter().any(|known| known == place))
     }
 
-    /// Whether an empty cell of this yes/no column means no.
-    pub(super) fn blank_is_no(&self, field: Field) -> bool {
-        match field {
-            Field::Letters => self.letters_blank_is_no,
-            Field::Alerts => self.alerts_blank_is_no,
-            _ => false,
-        }
-    }
-
     fn count_rows(&mut self, bytes: &[u8]) -> Result<(), FileError> {
         let position = |field| self.headings.position(Column::Field(field));
         let (email, postcode, place) = (position(Field::Email), position(Field::Postcode), position(Field::Place));
@@ -138,8 +127,11 @@ impl Survey {
             letters.count(&row);
             alerts.count(&row);
         }
-        self.letters_blank_is_no = letters.blank_is_no();
-        self.alerts_blank_is_no = alerts.blank_is_no();
+        for (field, column) in [(Field::Letters, letters), (Field::Alerts, alerts)] {
+            if column.blank_is_no() {
+                self.blank_is_no.insert(field);
+            }
+        }
         Ok(())
     }
 
@@ -267,7 +259,7 @@ mod tests {
     #[test]
     fn an_empty_cell_means_no_only_where_others_are_crossed() {
         let crossed = survey("Namn;SMS;Brev\na;x;ja\nb;;nej\nc;X;\n").unwrap();
-        assert!(crossed.blank_is_no(Field::Alerts));
-        assert!(!crossed.blank_is_no(Field::Letters));
+        assert!(crossed.blank_is_no.has(Field::Alerts));
+        assert!(!crossed.blank_is_no.has(Field::Letters));
     }
 }

@@ -9,6 +9,7 @@ pub mod contact_person;
 pub mod decision;
 pub mod delivery;
 pub mod event;
+pub mod import;
 pub mod text;
 pub mod time;
 
@@ -53,6 +54,7 @@ fn described() -> (Router<Web>, utoipa::openapi::OpenApi) {
         .merge(alert::routes())
         .merge(delivery::routes())
         .merge(contact_person::routes())
+        .merge(import::routes())
         .merge(decision::routes())
         .merge(audit::routes())
         .merge(text::routes())
