@@ -9,12 +9,12 @@ BINARY := target/release/grannpost
 # Root installs by itself, everybody else through sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help build demo test bench fmt lint audit clean setup-test
+.PHONY: help build demo test bench fmt lint audit clean setup-build setup-test
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
 
-build: ## Build target/release/grannpost
+build: setup-build ## Build target/release/grannpost
 	$(CARGO) build --release --locked
 
 demo: build ## Build, then run the demo: nothing to configure, nothing leaves the machine
@@ -42,19 +42,22 @@ audit: ## Check licences, banned crates and known vulnerabilities
 clean: ## Remove everything that was built
 	$(CARGO) clean
 
+# $(call install,PACKAGES): by apt-get, as root or with sudo; says so when that is not possible.
+define install
+if ! command -v apt-get >/dev/null || { [ "$$(id -u)" != 0 ] && ! command -v sudo >/dev/null; }; then \
+  echo "make needs these packages and can install them only by apt-get, as root or with sudo: $(1)" >&2; exit 1; \
+fi; \
+echo "installing $(1)"; \
+$(SUDO) apt-get update -q; \
+$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $(1)
+endef
+
+# SQLite and TLS are C.
+setup-build:
+	@command -v cc >/dev/null || { $(call install,gcc libc6-dev); }
+
 # Tests start a PostgreSQL of their own from its binaries, in a temporary folder. No service of the machine is used.
-setup-test:
-	@if ! command -v cc >/dev/null; then packages="gcc libc6-dev"; fi; \
-	if ! ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; then packages="$${packages:-} postgresql"; fi; \
-	for component in rustfmt clippy; do \
-	  [ "$$component" = rustfmt ] && verb=fmt || verb=clippy; \
-	  $(CARGO) $$verb --version >/dev/null 2>&1 || { \
-	    command -v rustup >/dev/null || { echo "make test needs cargo $$verb: install the toolchain's $$component" >&2; exit 1; }; \
-	    rustup component add $$component; }; \
-	done; \
-	[ -n "$${packages:-}" ] || exit 0; \
-	if ! command -v apt-get >/dev/null || { [ "$$(id -u)" != 0 ] && ! command -v sudo >/dev/null; }; then \
-	  echo "make test needs these packages, and can install them only as root or with sudo, by apt-get: $$packages" >&2; exit 1; fi; \
-	echo "installing $$packages"; \
-	$(SUDO) apt-get update -q; \
-	$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -yq --no-install-recommends $$packages
+setup-test: setup-build
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { $(call install,postgresql); }
+	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
