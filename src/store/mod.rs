@@ -9,6 +9,7 @@ pub mod area;
 pub mod attempt;
 pub mod audience;
 pub mod audit;
+pub mod backup;
 pub mod contact_person;
 pub mod daemon;
 pub mod decision;

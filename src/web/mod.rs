@@ -48,19 +48,27 @@ pub struct Web {
 /// Everything an operator or another system of ours uses.
 #[must_use]
 pub fn console(web: Web) -> Router {
-    finish(Router::new().merge(api::router()).merge(watch::router()), web)
+    finish(console_routes(), web)
 }
 
 /// What strangers may reach: hooks and public pages.
 #[must_use]
 pub fn public(web: Web) -> Router {
-    finish(hooks::router().merge(pages::router()), web)
+    finish(public_routes(), web)
 }
 
 /// Both on one address.
 #[must_use]
 pub fn whole(web: Web) -> Router {
-    finish(Router::new().merge(api::router()).merge(watch::router()).merge(hooks::router()).merge(pages::router()), web)
+    finish(console_routes().merge(public_routes()), web)
+}
+
+fn console_routes() -> Router<Web> {
+    Router::new().merge(api::router()).merge(watch::router()).merge(pages::start::router())
+}
+
+fn public_routes() -> Router<Web> {
+    hooks::router().merge(pages::router())
 }
 
 fn finish(router: Router<Web>, web: Web) -> Router {

@@ -175,6 +175,22 @@ on_both_databases! {
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 
+    async fn an_alert_that_expired_while_it_awaited_approval_can_be_written_anew(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "alerts.approval = \"always\"").await;
+        app.load_sample().await;
+        let made = app.api.post("/alerts", alert(&["2326"])).await;
+        let id = made.json["id"].as_str().unwrap();
+        app.advance(Duration::from_secs(5 * 3600));
+        let chief = app.api.with_key(&app.key("chief", "").await);
+        let late = chief.post(&format!("/alerts/{id}/approve"), json!({ "revision": 1 })).await;
+        assert_eq!((late.status.as_u16(), late.json["code"].as_str()), (409, Some("alert.expired")));
+        let revised = app.api.patch(&format!("/alerts/{id}"), alert(&["2326"])).await;
+        assert_eq!((revised.status.as_u16(), revised.json["revision"].as_i64()), (200, Some(2)), "{}", revised.text);
+        chief.post(&format!("/alerts/{id}/approve"), json!({ "revision": 2 })).await;
+        app.alert_when(id, |alert| alert["state"] == "done").await;
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
     async fn an_opt_out_between_freezing_and_hand_over_is_obeyed(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         app.load_sample().await;

@@ -73,6 +73,17 @@ impl TestApp {
         (self.daemon, self.desk) = (Some(daemon), desk);
     }
 
+    /// The whole configuration of this app, for a process that shall use the same database.
+    pub fn settings(&self) -> String {
+        self.settings.concat()
+    }
+
+    /// Stops the daemon for good.
+    pub async fn stop(mut self) -> Database {
+        assert!(self.daemon.take().unwrap().stop().await, "the daemon ends in time");
+        self.database
+    }
+
     /// A key for a role in an area.
     pub async fn key(&self, role: &str, area: &str) -> String {
         let mut session = self.desk.store.begin().await.unwrap();
