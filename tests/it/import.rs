@@ -148,7 +148,7 @@ on_both_databases! {
         let item = |row: usize| &answered.json["items"][row - 1];
         let brief = |row: usize| (item(row)["action"].as_str().unwrap(), item(row)["fields"]["mobile"].as_str().unwrap_or(""));
         assert_eq!(brief(8), ("new", "+46701745008"));
-        assert_eq!(brief(15), ("new", "+4799950015"));
+        assert_eq!(brief(15), ("warn", "+4799950015"));
         assert_eq!(brief(17).1, "");
         assert_eq!(brief(21), ("skip", ""));
         assert_eq!(brief(33), ("skip", ""));
