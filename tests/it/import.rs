@@ -344,3 +344,47 @@ on_both_databases! {
         assert_eq!(missing["items"][0]["name"], "Anna Hedin");
     }
 }
+
+/// Runs the program with a database in `folder`.
+fn grannpost(folder: &std::path::Path, arguments: &[&str]) -> std::process::Output {
+    let config = folder.join("grannpost.toml");
+    std::fs::write(&config, format!("[database]\nurl = \"sqlite:{}\"\n", folder.join("cli.db").display())).unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_grannpost"));
+    command.current_dir(folder).arg("--config").arg(config).args(arguments).output().unwrap()
+}
+
+#[test]
+fn the_command_line_imports_reports_and_exports() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let (sample, messy) = (format!("{root}/data/register-sample.csv"), format!("{root}/tests/data/register-messy.csv"));
+    let run = |arguments: &[&str]| {
+        let output = grannpost(folder.path(), arguments);
+        (output.status.code(), String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (code, out, err) = run(&["import", &sample]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(out.contains("Nya 1100 · Ändrade 0"), "{out}");
+    let (_, out, _) = run(&["--json", "import", "--dry-run", &messy]);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(outcomes(&report), expected());
+    let rejects = folder.path().join("rejects.csv");
+    let (code, out, _) = run(&["import", &messy, "--rejects", rejects.to_str().unwrap()]);
+    assert_eq!(code, Some(0));
+    assert!(out.contains("Rad 23 (Behöver svar): Menade du per.strom@example.org?"), "{out}");
+    assert!(std::fs::read_to_string(rejects).unwrap().trim_end().ends_with(",Namn saknas"));
+    let file = folder.path().join("export.csv");
+    assert_eq!(run(&["export", file.to_str().unwrap()]).0, Some(0));
+    let (_, out, _) = run(&["--json", "import", "--dry-run", file.to_str().unwrap()]);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(report["counts"], counts(&[("same", 1_132)]));
+    let id = report["items"][0]["contact_person_id"].as_str().unwrap();
+    let (code, out, _) = run(&["export", "--contact-person", id]);
+    assert_eq!(code, Some(0));
+    assert_eq!(serde_json::from_str::<Value>(&out).unwrap()["contact_person"]["id"], id);
+    assert_eq!(run(&["import", "nowhere.csv"]).0, Some(2));
+    std::fs::write(folder.path().join("no.csv"), "1;2;3\n").unwrap();
+    let (code, _, err) = run(&["import", "no.csv"]);
+    assert_eq!(code, Some(1));
+    assert!(err.contains("Filen har ingen rubrikrad"), "{err}");
+}
