@@ -15,13 +15,16 @@ use tokio_util::task::TaskTracker;
 use crate::actions::Desk;
 use crate::ambient::{self, Clock, Wakeup};
 use crate::config::Config;
+use crate::dispatch::mail::{self, MailCarrier};
 use crate::dispatch::outlet::Outlet;
 use crate::dispatch::pace::Pacer;
+use crate::dispatch::reconcile::Witness;
 use crate::dispatch::sms::SmsCarrier;
 use crate::dispatch::{self, Engine};
 use crate::domain::delivery_token::TokenKey;
 use crate::inbound::receipt::ReceiptDesk;
 use crate::provider::SmsGateway;
+use crate::provider::smtp::MailRelay;
 use crate::store::daemon::Daemon as DaemonRow;
 use crate::store::{self, Store};
 use crate::upkeep::presence::{Presence, PresenceError};
@@ -100,6 +103,7 @@ impl Daemon {
         upkeep.start(&engine.tracker, presence);
         engine.start_leases();
         start_sms(&engine, &gateways);
+        start_mail(&engine)?;
         let web = Web {
             desk: desk.clone(),
             receipts: ReceiptDesk::start(desk.store.clone(), desk.clock.clone()),
@@ -210,7 +214,7 @@ fn gateways(config: &Config) -> anyhow::Result<BTreeMap<String, SmsGateway>> {
         .sms
         .gateways
         .iter()
-        .map(|(name, gateway)| Ok((name.clone(), SmsGateway::new(gateway, &config.server.egress_proxy)?)))
+        .map(|(name, gateway)| Ok((name.clone(), SmsGateway::new(name, gateway, &config.server.egress_proxy)?)))
         .collect()
 }
 
@@ -231,7 +235,25 @@ fn start_sms(engine: &Engine, gateways: &BTreeMap<String, SmsGateway>) {
         let pacer = Pacer::new(name, engine.store.clone(), config.rate_per_second, config.burst);
         let carrier = SmsCarrier::new(engine, name, &config, gateway.clone());
         outlets.push(Arc::new(Outlet::new(carrier, pacer, config.concurrency)));
-        engine.tracker.spawn(dispatch::reconcile::run(engine.clone(), name.clone(), config, gateway));
     }
     engine.start_lane(outlets);
+    // Also for gateways that were taken off the route: what is in doubt there still has to be proven.
+    for (name, gateway) in gateways {
+        let witness = Witness { config: engine.config.sms.gateways[name].clone(), gateway: gateway.clone() };
+        engine.tracker.spawn(dispatch::reconcile::run(engine.clone(), name.clone(), Some(witness)));
+    }
+}
+
+/// Starts the e-mail lane; without a relay letters wait for one until they expire.
+fn start_mail(engine: &Engine) -> anyhow::Result<()> {
+    let config = &engine.config.mail;
+    if config.url.is_empty() {
+        return Ok(());
+    }
+    let relay = MailRelay::new(config, &engine.config.server.egress_proxy)?;
+    let pacer = Pacer::new(mail::NAME, engine.store.clone(), config.rate_per_second, config.burst);
+    let outlet = Outlet::new(MailCarrier::new(engine, relay), pacer, config.concurrency);
+    engine.start_lane(vec![Arc::new(outlet)]);
+    engine.tracker.spawn(dispatch::reconcile::run(engine.clone(), mail::NAME.to_owned(), None));
+    Ok(())
 }

@@ -99,8 +99,8 @@ pub async fn resolve(
     id: i64,
     decision: InDoubtDecision,
 ) -> Result<DeliveryView> {
-    require(actor, Right::ReadDeliveries)?;
     let held = store::delivery::lock(session, &[id]).await?.pop().ok_or(ActionError::NotFound)?;
+    require_sending(session, actor, &held.message_id).await?;
     check_areas(session, actor, &held.message_id).await?;
     if held.state() != DeliveryState::InDoubt {
         return Err(ActionError::conflict("delivery.not_in_doubt", "Leveransen är inte osäker längre."));
@@ -120,7 +120,7 @@ pub async fn resolve_all(
     message_id: &str,
     decision: InDoubtDecision,
 ) -> Result<usize> {
-    require(actor, Right::ReadDeliveries)?;
+    require_sending(session, actor, message_id).await?;
     check_areas(session, actor, message_id).await?;
     let mut decided = 0;
     loop {
@@ -146,7 +146,9 @@ async fn decide(
     let steps = held.into_iter().map(|held| step(held, decision, now)).collect();
     let batch_id = desk.id();
     let batch = Batch { id: &batch_id, actor: &actor.id, action: "deliveries.in_doubt_resolved", now };
-    Ok(store::delivery::apply(session, &batch, steps).await?.len())
+    let changes = store::delivery::apply(session, &batch, steps).await?;
+    crate::telemetry::count_changes(&changes);
+    Ok(changes.len())
 }
 
 fn step(held: Locked, decision: InDoubtDecision, now: i64) -> Step {
@@ -160,6 +162,12 @@ fn step(held: Locked, decision: InDoubtDecision, now: i64) -> Step {
             step
         }
     }
+}
+
+/// Refuses those who could not have sent the message themselves: to resend is to send.
+async fn require_sending(session: &mut Session, actor: &Actor, message_id: &str) -> Result<()> {
+    let message = store::message::get(session, message_id).await?.ok_or(ActionError::NotFound)?;
+    require(actor, if message.kind == "alert" { Right::SendAlerts } else { Right::SendLetters })
 }
 
 /// Refuses a message outside the actor's areas.

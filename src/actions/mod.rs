@@ -18,8 +18,12 @@ pub mod import_answer;
 pub mod import_plan;
 pub mod import_undo;
 pub mod key;
+pub mod letter;
+pub mod letter_view;
 pub mod operator;
+pub mod paper;
 pub mod pause;
+pub mod unsubscribe;
 
 use std::sync::Arc;
 

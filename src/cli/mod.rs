@@ -5,17 +5,20 @@
 
 mod alert;
 mod check;
+mod demo;
 mod export;
 mod import;
 mod key;
+mod letter;
 mod manual;
 mod migrate;
 mod operator;
 mod pause;
 mod serve;
+mod simulate;
 mod verify;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -47,6 +50,8 @@ pub struct Cli {
 enum Verb {
     /// Kör tjänsten: sidor, API, utskick och mottagning.
     Serve(serve::Args),
+    /// Visa hela kedjan på den här datorn, utan konfiguration och utan att något skickas utanför den.
+    Demo(demo::Args),
     /// Lägg på databasändringar som väntar.
     Migrate(migrate::Args),
     /// Kontrollera konfiguration, databas, gateway och e-post.
@@ -57,6 +62,8 @@ enum Verb {
     Export(export::Args),
     /// Skicka ett larm och följ det.
     Alert(alert::Args),
+    /// Skicka ett brev från en Markdownfil och följ det.
+    Letter(letter::Args),
     /// Personer som loggar in.
     #[command(subcommand)]
     Operator(operator::Args),
@@ -69,6 +76,9 @@ enum Verb {
     Pause(pause::Args),
     /// Släpp på utskicken igen.
     Resume,
+    /// Kör en simulerad sms-gateway och e-postmottagare, för prov och tester.
+    #[command(hide = true)]
+    Simulate(simulate::Args),
     /// Skriv kompletteringar för ett skal.
     Completions(manual::Args),
     /// Skriv manualsidan.
@@ -191,6 +201,11 @@ fn run(cli: Cli) -> Outcome {
 }
 
 async fn dispatch(cli: Cli) -> Outcome {
+    match cli.verb {
+        Verb::Simulate(args) => return simulate::run(args).await,
+        Verb::Demo(args) => return demo::run(&args).await,
+        _ => {}
+    }
     let loaded = config::load(cli.config.as_deref())?;
     telemetry::init_logs(&loaded.config.log);
     let json = cli.json;
@@ -201,12 +216,13 @@ async fn dispatch(cli: Cli) -> Outcome {
         Verb::Import(args) => import::run(args, loaded, json).await,
         Verb::Export(args) => export::run(args, loaded).await,
         Verb::Alert(args) => alert::run(args, loaded, json).await,
+        Verb::Letter(args) => letter::run(args, loaded, json).await,
         Verb::Operator(args) => operator::run(args, loaded, json).await,
         Verb::Key(args) => key::run(args, loaded, json).await,
         Verb::Verify => verify::run(loaded, json).await,
         Verb::Pause(args) => pause::pause(&args, loaded).await,
         Verb::Resume => pause::resume(loaded).await,
-        Verb::Completions(_) | Verb::Man => Ok(()),
+        Verb::Demo(_) | Verb::Simulate(_) | Verb::Completions(_) | Verb::Man => Ok(()),
     }
 }
 
@@ -221,4 +237,15 @@ async fn actor(desk: &Desk) -> Result<Actor, Failure> {
     let tree = store::area::tree(&mut session).await?;
     let area = tree.root().map(|area| area.code.clone()).unwrap_or_default();
     Ok(Actor { id: "cli".to_owned(), role: Role::Admin, area, is_key: true })
+}
+
+/// Asks the person at the terminal before anything is sent.
+fn agrees() -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage("yes: svara ja i en terminal, eller ange --yes".to_owned()));
+    }
+    let _ = write!(std::io::stderr(), "Skicka? Skriv ja: ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim().eq_ignore_ascii_case("ja"))
 }

@@ -7,6 +7,7 @@ pub mod alerts;
 pub mod audit;
 pub mod database;
 pub mod dispatch;
+mod environment;
 pub mod letters;
 pub mod log;
 pub mod mail;
@@ -18,7 +19,7 @@ pub mod sms;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::providers::{Env, Format, Toml};
+use figment::providers::{Format, Toml};
 use serde::Deserialize;
 
 pub use alerts::{Alerts, Approval, RegistrationNumbers};
@@ -116,15 +117,16 @@ pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
     } else if Path::new("grannpost.toml").exists() {
         figment = figment.merge(Toml::file_exact("grannpost.toml"));
     }
-    load_from(figment.merge(Env::prefixed("GRANNPOST__").split("__")))
+    load_from(figment.merge(environment::Environment::read()))
 }
 
-/// Validates a configuration given as TOML text on top of the defaults; for the demo and tests.
+/// Validates a configuration given as TOML texts on top of the defaults, the last one first in rank; for the demo and tests.
 ///
 /// # Errors
 /// As [`load`].
-pub fn from_toml(text: &str) -> Result<Config, ConfigError> {
-    Ok(load_from(Figment::from(Toml::string(DEFAULTS)).merge(Toml::string(text)))?.config)
+pub fn from_toml(texts: &[&str]) -> Result<Config, ConfigError> {
+    let defaults = Figment::from(Toml::string(DEFAULTS));
+    Ok(load_from(texts.iter().fold(defaults, |figment, text| figment.merge(Toml::string(text))))?.config)
 }
 
 fn load_from(figment: Figment) -> Result<Loaded, ConfigError> {
@@ -218,28 +220,28 @@ mod tests {
 
     #[test]
     fn the_defaults_are_valid_as_they_stand() {
-        let config = from_toml("").expect("defaults");
+        let config = from_toml(&[]).expect("defaults");
         assert_eq!(config.alerts.undo_seconds, 10);
         assert!(config.sms.route.is_empty());
     }
 
     #[test]
     fn an_unknown_key_is_an_error_that_names_it() {
-        let error = from_toml("[server]\nlisten_on = \"x\"").expect_err("unknown key").to_string();
+        let error = from_toml(&["[server]\nlisten_on = \"x\""]).expect_err("unknown key").to_string();
         assert!(error.contains("listen_on"), "{error}");
     }
 
     #[test]
     fn a_short_callback_secret_is_refused_with_its_key() {
         let text = "[sms]\nroute=[\"elks\"]\n[sms.gateways.elks]\nkind=\"46elks\"\nbase_url=\"http://127.0.0.1:1\"\nsender=\"+46766860000\"\ncallback_secret=\"short\"";
-        let error = from_toml(text).expect_err("short secret").to_string();
+        let error = from_toml(&[text]).expect_err("short secret").to_string();
         assert!(error.contains("sms.gateways.elks.callback_secret"), "{error}");
         assert!(error.contains("32"), "{error}");
     }
 
     #[test]
     fn a_secret_never_prints() {
-        let config = from_toml("[mail]\npassword = \"hunter2\"").expect("valid");
+        let config = from_toml(&["[mail]\npassword = \"hunter2\""]).expect("valid");
         assert!(!format!("{config:?}").contains("hunter2"));
     }
 }

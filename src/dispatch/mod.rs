@@ -7,6 +7,7 @@ pub mod carrier;
 pub mod circuit;
 pub mod lane;
 pub mod lease;
+pub mod mail;
 pub mod outlet;
 pub mod pace;
 pub mod reconcile;

@@ -24,6 +24,7 @@ const PAGE: &str = "100";
 /// An account at 46elks, or at something that speaks its API.
 #[derive(Debug, Clone)]
 pub struct ElksGateway {
+    name: String,
     http: reqwest::Client,
     base_url: String,
     username: String,
@@ -33,17 +34,18 @@ pub struct ElksGateway {
 }
 
 impl ElksGateway {
-    /// The gateway as configured; opens no connection.
+    /// The gateway `[sms.gateways.NAME]` as configured; opens no connection.
     ///
     /// # Errors
     /// [`SetupError`] when no HTTP client can be made.
-    pub fn new(config: &config::Gateway, egress_proxy: &str) -> Result<Self, SetupError> {
+    pub fn new(name: &str, config: &config::Gateway, egress_proxy: &str) -> Result<Self, SetupError> {
         let http = http::client(ClientSettings {
             timeout: Duration::from_secs(config.timeout_seconds),
             concurrency: usize::try_from(config.concurrency).unwrap_or(usize::MAX),
             egress_proxy,
         })?;
         Ok(Self {
+            name: name.to_owned(),
             http,
             base_url: config.base_url.trim_end_matches('/').to_owned(),
             username: config.username.clone(),
@@ -51,6 +53,18 @@ impl ElksGateway {
             sender: config.sender.clone(),
             history: config.history,
         })
+    }
+
+    /// Its name in the configuration.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether its history may be asked.
+    #[must_use]
+    pub fn has_history(&self) -> bool {
+        self.history
     }
 
     /// `POST /a1/sms`. `now` is what a `Retry-After` date is measured from when the answer has no `Date`.
@@ -113,7 +127,7 @@ impl ElksGateway {
         let request = self.with_account(self.http.get(self.url(path))).query(query);
         let answer =
             http::exchange(request, http::MAX_LISTING).await.map_err(|error| LookUpError { code: error.code() })?;
-        let code = match answer.status {
+        let code = match answer.code {
             200 if answer.complete => return Ok(answer),
             200 => "gateway.history_unreadable",
             401 | 403 => "gateway.unauthorized",
@@ -148,10 +162,10 @@ enum Class {
     Unknown,
 }
 
-/// The code table, first by status. Statuses that stand in no line: 4xx is `Recipient`, everything else `Unknown`.
+/// The code table, first by HTTP status code. Codes that stand in no line: 4xx is `Recipient`, everything else `Unknown`.
 ///
 /// A redirect is never followed: 301, 302, 307 and 308 say that the address is wrong, 303 that the message was handled.
-const STATUSES: &[(&[u16], Class, &str)] = &[
+const CODES: &[(&[u16], Class, &str)] = &[
     (&[400, 404, 422], Class::Recipient, "gateway.rejected"),
     (&[401, 403], Class::Account, "gateway.unauthorized"),
     (&[402], Class::Account, "gateway.no_credit"),
@@ -161,7 +175,7 @@ const STATUSES: &[(&[u16], Class, &str)] = &[
 ];
 
 /// The code table, then by known wordings of the plain-text body. Each of them says that the message was not taken, so
-/// it also settles a 5xx; what [`STATUSES`] calls an account's fault stays one.
+/// it also settles a 5xx; what [`CODES`] calls an account's fault stays one.
 const WORDINGS: &[(&str, Class, &str)] = &[
     ("not enough credit", Class::Account, "gateway.no_credit"),
     ("invalid to number", Class::Recipient, "gateway.number_invalid"),
@@ -172,12 +186,12 @@ const WORDINGS: &[(&str, Class, &str)] = &[
 
 /// What an answer to `POST /a1/sms` says about the message.
 fn outcome(answer: &Answer, now: Timestamp) -> Result<Accepted, HandOverError> {
-    if (200..300).contains(&answer.status) {
+    if (200..300).contains(&answer.code) {
         return wire::decode_accepted(answer)
             .ok_or_else(|| HandOverError::InDoubt { reason: Reason::new("gateway.answer_unreadable") });
     }
     let (class, code) = class_of(answer);
-    let reason = Reason::with_detail(code, &format!("{} {}", answer.status, wire::plain_text(&answer.body)));
+    let reason = Reason::with_detail(code, &format!("{} {}", answer.code, wire::plain_text(&answer.body)));
     Err(match class {
         Class::Recipient => HandOverError::Rejected { reason },
         Class::Account => HandOverError::Misconfigured { reason },
@@ -188,23 +202,23 @@ fn outcome(answer: &Answer, now: Timestamp) -> Result<Accepted, HandOverError> {
 }
 
 fn class_of(answer: &Answer) -> (Class, &'static str) {
-    let by_status = STATUSES
+    let by_code = CODES
         .iter()
-        .find(|(statuses, ..)| statuses.contains(&answer.status))
+        .find(|(codes, ..)| codes.contains(&answer.code))
         .map(|(_, class, code)| (*class, *code))
-        .unwrap_or(match answer.status {
+        .unwrap_or(match answer.code {
             400..500 => (Class::Recipient, "gateway.rejected"),
             500..600 => (Class::Unknown, "gateway.failed"),
             _ => (Class::Unknown, "gateway.answer_unreadable"),
         });
-    if matches!(by_status.0, Class::Slower | Class::Again) || answer.status < 400 {
-        return by_status;
+    if matches!(by_code.0, Class::Slower | Class::Again) || answer.code < 400 {
+        return by_code;
     }
     let words = wire::plain_text(&answer.body).to_lowercase();
     let by_wording = WORDINGS.iter().find(|(wording, ..)| words.contains(wording));
-    match (by_status.0, by_wording) {
+    match (by_code.0, by_wording) {
         (Class::Account, Some((_, Class::Account, code))) => (Class::Account, code),
-        (Class::Account, _) | (_, None) => by_status,
+        (Class::Account, _) | (_, None) => by_code,
         (_, Some((_, class, code))) => (*class, code),
     }
 }

@@ -74,8 +74,8 @@ pub fn client(settings: ClientSettings<'_>) -> Result<reqwest::Client, SetupErro
 /// An answer as far as it was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Answer {
-    /// HTTP status.
-    pub status: u16,
+    /// HTTP status code.
+    pub code: u16,
     /// `Retry-After` as sent.
     pub retry_after: Option<String>,
     /// `Date` as sent.
@@ -120,14 +120,14 @@ impl From<TransportError> for HandOverError {
 
 /// Sends `request` once and reads its answer, of the body at most `max_body` bytes.
 ///
-/// A body that breaks off is still an answer: its status says whether the request was taken.
+/// A body that breaks off is still an answer: its code says whether the request was taken.
 ///
 /// # Errors
 /// [`TransportError`] when there is no status line.
 pub async fn exchange(request: reqwest::RequestBuilder, max_body: usize) -> Result<Answer, TransportError> {
     let mut response = request.send().await.map_err(|error| classify(&error))?;
     let mut answer = Answer {
-        status: response.status().as_u16(),
+        code: response.status().as_u16(),
         retry_after: header(response.headers(), &RETRY_AFTER),
         date: header(response.headers(), &DATE),
         ..Answer::default()
@@ -199,16 +199,10 @@ fn classify(error: &reqwest::Error) -> TransportError {
     TransportError::AnswerLost(if error.is_timeout() { "http.timeout" } else { "http.connection_lost" })
 }
 
-fn is_tls(error: &reqwest::Error) -> bool {
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let inside = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        if cause.is::<rustls::Error>() || inside.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        source = cause.source();
-    }
-    false
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    // An io::Error does not name what is inside it as its source.
+    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || inside.is_some_and(|inner| is_tls(inner)) || error.source().is_some_and(is_tls)
 }
 
 fn header(headers: &HeaderMap, name: &reqwest::header::HeaderName) -> Option<String> {

@@ -25,13 +25,29 @@ pub enum SmsGateway {
 }
 
 impl SmsGateway {
-    /// The gateway as configured; opens no connection.
+    /// The gateway `[sms.gateways.NAME]` as configured; opens no connection.
     ///
     /// # Errors
     /// [`SetupError`] when its client cannot be made.
-    pub fn new(config: &config::Gateway, egress_proxy: &str) -> Result<Self, SetupError> {
+    pub fn new(name: &str, config: &config::Gateway, egress_proxy: &str) -> Result<Self, SetupError> {
         match config.kind {
-            GatewayKind::Elks => ElksGateway::new(config, egress_proxy).map(Self::Elks),
+            GatewayKind::Elks => ElksGateway::new(name, config, egress_proxy).map(Self::Elks),
+        }
+    }
+
+    /// Its name in the configuration and in stored attempts.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Elks(gateway) => gateway.name(),
+        }
+    }
+
+    /// Whether its history may be asked about a lost answer.
+    #[must_use]
+    pub fn has_history(&self) -> bool {
+        match self {
+            Self::Elks(gateway) => gateway.has_history(),
         }
     }
 

@@ -123,6 +123,14 @@ impl MailRelay {
         }
     }
 
+    /// Says good-bye on every session that waits for a letter; later letters open new ones.
+    pub async fn close(&self) {
+        let idle = std::mem::take(&mut *self.0.lock_idle());
+        for Idle { session, .. } in idle {
+            session.quit().await;
+        }
+    }
+
     /// Sessions that wait for a letter.
     #[must_use]
     pub fn idle_sessions(&self) -> usize {

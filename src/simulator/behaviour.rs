@@ -75,10 +75,10 @@ impl Answer {
         Self { accept: true, reply }
     }
 
-    /// Not taken, with this status and plain text.
+    /// Not taken, with this code and plain text.
     #[must_use]
     pub fn refuse(code: u16, text: &str) -> Self {
-        Self { accept: false, reply: Reply::Status { code, text: text.to_owned(), retry_after: None } }
+        Self { accept: false, reply: Reply::PlainText { code, text: text.to_owned(), retry_after: None } }
     }
 
     /// Not taken, and `reply`, such as a connection that breaks before anything was read.
@@ -94,9 +94,9 @@ impl Answer {
 pub enum Reply {
     /// 200 with the JSON object.
     Proper,
-    /// This status with plain text.
-    Status {
-        /// HTTP status.
+    /// This code with plain text.
+    PlainText {
+        /// HTTP status code.
         code: u16,
         /// Body.
         text: String,
@@ -258,8 +258,8 @@ impl ReceiptPlan {
 pub enum HistoryMode {
     /// It tells the truth.
     On,
-    /// This status for every question, 404 for a gateway without one.
-    Status(u16),
+    /// This HTTP status code for every question, 404 for a gateway without a history.
+    Code(u16),
     /// 200 with something that is no listing.
     Rubbish,
     /// The truth up to the second page, which hears 500.
@@ -299,7 +299,7 @@ mod tests {
     fn a_partial_document_is_enough_and_an_unknown_key_is_refused() {
         let behaviour: GatewayBehaviour = serde_json::from_str(
             r#"{"latency_ms":50,"answer":{"accept":true,"reply":"reset"},"shares":[{"share":0.05,
-                "answer":{"accept":false,"reply":{"status":{"code":503,"text":"later"}}}}],"history":{"status":404}}"#,
+                "answer":{"accept":false,"reply":{"plain_text":{"code":503,"text":"later"}}}}],"history":{"code":404}}"#,
         )
         .unwrap();
         assert_eq!(behaviour.answer, Answer::accept_then(Reply::Reset));

@@ -77,7 +77,7 @@ impl Posted {
     pub(super) async fn end(self) -> Option<CallbackRecord> {
         match self {
             Self::Ended(record) => Some(record),
-            Self::Retrying(task) => task.await.ok().flatten(),
+            Self::Retrying(end) => end.await.ok().flatten(),
         }
     }
 }

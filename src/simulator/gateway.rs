@@ -101,6 +101,8 @@ impl SimulatedGateway {
         let address = listener.local_addr()?;
         let file = JournalFile::open(options.journal_file.as_deref()).await?;
         let stop = CancellationToken::new();
+        // A gateway that is started again never gives an id a second time.
+        let run = options.seed ^ (options.wall_clock)().as_microsecond().cast_unsigned();
         let state = Arc::new(GatewayState {
             behaviour: RwLock::new(Arc::new(options.behaviour.clone())),
             next_answers: Mutex::default(),
@@ -108,7 +110,7 @@ impl SimulatedGateway {
             spent: AtomicU64::new(0),
             calls: AtomicU64::new(0),
             history_calls: AtomicU64::new(0),
-            journal: SmsJournal::new(options.seed, file),
+            journal: SmsJournal::new(run, file),
             callbacks: CallbackPoster::new(),
             stop: stop.clone(),
             options,

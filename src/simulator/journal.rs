@@ -91,7 +91,8 @@ pub(super) struct PageQuery {
 /// The record of a simulated gateway.
 #[derive(Debug)]
 pub struct SmsJournal {
-    seed: u64,
+    /// Part of every id.
+    run: u64,
     started: Instant,
     entries: Mutex<Entries>,
     changed: Notify,
@@ -105,8 +106,8 @@ struct Entries {
 }
 
 impl SmsJournal {
-    pub(super) fn new(seed: u64, file: Option<JournalFile>) -> Self {
-        Self { seed, started: Instant::now(), entries: Mutex::default(), changed: Notify::new(), file }
+    pub(super) fn new(run: u64, file: Option<JournalFile>) -> Self {
+        Self { run, started: Instant::now(), entries: Mutex::default(), changed: Notify::new(), file }
     }
 
     /// How many messages were taken.
@@ -131,12 +132,6 @@ impl SmsJournal {
     #[must_use]
     pub fn messages_from(&self, position: usize) -> Vec<AcceptedSms> {
         self.lock().all.iter().skip(position).map(|(sms, _)| sms.clone()).collect()
-    }
-
-    pub(super) async fn flush(&self) {
-        if let Some(file) = &self.file {
-            file.flush().await;
-        }
     }
 
     /// Waits until at least `count` messages were taken.
@@ -203,6 +198,16 @@ impl SmsJournal {
         sms
     }
 
+    pub(super) async fn flush(&self) {
+        if let Some(file) = &self.file {
+            file.flush().await;
+        }
+    }
+
+    pub(super) fn first_id(&self) -> Option<String> {
+        self.lock().all.first().map(|(sms, _)| sms.id.clone())
+    }
+
     pub(super) fn set_state(&self, position: usize, state: SmsState) {
         if let Some((_, current)) = self.lock().all.get_mut(position) {
             *current = state;
@@ -232,7 +237,7 @@ impl SmsJournal {
     }
 
     fn id_of(&self, position: usize) -> String {
-        format!("s{:016x}{position:016x}", self.seed ^ 0x5ca1_ab1e_0000_0000)
+        format!("s{:016x}{position:016x}", self.run)
     }
 
     fn lock(&self) -> MutexGuard<'_, Entries> {

@@ -9,6 +9,7 @@ pub mod body;
 pub mod error;
 pub mod hooks;
 pub mod limits;
+pub mod pages;
 pub mod transact;
 pub mod watch;
 
@@ -53,13 +54,13 @@ pub fn console(web: Web) -> Router {
 /// What strangers may reach: hooks and public pages.
 #[must_use]
 pub fn public(web: Web) -> Router {
-    finish(hooks::router(), web)
+    finish(hooks::router().merge(pages::router()), web)
 }
 
 /// Both on one address.
 #[must_use]
 pub fn whole(web: Web) -> Router {
-    finish(Router::new().merge(api::router()).merge(watch::router()).merge(hooks::router()), web)
+    finish(Router::new().merge(api::router()).merge(watch::router()).merge(hooks::router()).merge(pages::router()), web)
 }
 
 fn finish(router: Router<Web>, web: Web) -> Router {

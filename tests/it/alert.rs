@@ -33,7 +33,7 @@ on_both_databases! {
         app.load_sample().await;
         let made = app.api.post("/alerts", alert(&["jamtland"])).await;
         assert_eq!(made.json["audience"]["by_sms"], 1030);
-        app.gateway.journal().wait_for(1030).await;
+        app.gateway.journal().wait_for(162).await;
         let deliveries = app.api.get(&format!("/alerts/{}/deliveries?limit=1000", made.json["id"].as_str().unwrap())).await;
         let area_of: std::collections::HashMap<&str, &str> = deliveries.json["items"]
             .as_array()
@@ -83,7 +83,7 @@ on_both_databases! {
         let app = TestApp::spawn(kind).await;
         app.load_sample().await;
         app.gateway.change(|gateway| {
-            gateway.history = HistoryMode::Status(404);
+            gateway.history = HistoryMode::Code(404);
             gateway.receipts = ReceiptPlan::silent();
         });
         app.gateway.answer_next([GatewayAnswer::accept_then(Reply::Reset)]);

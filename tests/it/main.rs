@@ -1,5 +1,11 @@
 //! The integration binary: stories over real HTTP and SMTP, on both databases.
 
 mod alert;
+mod crash;
+mod elks_gateway;
 mod import;
+mod letter;
+mod mail_relay;
+mod simulator;
 mod support;
+mod wire;

@@ -56,7 +56,7 @@ MC4CAQAwBQYDK2VwBCIEIMSa/AabnNVtaqu5c7N1O3TK+E84CNgeek66WoZjdEXO
 fn mail_config(key: &str) -> config::Mail {
     let text =
         format!("[mail]\ndkim_domain = \"example.org\"\ndkim_selector = \"brev2026\"\ndkim_key = \"\"\"{key}\"\"\"");
-    config::from_toml(&text).unwrap().mail
+    config::from_toml(&[&text]).unwrap().mail
 }
 
 /// The key as PKCS #1, the other form OpenSSL has written.
@@ -72,7 +72,7 @@ fn keys_are_read_in_the_forms_people_have_them_in() {
     for key in [RSA_PKCS8, &pkcs1(RSA_PKCS8), ED25519_PKCS8, &seed, &format!("  {seed}\n")] {
         assert!(Signer::new(&mail_config(key)).unwrap().is_some(), "{key}");
     }
-    assert!(Signer::new(&config::from_toml("").unwrap().mail).unwrap().is_none());
+    assert!(Signer::new(&config::from_toml(&[]).unwrap().mail).unwrap().is_none());
 }
 
 #[test]

@@ -5,8 +5,8 @@ fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 
-fn answer(status: u16, body: &[u8]) -> Answer {
-    Answer { status, body: body.to_vec(), complete: true, ..Answer::default() }
+fn answer(code: u16, body: &[u8]) -> Answer {
+    Answer { code, body: body.to_vec(), complete: true, ..Answer::default() }
 }
 
 /// Class and code of an outcome, for tables.
@@ -68,9 +68,9 @@ fn every_answer_to_a_send_has_its_outcome() {
         (100, b"", ("in doubt", "gateway.answer_unreadable")),
         (999, b"", ("in doubt", "gateway.answer_unreadable")),
     ];
-    for (status, body, expected) in table {
-        let got = told(outcome(&answer(*status, body), at("2026-11-20T02:31:00Z")));
-        assert_eq!(&got, expected, "{status} {}", String::from_utf8_lossy(body));
+    for (code, body, expected) in table {
+        let got = told(outcome(&answer(*code, body), at("2026-11-20T02:31:00Z")));
+        assert_eq!(&got, expected, "{code} {}", String::from_utf8_lossy(body));
     }
 }
 
@@ -86,7 +86,7 @@ fn an_accepted_answer_gives_id_and_parts_and_lacks_them_without_harm() {
 #[test]
 fn a_body_that_breaks_off_is_in_doubt_after_2xx_and_keeps_its_class_after_4xx() {
     let now = at("2026-11-20T02:31:00Z");
-    let cut = |status| Answer { status, body: br#"{"id":"s1"}"#.to_vec(), ..Answer::default() };
+    let cut = |code| Answer { code, body: br#"{"id":"s1"}"#.to_vec(), ..Answer::default() };
     assert_eq!(told(outcome(&cut(200), now)).0, "in doubt");
     assert_eq!(told(outcome(&cut(400), now)).0, "rejected");
     assert_eq!(told(outcome(&cut(429), now)).0, "throttled");
@@ -95,7 +95,7 @@ fn a_body_that_breaks_off_is_in_doubt_after_2xx_and_keeps_its_class_after_4xx() 
 #[test]
 fn a_throttled_answer_carries_the_wish_and_the_words_of_an_error_are_short_and_on_one_line() {
     let now = at("2026-11-20T02:31:00Z");
-    let throttled = Answer { status: 429, retry_after: Some("7".to_owned()), ..Answer::default() };
+    let throttled = Answer { code: 429, retry_after: Some("7".to_owned()), ..Answer::default() };
     let Err(HandOverError::Throttled { after, .. }) = outcome(&throttled, now) else { panic!("not throttled") };
     assert_eq!(after, Some(Duration::from_secs(7)));
     let long = outcome(&answer(400, &b"no\r\nway ".repeat(100)), now).unwrap_err();

@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     fn read(url: &str, password: &str) -> Result<RelayUrl, SetupError> {
-        let config = config::from_toml(&format!("[mail]\nurl = \"{url}\"\npassword = \"{password}\"")).unwrap();
+        let config = config::from_toml(&[&format!("[mail]\nurl = \"{url}\"\npassword = \"{password}\"")]).unwrap();
         RelayUrl::read(&config.mail)
     }
 

@@ -250,17 +250,8 @@ impl Session {
         Ok((sender + "\r\n", recipient + "\r\n"))
     }
 
-    /// The message with its dots doubled and the final one, as one stream of bytes: as two writes they would wait for
-    /// each other.
     async fn body(&mut self, message: &[u8]) -> Result<(), Failure> {
-        let mut bytes = Vec::with_capacity(message.len() + message.len() / 64 + 8);
-        for line in message.split_inclusive(|byte| *byte == b'\n') {
-            if line.first() == Some(&b'.') {
-                bytes.push(b'.');
-            }
-            bytes.extend_from_slice(line);
-        }
-        bytes.extend_from_slice(b".\r\n");
+        let bytes = with_dots(message);
         let Err(code) = self.wire.write(&bytes, self.limit).await else { return Ok(()) };
         // A relay that has had enough says why before it hangs up.
         match self.wire.reply(self.limit.min(Duration::from_secs(5))).await {
@@ -281,6 +272,20 @@ impl Session {
         let reply = self.reply(stage, self.limit).await?;
         if reply.code < 400 { Ok(reply) } else { Err(Failure::Refused(stage, reply)) }
     }
+}
+
+/// The message with its dots doubled (RFC 5321 4.5.2) and the final one, as one stream of bytes: as two writes the second
+/// would wait for the first to be acknowledged. `message` ends in CRLF.
+fn with_dots(message: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(message.len() + message.len() / 64 + 8);
+    for line in message.split_inclusive(|byte| *byte == b'\n') {
+        if line.first() == Some(&b'.') {
+            bytes.push(b'.');
+        }
+        bytes.extend_from_slice(line);
+    }
+    bytes.extend_from_slice(b".\r\n");
+    bytes
 }
 
 fn read_offers(reply: &Reply) -> Offers {
@@ -339,5 +344,19 @@ mod tests {
     fn xtext_hides_plus_equals_space_and_everything_that_is_not_ascii() {
         assert_eq!(xtext("bounce+a=b c@example.org"), "bounce+2Ba+3Db+20c@example.org");
         assert_eq!(xtext("å\r\n"), "+C3+A5+0D+0A");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn the_final_dot_is_the_only_one_and_the_others_come_back(lines in proptest::collection::vec("[.]{0,3}[a.]{0,3}", 0..20)) {
+            let message: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+            let bytes = with_dots(message.as_bytes());
+            let text = String::from_utf8(bytes).unwrap();
+            let framed = format!("\r\n{text}");
+            proptest::prop_assert_eq!(framed.matches("\r\n.\r\n").count(), 1);
+            let content = text.strip_suffix(".\r\n").unwrap();
+            let undone: String = content.split_inclusive('\n').map(|line| line.strip_prefix('.').unwrap_or(line)).collect();
+            proptest::prop_assert_eq!(undone, message);
+        }
     }
 }

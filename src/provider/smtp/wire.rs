@@ -114,8 +114,8 @@ impl Wire {
         };
         // The relay may greet in the same packet: only the proxy's own head is taken.
         let head: Vec<u8> = self.unread.drain(..end).collect();
-        let status = head.split(|byte| *byte == b' ').nth(1);
-        if status.is_some_and(|status| status.first() == Some(&b'2')) { Ok(()) } else { Err(refused) }
+        let code = head.split(|byte| *byte == b' ').nth(1);
+        if code.is_some_and(|code| code.first() == Some(&b'2')) { Ok(()) } else { Err(refused) }
     }
 
     /// Puts TLS on top. Whatever was read in plain text and not asked for is an attack or a fault: it ends here.

@@ -51,58 +51,47 @@ async fn send(
     ConnectInfo(socket): ConnectInfo<SocketControl>,
     headers: HeaderMap,
     body: Bytes,
-) -> Response {
+) -> Result<Response, Refusal> {
     let call = gateway.calls.fetch_add(1, Ordering::Relaxed);
     let behaviour = gateway.behaviour();
-    if let Err(refusal) = authorize(&gateway, &headers) {
-        return refusal;
-    }
-    let form = match read_form(&body) {
-        Ok(form) => form,
-        Err(refusal) => return refusal,
-    };
+    authorize(&gateway, &headers)?;
+    let form = read_form(&body)?;
     let cost = form.sms.parts * behaviour.cost_per_part;
     if form.dryrun {
         let estimate =
             json!({"estimated_cost": cost, "parts": form.sms.parts, "to": form.sms.to, "from": form.sms.from});
-        return json_answer(&estimate);
+        return Ok(json_answer(&estimate));
     }
-    if let Err(refusal) = check_rate(&gateway, &behaviour) {
-        return refusal;
-    }
+    check_rate(&gateway, &behaviour)?;
     let answer = choose(&gateway, &behaviour, &form.sms.to, call);
-    let accepted = match answer.accept {
-        true => match charge(&gateway, &behaviour, cost) {
-            true => Some(gateway.journal.enter(form.sms, (gateway.options.wall_clock)())),
-            false => return plain(403, "Not enough credits to send the message."),
-        },
-        false => None,
-    };
+    let mut accepted = None;
+    if answer.accept {
+        charge(&gateway, &behaviour, cost)?;
+        accepted = Some(gateway.journal.enter(form.sms, (gateway.options.wall_clock)()));
+    }
     if let Some(sms) = &accepted {
         receipts::plan(&gateway, &behaviour, sms).await;
     }
     if behaviour.latency_ms > 0 {
         tokio::time::sleep(Duration::from_millis(behaviour.latency_ms)).await;
     }
-    reply(&gateway, &socket, &answer.reply, accepted.as_ref()).await
+    Ok(reply(&gateway, &socket, &answer.reply, accepted.as_ref()).await)
 }
 
-async fn history(State(gateway): Gateway, headers: HeaderMap, RawQuery(query): RawQuery) -> Response {
+async fn history(State(gateway): Gateway, headers: HeaderMap, RawQuery(query): RawQuery) -> Result<Response, Refusal> {
     gateway.history_calls.fetch_add(1, Ordering::Relaxed);
-    if let Err(refusal) = authorize(&gateway, &headers) {
-        return refusal;
-    }
+    authorize(&gateway, &headers)?;
     let query = query.unwrap_or_default();
     let get = |key: &str| {
         url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == key).map(|(_, value)| value.into_owned())
     };
-    if let Some(refusal) = history_fault(&gateway.behaviour().history, get("start").is_some()).await {
-        return refusal;
+    if let Some(answer) = history_fault(&gateway.behaviour().history, get("start").is_some()).await {
+        return Ok(answer);
     }
     // `start` = older than, `end` = newer than.
     let time = |key: &str| get(key).map(|text| parse_time_us(&text)).transpose();
     let (Ok(older_than_us), Ok(newer_than_us)) = (time("start"), time("end")) else {
-        return plain(400, "Invalid start or end");
+        return Err(refuse(400, "Invalid start or end"));
     };
     let limit = get("limit").and_then(|text| text.parse().ok()).unwrap_or(MAX_PAGE).clamp(1, MAX_PAGE);
     let page = PageQuery { older_than_us, newer_than_us, to: get("to"), limit };
@@ -110,34 +99,50 @@ async fn history(State(gateway): Gateway, headers: HeaderMap, RawQuery(query): R
     let next = rows.last().filter(|_| more).map(|(sms, _)| format_time(sms.arrived_at()));
     let cost = gateway.behaviour().cost_per_part;
     let rows: Vec<Value> = rows.iter().map(|(sms, state)| describe(sms, *state, cost)).collect();
-    json_answer(&match next {
+    Ok(json_answer(&match next {
         Some(next) => json!({"data": rows, "next": next}),
         None => json!({"data": rows}),
-    })
+    }))
 }
 
-async fn look_up(State(gateway): Gateway, headers: HeaderMap, Path(id): Path<String>) -> Response {
+async fn look_up(State(gateway): Gateway, headers: HeaderMap, Path(id): Path<String>) -> Result<Response, Refusal> {
     gateway.history_calls.fetch_add(1, Ordering::Relaxed);
-    if let Err(refusal) = authorize(&gateway, &headers) {
-        return refusal;
-    }
+    authorize(&gateway, &headers)?;
     let behaviour = gateway.behaviour();
-    if let Some(refusal) = history_fault(&behaviour.history, false).await {
-        return refusal;
+    if let Some(answer) = history_fault(&behaviour.history, false).await {
+        return Ok(answer);
     }
-    match gateway.journal.find(&id) {
-        Some((sms, state)) => json_answer(&describe(&sms, state, behaviour.cost_per_part)),
-        None => plain(404, "Not found"),
-    }
+    let (sms, state) = gateway.journal.find(&id).ok_or_else(|| refuse(404, "Not found"))?;
+    Ok(json_answer(&describe(&sms, state, behaviour.cost_per_part)))
 }
 
-async fn me(State(gateway): Gateway, headers: HeaderMap) -> Response {
-    if let Err(refusal) = authorize(&gateway, &headers) {
-        return refusal;
-    }
+async fn me(State(gateway): Gateway, headers: HeaderMap) -> Result<Response, Refusal> {
+    authorize(&gateway, &headers)?;
     let spent = i64::try_from(gateway.spent.load(Ordering::Relaxed)).unwrap_or(i64::MAX);
     let balance = gateway.behaviour().balance.map_or(100_000_000, |credit| credit.saturating_sub(spent));
-    json_answer(&json!({"id": "u1", "displayname": "Simulator", "currency": "SEK", "balance": balance}))
+    Ok(json_answer(&json!({"id": "u1", "displayname": "Simulator", "currency": "SEK", "balance": balance})))
+}
+
+/// An answer in plain text that takes no message.
+#[derive(Debug)]
+struct Refusal {
+    code: u16,
+    text: String,
+    retry_after: Option<String>,
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let mut answer = plain(self.code, &self.text);
+        if let Some(value) = self.retry_after.and_then(|text| text.parse().ok()) {
+            answer.headers_mut().insert(RETRY_AFTER, value);
+        }
+        answer
+    }
+}
+
+fn refuse(code: u16, text: &str) -> Refusal {
+    Refusal { code, text: text.to_owned(), retry_after: None }
 }
 
 struct SendForm {
@@ -145,7 +150,7 @@ struct SendForm {
     dryrun: bool,
 }
 
-fn read_form(body: &[u8]) -> Result<SendForm, Response> {
+fn read_form(body: &[u8]) -> Result<SendForm, Refusal> {
     let mut sms = NewSms::default();
     let (mut to, mut from, mut text, mut dryrun) = (None, None, None, false);
     for (name, value) in url::form_urlencoded::parse(body) {
@@ -159,18 +164,18 @@ fn read_form(body: &[u8]) -> Result<SendForm, Response> {
             _ => {}
         }
     }
-    let missing = |key: &str| plain(400, &format!("Missing key {key}"));
+    let missing = |key: &str| refuse(400, &format!("Missing key {key}"));
     sms.from = from.filter(|from| !from.is_empty()).ok_or_else(|| missing("from"))?;
     sms.to = to.filter(|to| !to.is_empty()).ok_or_else(|| missing("to"))?;
     sms.text = text.filter(|text| !text.is_empty()).ok_or_else(|| missing("message"))?;
     if !is_number(&sms.to) {
-        return Err(plain(400, "Invalid to number"));
+        return Err(refuse(400, "Invalid to number"));
     }
     if !is_number(&sms.from) && !is_sender_name(&sms.from) {
-        return Err(plain(400, "Invalid from number"));
+        return Err(refuse(400, "Invalid from number"));
     }
     if sms.text.chars().count() > MAX_TEXT {
-        return Err(plain(400, "Too long message"));
+        return Err(refuse(400, "Too long message"));
     }
     sms.parts = count_parts(&sms.text);
     Ok(SendForm { sms, dryrun })
@@ -205,8 +210,7 @@ fn count_parts(text: &str) -> i64 {
     i64::try_from(parts).unwrap_or(i64::MAX)
 }
 
-#[expect(clippy::result_large_err, reason = "the error is the answer that is sent")]
-fn authorize(gateway: &GatewayState, headers: &HeaderMap) -> Result<(), Response> {
+fn authorize(gateway: &GatewayState, headers: &HeaderMap) -> Result<(), Refusal> {
     let expected = format!("{}:{}", gateway.options.username, gateway.options.password);
     let given = headers
         .get(AUTHORIZATION)
@@ -214,12 +218,11 @@ fn authorize(gateway: &GatewayState, headers: &HeaderMap) -> Result<(), Response
         .and_then(|token| BASE64.decode(token.as_bytes()).ok());
     match given {
         Some(given) if given == expected.as_bytes() => Ok(()),
-        _ => Err(plain(401, "Wrong username or password")),
+        _ => Err(refuse(401, "Wrong username or password")),
     }
 }
 
-#[expect(clippy::result_large_err, reason = "the error is the answer that is sent")]
-fn check_rate(gateway: &GatewayState, behaviour: &GatewayBehaviour) -> Result<(), Response> {
+fn check_rate(gateway: &GatewayState, behaviour: &GatewayBehaviour) -> Result<(), Refusal> {
     let Some(limit) = &behaviour.rate_limit else { return Ok(()) };
     let now = Instant::now();
     let mut recent = lock(&gateway.recent);
@@ -227,22 +230,21 @@ fn check_rate(gateway: &GatewayState, behaviour: &GatewayBehaviour) -> Result<()
         recent.pop_front();
     }
     if recent.len() >= usize::try_from(limit.per_second).unwrap_or(usize::MAX) {
-        let mut refusal = plain(429, "Too many requests");
-        if let Some(value) = limit.retry_after.as_ref().and_then(|text| text.parse().ok()) {
-            refusal.headers_mut().insert(RETRY_AFTER, value);
-        }
-        return Err(refusal);
+        return Err(Refusal { retry_after: limit.retry_after.clone(), ..refuse(429, "Too many requests") });
     }
     recent.push_back(now);
     Ok(())
 }
 
 /// Takes the price off the credit, if there is that much.
-fn charge(gateway: &GatewayState, behaviour: &GatewayBehaviour, cost: i64) -> bool {
+fn charge(gateway: &GatewayState, behaviour: &GatewayBehaviour, cost: i64) -> Result<(), Refusal> {
     let cost = u64::try_from(cost).unwrap_or_default();
     let credit = behaviour.balance.map_or(u64::MAX, |credit| u64::try_from(credit).unwrap_or_default());
     let affordable = |spent: u64| spent.checked_add(cost).filter(|spent| *spent <= credit);
-    gateway.spent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, affordable).is_ok()
+    match gateway.spent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, affordable) {
+        Ok(_) => Ok(()),
+        Err(_) => Err(refuse(403, "Not enough credits to send the message.")),
+    }
 }
 
 fn choose(gateway: &GatewayState, behaviour: &GatewayBehaviour, to: &str, call: u64) -> Answer {
@@ -274,12 +276,8 @@ async fn reply(
     };
     match reply {
         Reply::Proper => json_answer(&proper()),
-        Reply::Status { code, text, retry_after } => {
-            let mut answer = plain(*code, text);
-            if let Some(value) = retry_after.as_ref().and_then(|text| text.parse().ok()) {
-                answer.headers_mut().insert(RETRY_AFTER, value);
-            }
-            answer
+        Reply::PlainText { code, text, retry_after } => {
+            Refusal { retry_after: retry_after.clone(), ..refuse(*code, text) }.into_response()
         }
         Reply::Rubbish(kind) => rubbish(gateway, *kind, proper()),
         Reply::Reset => {
@@ -338,8 +336,7 @@ fn rubbish(gateway: &GatewayState, kind: Rubbish, mut proper: Value) -> Response
         Rubbish::NoId => text(br#"{"status":"created"}"#),
         Rubbish::CutJson => text(br#"{"id":"s0123"#),
         Rubbish::DuplicateId => {
-            let first = gateway.journal.messages_from(0).into_iter().next().map(|sms| sms.id);
-            proper["id"] = json!(first);
+            proper["id"] = json!(gateway.journal.first_id());
             json_answer(&proper)
         }
     }
@@ -349,7 +346,7 @@ async fn history_fault(mode: &HistoryMode, later_page: bool) -> Option<Response>
     match mode {
         HistoryMode::On => None,
         HistoryMode::FirstPageOnly => later_page.then(|| plain(500, "Internal server error")),
-        HistoryMode::Status(code) => Some(plain(*code, "Not found")),
+        HistoryMode::Code(code) => Some(plain(*code, "Not found")),
         HistoryMode::Rubbish => Some((StatusCode::OK, "<html></html>").into_response()),
         HistoryMode::Silence => std::future::pending().await,
     }

@@ -84,12 +84,6 @@ impl MailJournal {
         self.lock().clone()
     }
 
-    pub(super) async fn flush(&self) {
-        if let Some(file) = &self.file {
-            file.flush().await;
-        }
-    }
-
     /// Waits until at least `count` letters were taken.
     pub async fn wait_for(&self, count: usize) {
         loop {
@@ -118,6 +112,12 @@ impl MailJournal {
             .collect();
         repeated.sort();
         repeated
+    }
+
+    pub(super) async fn flush(&self) {
+        if let Some(file) = &self.file {
+            file.flush().await;
+        }
     }
 
     /// Enters a letter; `None` only counts it.

@@ -165,7 +165,10 @@ impl Session<'_> {
             self.answer("501 5.5.4 Syntax: MAIL FROM:<address>").await;
             return;
         };
-        let size = parameters.split(' ').find_map(|word| word.strip_prefix("SIZE=")?.parse::<usize>().ok());
+        let size = parameters
+            .to_ascii_uppercase()
+            .split(' ')
+            .find_map(|word| word.strip_prefix("SIZE=")?.parse::<usize>().ok());
         if behaviour.extensions.size.zip(size).is_some_and(|(limit, size)| size > limit) {
             self.answer("552 5.3.4 Too large").await;
             return;

@@ -10,6 +10,7 @@ pub mod decision;
 pub mod delivery;
 pub mod event;
 pub mod import;
+pub mod letter;
 pub mod text;
 pub mod time;
 
@@ -52,6 +53,7 @@ fn described() -> (Router<Web>, utoipa::openapi::OpenApi) {
     let v1 = OpenApiRouter::new()
         .merge(area::routes())
         .merge(alert::routes())
+        .merge(letter::routes())
         .merge(delivery::routes())
         .merge(contact_person::routes())
         .merge(import::routes())

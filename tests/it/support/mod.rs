@@ -1,6 +1,7 @@
 //! What stories need: the real app on a free port with a fresh database, a clock that tests move, and the simulator.
 
 pub mod api;
+pub mod child;
 pub mod database;
 pub mod register;
 
@@ -31,7 +32,7 @@ pub struct TestApp {
     pub desk: Desk,
     pub database: Database,
     daemon: Option<Daemon>,
-    settings: String,
+    settings: [String; 2],
 }
 
 impl TestApp {
@@ -40,7 +41,7 @@ impl TestApp {
         Self::spawn_with(kind, "").await
     }
 
-    /// With more settings, as TOML; keys of the tables already set stand under their full name.
+    /// With more settings, as TOML.
     pub async fn spawn_with(kind: Kind, more: &str) -> Self {
         let clock = Clock::fake("2026-11-20T01:31:00Z".parse().unwrap());
         let wall = {
@@ -51,7 +52,7 @@ impl TestApp {
         let gateway = SimulatedGateway::start(any, GatewayOptions::new(wall.clone())).await.unwrap();
         let mail = MailSink::start(any, MailSinkOptions::new(wall)).await.unwrap();
         let database = Database::new(kind);
-        let settings = settings(&database.url, &gateway.base_url(), &mail.url(), more);
+        let settings = [settings(&database.url, &gateway.base_url(), &mail.url()), more.to_owned()];
         let (daemon, desk) = start(&settings, &clock).await;
         let key = admin_key(&desk).await;
         let api = Api::new(format!("http://{}", daemon.address().unwrap()), key);
@@ -100,8 +101,8 @@ impl TestApp {
     }
 }
 
-async fn start(settings: &str, clock: &Clock) -> (Daemon, Desk) {
-    let config = Arc::new(config::from_toml(settings).unwrap());
+async fn start(settings: &[String; 2], clock: &Clock) -> (Daemon, Desk) {
+    let config = Arc::new(config::from_toml(&[&settings[0], &settings[1]]).unwrap());
     let desk = app::open(config, clock.clone(), true).await.unwrap();
     let mut daemon = Daemon::start(&desk).await.unwrap();
     daemon.listen().await.unwrap();
@@ -124,7 +125,7 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn settings(database: &str, gateway: &str, mail: &str, more: &str) -> String {
+pub fn settings(database: &str, gateway: &str, mail: &str) -> String {
     let port = free_port();
     format!(
         r#"
@@ -145,7 +146,6 @@ mail.url = "{mail}"
 mail.rate_per_second = 2000
 mail.per_domain_per_second = 2000
 alerts.undo_seconds = 10
-{more}
 "#
     )
 }

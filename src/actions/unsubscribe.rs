@@ -1,0 +1,58 @@
+//! Owns the way out of letters that every letter carries: a link that names one person.
+//!
+//! Invariant: it ends letters and nothing else; done twice it answers as the first time.
+
+use super::{Desk, Result};
+use crate::domain::operator::{Actor, Role};
+use crate::domain::unsubscribe_token;
+use crate::store::{self, Session};
+
+/// What the holder of a link sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subscription {
+    /// Letters come.
+    Active,
+    /// Letters have been ended.
+    Ended,
+    /// The link of a preview or test: there is nobody behind it.
+    Preview,
+}
+
+/// What a link stands for; changes nothing. `None` for a link that we have not made or whose person is gone.
+///
+/// # Errors
+/// [`super::ActionError::Store`].
+pub async fn look(desk: &Desk, session: &mut Session, token: &str) -> Result<Option<Subscription>> {
+    if token == unsubscribe_token::PREVIEW {
+        return Ok(Some(Subscription::Preview));
+    }
+    let Some(id) = unsubscribe_token::decode(&desk.token_key, token) else { return Ok(None) };
+    let person = store::contact_person::get(session, id).await?.filter(|person| person.erased_at.is_none());
+    Ok(person.map(|person| match person.letters_opt_out_at {
+        Some(_) => Subscription::Ended,
+        None => Subscription::Active,
+    }))
+}
+
+/// Ends letters to the person a link names. `None` as for [`look`].
+///
+/// # Errors
+/// [`super::ActionError::Store`].
+pub async fn end(desk: &Desk, session: &mut Session, token: &str) -> Result<Option<Subscription>> {
+    let before = look(desk, session, token).await?;
+    let (Some(Subscription::Active), Some(id)) = (before, unsubscribe_token::decode(&desk.token_key, token)) else {
+        return Ok(before);
+    };
+    if store::letter::opt_out(session, id, "letter_link", desk.now()).await? {
+        let person = store::contact_person::get(session, id).await?;
+        if let Some(email) = person.and_then(|person| person.email_key) {
+            let fingerprint = desk.token_key.fingerprint("email", &email);
+            store::contact_person::suppress(session, (fingerprint, "email"), "opted_out", desk.now()).await?;
+        }
+        let actor =
+            Actor { id: format!("contact_person:{id}"), role: Role::Officer, area: String::new(), is_key: false };
+        let detail = serde_json::json!({ "channel": "email", "source": "letter_link" });
+        desk.audit(session, &actor, "contact_person.letters_ended", ("contact_person", id), detail).await?;
+    }
+    Ok(Some(Subscription::Ended))
+}
