@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::contact_person::values_of;
 use super::import::allowed;
-use super::{Desk, Result};
+use super::{ActionError, Desk};
+use crate::domain::area::AreaTree;
 use crate::domain::operator::Actor;
 use crate::register_file::export::Export;
 use crate::store::{self, Session};
@@ -21,7 +22,7 @@ const PAGE: i64 = 1_000;
 pub enum ExportError {
     /// It may not be done, or the database refused.
     #[error(transparent)]
-    Action(#[from] super::ActionError),
+    Action(#[from] ActionError),
     /// The file cannot be written.
     #[error("the file cannot be written: {0}")]
     Write(#[from] std::io::Error),
@@ -38,7 +39,7 @@ impl ExportError {
     }
 }
 
-/// Writes all contact persons as CSV to `out`; says how many.
+/// Writes all contact persons as CSV to `out`; says how many. What was read is logged, also when it could not be written.
 ///
 /// # Errors
 /// [`ExportError`].
@@ -49,23 +50,28 @@ pub async fn write<W: Write>(
     out: W,
 ) -> std::result::Result<u64, ExportError> {
     let tree = allowed(session, actor).await?;
-    let mut export = Export::new(out, &[])?;
-    let mut after = String::new();
     let mut persons = 0;
-    loop {
-        let page = store::import::page(session, &after, PAGE).await.map_err(super::ActionError::from)?;
-        let Some(last) = page.last() else { break };
-        after.clone_from(&last.id);
-        for person in &page {
-            export.write(&values_of(person, &tree), &[])?;
-            persons += 1;
-        }
-    }
-    export.finish()?;
-    log(desk, session, actor, persons).await?;
-    Ok(persons)
+    let written = copy(session, &tree, out, &mut persons).await;
+    let detail = json!({ "persons": persons });
+    desk.audit(session, actor, "register.exported", ("contact_persons", ""), detail).await?;
+    written.map(|()| persons)
 }
 
-async fn log(desk: &Desk, session: &mut Session, actor: &Actor, persons: u64) -> Result<()> {
-    desk.audit(session, actor, "register.exported", ("contact_persons", ""), json!({ "persons": persons })).await
+async fn copy<W: Write>(
+    session: &mut Session,
+    tree: &AreaTree,
+    out: W,
+    persons: &mut u64,
+) -> std::result::Result<(), ExportError> {
+    let mut export = Export::new(out, &[])?;
+    let mut after = String::new();
+    loop {
+        let page = store::import::page(session, &after, PAGE).await.map_err(ActionError::from)?;
+        let Some(last) = page.last() else { return Ok(export.finish()?) };
+        after.clone_from(&last.id);
+        for person in &page {
+            *persons += 1;
+            export.write(&values_of(person, tree), &[])?;
+        }
+    }
 }

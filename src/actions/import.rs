@@ -32,7 +32,7 @@ pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 /// Rows planned and written at a time.
 const CHUNK: usize = 500;
 /// An import that was not worked on for this long has died.
-const DEAD_AFTER: Duration = Duration::from_secs(60);
+const DEAD_AFTER: Duration = Duration::from_secs(15);
 /// Held while an import is stored, so that two never plan against each other.
 const LOCK: &str = "import_lock";
 

@@ -11,6 +11,7 @@ pub mod decision;
 pub mod delivery;
 pub mod error;
 pub mod export;
+pub mod extract;
 pub mod follow_up;
 pub mod import;
 pub mod import_answer;

@@ -114,7 +114,7 @@ fn lowered(address: &EmailAddress) -> String {
 fn ask_nonascii(draft: &mut Draft, address: &EmailAddress) {
     let plain = format!("{}@{}", without_diacritics(address.local()), address.domain());
     match EmailAddress::parse(&plain) {
-        Ok(plain) if !plain.needs_smtputf8() => draft.ask_whether(Code::EmailNonascii, Field::Email, plain.as_str()),
+        Ok(plain) if !plain.needs_smtputf8() => draft.ask_whether(Code::EmailNonascii, Field::Email, &lowered(&plain)),
         _ => draft.ask(Code::EmailNonascii, "E-postadressen har bokstäver som få e-posttjänster tar emot"),
     }
 }
@@ -199,7 +199,7 @@ fn ask_about(draft: &mut Draft, text: &str, survey: &Survey) {
 /// The address when exactly one kind of slip makes it one: comma for dot, a blank inside, `(at)` for the at-sign, a
 /// stray character at the end. Doubled characters may hide something that is missing between them.
 fn repaired(text: &str) -> Option<EmailAddress> {
-    let commas = text.replace(',', ".");
+    let commas = text.replace([',', ';'], ".");
     let blanks: String = text.chars().filter(|c| !c.is_whitespace()).collect();
     let at = ["(at)", "[at]", "{at}", " at ", "(a)", "(snabel-a)"]
         .iter()
@@ -289,11 +289,13 @@ mod tests {
             ("per.strom@example,org", "email_typo", "Menade du per.strom@example.org?"),
             ("per strom@example.org", "email_typo", "Menade du perstrom@example.org?"),
             ("per.strom @example.org", "email_typo", "Menade du per.strom@example.org?"),
+            ("per.strom@example;org", "email_typo", "Menade du per.strom@example.org?"),
             ("per.strom(at)example.org", "email_typo", "Menade du per.strom@example.org?"),
             ("annika.modig@example.ogr", "email_domain", "Menade du annika.modig@example.org?"),
             ("annika.modig@exmaple.org", "email_domain", "Menade du annika.modig@example.org?"),
             ("annika.modig@gmial.com", "email_domain", "Menade du annika.modig@gmail.com?"),
             ("åsa.öberg@example.org", "email_nonascii", "Menade du asa.oberg@example.org?"),
+            ("ÅSA.ÖBERG@example.org", "email_nonascii", "Menade du asa.oberg@example.org?"),
             ("eva..ek@@example.org", "email_invalid", "Ogiltig e-postadress"),
             ("eva.ek@@example.org", "email_invalid", "Ogiltig e-postadress"),
             ("eva.ek", "email_invalid", "Ogiltig e-postadress"),

@@ -193,7 +193,9 @@ pub(super) fn read(draft: &mut Draft, geography: &Geography, survey: &Survey) {
     read_postcode(draft, is_foreign);
     read_place(draft, geography, survey);
     read_municipality(draft, geography, is_foreign);
-    if let (Some(country), false) = (draft.foreign_country.clone(), is_foreign) {
+    // At an address abroad that is asked about anyway, a number from there says nothing more.
+    let is_told = draft.findings.has(Code::ForeignAddress);
+    if let (Some(country), false) = (draft.foreign_country.clone(), is_told) {
         let country = if country.starts_with('+') { format!("landsnummer {country}") } else { country };
         draft.warn(Code::ForeignNumber, format!("Utländskt nummer ({country})"));
     }

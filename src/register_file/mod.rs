@@ -100,3 +100,5 @@ impl FileError {
 
 #[cfg(test)]
 mod acceptance;
+#[cfg(test)]
+mod variations;

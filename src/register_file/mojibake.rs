@@ -16,7 +16,16 @@ pub fn repaired(text: &str) -> Option<String> {
         return None;
     }
     let composed: String = text.nfc().collect();
-    repaired_times(&composed, MAX_TIMES)
+    repaired_times(&composed, MAX_TIMES).or_else(|| repaired_words(&composed))
+}
+
+/// A text that is broken in some of its words only, as when two files were pasted together.
+fn repaired_words(text: &str) -> Option<String> {
+    let words: Vec<Option<String>> = text.split(' ').map(|word| repaired_times(word, MAX_TIMES)).collect();
+    words.iter().any(Option::is_some).then(|| {
+        let whole = text.split(' ').zip(&words).map(|(word, repaired)| repaired.as_deref().unwrap_or(word));
+        whole.collect::<Vec<_>>().join(" ")
+    })
 }
 
 fn repaired_times(text: &str, times: usize) -> Option<String> {
@@ -64,6 +73,7 @@ mod tests {
             ("Ã…sa Ã–berg", "Åsa Öberg"),
             ("Ã\u{85}sa Ã\u{96}berg", "Åsa Öberg"),
             ("LinnÃ©a", "Linnéa"),
+            ("Åsa Ã–berg", "Åsa Öberg"),
             ("BjÃƒÂ¶rn", "Björn"),
             ("M√•rtensson", "Mårtensson"),
             ("MA\u{303}¥rtensson", "Mårtensson"),

@@ -86,17 +86,18 @@ fn is_shouted(name: &str) -> bool {
     name.chars().filter(|c| c.is_alphabetic()).count() >= 3 && !name.chars().any(char::is_lowercase)
 }
 
-/// Names in capitals or small letters throughout are set in normal case; the others stay.
+/// Names in small letters throughout, and words in capitals, are set in normal case; the rest stays.
 fn in_normal_case(name: &str) -> String {
     let is_small = name.chars().any(char::is_alphabetic) && !name.chars().any(char::is_uppercase);
-    if !is_shouted(name) && !is_small {
-        return name.to_owned();
-    }
-    let lower = name.to_lowercase();
-    let words = lower
-        .split(' ')
-        .enumerate()
-        .map(|(at, word)| if at > 0 && PARTICLES.contains(&word) { word.to_owned() } else { capitalised_parts(word) });
+    let is_all_shouted = is_shouted(name);
+    let words = name.split(' ').enumerate().map(|(at, word)| {
+        let lower = word.to_lowercase();
+        match is_small || is_all_shouted || is_shouted(word) {
+            true if at > 0 && PARTICLES.contains(&lower.as_str()) => lower,
+            true => capitalised_parts(&lower),
+            false => word.to_owned(),
+        }
+    });
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -133,6 +134,8 @@ mod tests {
         for (text, name, codes) in [
             ("SÖDERSTRÖM, GUN-BRITT", "Gun-Britt Söderström", vec!["name_order"]),
             ("Söderström, Gun-Britt", "Gun-Britt Söderström", vec!["name_order"]),
+            ("SÖDERSTRÖM, Gun-Britt", "Gun-Britt Söderström", vec!["name_order"]),
+            ("Gun-Britt SÖDERSTRÖM", "Gun-Britt Söderström", vec!["name_case"]),
             ("von Essen, Carl", "Carl von Essen", vec!["name_order"]),
             ("ANNA HEDIN", "Anna Hedin", vec!["name_case"]),
             ("anna hedin", "Anna Hedin", vec!["name_case"]),

@@ -500,7 +500,7 @@ pub async fn remove_made(session: &mut Session, import_id: &str) -> Result<u64> 
 }
 
 const FORGET_ROWS: &str = "UPDATE import_row
- SET item = '{}', cells = NULL, updates = NULL
+ SET item = '', cells = NULL, updates = NULL
  WHERE import_id = $1";
 
 /// Forgets what stood in the rows of an import; their numbers and actions stay.
@@ -512,7 +512,7 @@ pub async fn forget_rows(session: &mut Session, import_id: &str) -> Result<()> {
 }
 
 const FORGET_PERSON: &str = "UPDATE import_row
- SET item = '{}', cells = NULL, updates = NULL
+ SET item = '', cells = NULL, updates = NULL
  WHERE contact_person_id = $1";
 
 /// Forgets what rows of imports said about a contact person who is erased.

@@ -15,6 +15,7 @@ pub mod daemon;
 pub mod decision;
 pub mod delivery;
 pub mod dialect;
+pub mod extract;
 pub mod gateway;
 pub mod idempotency;
 pub mod import;

@@ -1,0 +1,73 @@
+//! Owns the answer to "what do you hold on me": everything on one contact person (GDPR article 15).
+//!
+//! Invariant: what it reads is logged as one reading of one person.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::contact_person::values_of;
+use super::import::allowed;
+use super::{ActionError, Desk, Result};
+use crate::domain::contact_person::Field;
+use crate::domain::operator::Actor;
+use crate::store::{self, Session};
+
+/// Everything held on the person with this id, as one JSON document.
+///
+/// # Errors
+/// [`ActionError::NotFound`].
+pub async fn of_person(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<Value> {
+    let tree = allowed(session, actor).await?;
+    let person = store::contact_person::get(session, id).await?.filter(|person| person.erased_at.is_none());
+    let person = person.ok_or(ActionError::NotFound)?;
+    let values = values_of(&person, &tree);
+    let fields: serde_json::Map<String, Value> =
+        Field::ALL.into_iter().map(|field| (field.name().to_owned(), json!(values[field]))).collect();
+    let messages = store::extract::messages(session, id).await?;
+    let log = store::extract::log(session, id).await?;
+    let file_rows = store::extract::file_rows(session, id).await?;
+    desk.audit(session, actor, "contact_person.extracted", ("contact_person", id), json!({ "persons": 1 })).await?;
+    Ok(json!({
+        "contact_person": {
+            "id": person.id,
+            "fields": fields,
+            "area": person.area_code,
+            "paused_until": time(person.paused_until_at),
+            "opt_outs": {
+                "sms": { "at": time(person.alerts_opt_out_at), "source": person.alerts_opt_out_source },
+                "email": { "at": time(person.letters_opt_out_at), "source": person.letters_opt_out_source },
+            },
+            "import_id": person.import_id,
+            "created_at": time(Some(person.created_at)),
+            "updated_at": time(Some(person.updated_at)),
+        },
+        "messages": messages.into_iter().map(|row| json!({
+            "message_id": row.message_id,
+            "kind": row.kind,
+            "text": row.body,
+            "created_at": time(Some(row.created_at)),
+            "channel": row.channel,
+            "not_reached": row.not_reached,
+            "delivery_id": row.delivery_id.map(|id| id.to_string()),
+            "address": row.address,
+            "state": row.state,
+            "reason": row.reason,
+            "attempts": row.attempts,
+            "final_at": time(row.final_at),
+        })).collect::<Vec<_>>(),
+        "file_rows": file_rows.into_iter().map(|row| json!({
+            "import_id": row.import_id,
+            "imported_at": time(Some(row.created_at)),
+            "row": row.number,
+            "action": row.action,
+            "item": serde_json::from_str::<Value>(&row.item).unwrap_or(Value::Null),
+        })).collect::<Vec<_>>(),
+        "log": log.into_iter().map(|row| json!({
+            "at": time(Some(row.at)), "actor": row.actor, "action": row.action,
+        })).collect::<Vec<_>>(),
+    }))
+}
+
+fn time(ms: Option<i64>) -> Option<String> {
+    ms.and_then(|ms| Timestamp::from_millisecond(ms).ok()).map(|at| at.to_string())
+}

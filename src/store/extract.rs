@@ -1,0 +1,104 @@
+//! Owns reading all that is held on one person, for that person (GDPR article 15).
+//!
+//! Invariant: every table that refers to a contact person is read here.
+
+use super::{Result, Session};
+
+/// A message the person was frozen into, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct MessageRow {
+    /// The message.
+    pub message_id: String,
+    /// `alert`, `letter` or `test`.
+    pub kind: String,
+    /// The text.
+    pub body: String,
+    /// When it was made, Unix ms.
+    pub created_at: i64,
+    /// `sms`, `email` or `paper`.
+    pub channel: String,
+    /// Why the person was not reached, if so.
+    pub not_reached: Option<String>,
+    /// The delivery that covers the person.
+    pub delivery_id: Option<i64>,
+    /// Where it went.
+    pub address: Option<String>,
+    /// Its state.
+    pub state: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// Hand-overs.
+    pub attempts: Option<i64>,
+    /// When it became final, Unix ms.
+    pub final_at: Option<i64>,
+}
+
+const MESSAGES: &str =
+    "SELECT r.message_id, m.kind, m.body, m.created_at, r.channel, r.not_reached, r.delivery_id, d.address, d.state,
+   d.reason, d.attempts, d.final_at
+ FROM message_recipient r
+ JOIN message m ON m.id = r.message_id
+ LEFT JOIN delivery d ON d.id = r.delivery_id
+ WHERE r.contact_person_id = $1
+ ORDER BY m.created_at, r.message_id, r.channel";
+
+/// The messages a person was frozen into, oldest first.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn messages(session: &mut Session, contact_person_id: &str) -> Result<Vec<MessageRow>> {
+    session.list(session.sql(MESSAGES).bind(contact_person_id.to_owned())).await
+}
+
+/// What was done to or with a person's record.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct LogRow {
+    /// Unix ms.
+    pub at: i64,
+    /// Who.
+    pub actor: String,
+    /// What.
+    pub action: String,
+}
+
+const LOG: &str = "SELECT at, actor, action
+ FROM audit
+ WHERE object_id = $1
+ ORDER BY at, id";
+
+/// The log entries about a person, oldest first.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn log(session: &mut Session, contact_person_id: &str) -> Result<Vec<LogRow>> {
+    session.list(session.sql(LOG).bind(contact_person_id.to_owned())).await
+}
+
+/// A row of an imported file that is about a person.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct FileRow {
+    /// The import.
+    pub import_id: String,
+    /// When, Unix ms.
+    pub created_at: i64,
+    /// The row's number.
+    pub number: i64,
+    /// What was done.
+    pub action: String,
+    /// What stood there, JSON.
+    pub item: String,
+}
+
+const FILE_ROWS: &str = "SELECT r.import_id, i.created_at, r.number, r.action, r.item
+ FROM import_row r
+ JOIN import i ON i.id = r.import_id
+ WHERE r.contact_person_id = $1
+ ORDER BY i.created_at, r.number";
+
+/// The rows of imported files about a person, oldest first.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn file_rows(session: &mut Session, contact_person_id: &str) -> Result<Vec<FileRow>> {
+    session.list(session.sql(FILE_ROWS).bind(contact_person_id.to_owned())).await
+}
