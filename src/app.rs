@@ -14,13 +14,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::actions::Desk;
 use crate::ambient::{self, Clock, Wakeup};
-use crate::config::Config;
+use crate::config::{Config, Receipts};
 use crate::dispatch::mail::{self, MailCarrier};
 use crate::dispatch::outlet::Outlet;
 use crate::dispatch::pace::Pacer;
 use crate::dispatch::sms::SmsCarrier;
 use crate::dispatch::{self, Engine};
 use crate::domain::delivery_token::TokenKey;
+use crate::inbound::poll::{self, Poll};
 use crate::inbound::receipt::ReceiptDesk;
 use crate::provider::SmsGateway;
 use crate::provider::smtp::MailRelay;
@@ -102,10 +103,12 @@ impl Daemon {
         upkeep.start(&engine.tracker, presence);
         engine.start_leases();
         start_sms(&engine, &gateways);
+        let receipts = ReceiptDesk::start(desk.store.clone(), desk.clock.clone());
         start_mail(&engine)?;
+        start_polls(&engine, &gateways, &receipts);
         let web = Web {
             desk: desk.clone(),
-            receipts: ReceiptDesk::start(desk.store.clone(), desk.clock.clone()),
+            receipts,
             hooks: Arc::new(hooks(config, &gateways)),
             metrics: crate::telemetry::init_metrics(),
             stop: engine.stop.clone(),
@@ -244,6 +247,20 @@ fn start_mail(engine: &Engine) -> anyhow::Result<()> {
     let config = &engine.config.mail;
     if config.url.is_empty() {
         return Ok(());
+/// Starts asking those gateways for receipts that do not bring them, also one that has left the route meanwhile.
+fn start_polls(engine: &Engine, gateways: &BTreeMap<String, SmsGateway>, receipts: &ReceiptDesk) {
+    let polled = gateways.iter().filter(|(name, _)| engine.config.sms.gateways[*name].receipts == Receipts::Poll);
+    for (_, gateway) in polled {
+        let poll = Poll {
+            store: engine.store.clone(),
+            clock: engine.clock.clone(),
+            gateway: gateway.clone(),
+            receipts: receipts.clone(),
+        };
+        engine.tracker.spawn(poll::run(poll, engine.stop.clone()));
+    }
+}
+
     }
     let relay = MailRelay::new(config, &engine.config.server.egress_proxy)?;
     let pacer = Pacer::new(mail::NAME, engine.store.clone(), config.rate_per_second, config.burst);

@@ -239,6 +239,13 @@ mod tests {
     }
 
     #[test]
+    fn receipts_are_polled_only_where_the_history_may_be_asked() {
+        let gateway = "[sms.gateways.elks]\nkind=\"46elks\"\nsender=\"+46766860000\"\ncallback_secret=\"0123456789abcdef0123456789abcdef\"\nreceipts=\"poll\"\nhistory=false";
+        let error = from_toml(&[gateway]).expect_err("cannot be polled").to_string();
+        assert!(error.contains("sms.gateways.elks.receipts"), "{error}");
+    }
+
+    #[test]
     fn a_secret_never_prints() {
         let config = from_toml(&["[mail]\npassword = \"hunter2\""]).expect("valid");
         assert!(!format!("{config:?}").contains("hunter2"));

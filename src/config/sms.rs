@@ -173,6 +173,9 @@ impl Gateway {
             return invalid("timeout_seconds", "must be 1 to 120");
         }
         Ok(())
+        if self.receipts == Receipts::Poll && !self.history {
+            return invalid("receipts", "\"poll\" asks the gateway's history, so history must be true");
+        }
     }
 
     /// Whether contact persons can answer to the sender.

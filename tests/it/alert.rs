@@ -262,4 +262,20 @@ on_both_databases! {
         assert_eq!(after["counts"], done["counts"], "a final state is never left");
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
+
+    async fn receipts_that_are_polled_lead_to_done_without_any_callback(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "sms.gateways.elks.receipts = \"poll\"").await;
+        app.load_sample().await;
+        app.gateway.change(|gateway| {
+            gateway.receipts = ReceiptPlan { delivered: 0.5, failed: 0.5, delay_ms: 0, ..ReceiptPlan::default() };
+        });
+        let made = app.api.post("/alerts", alert(&["2321", "2309"])).await;
+        let done = app.alert_when(made.json["id"].as_str().unwrap(), |alert| alert["state"] == "done").await;
+        let delivered = done["counts"]["delivered"].as_i64().unwrap();
+        assert_eq!(delivered + done["counts"]["undelivered"].as_i64().unwrap(), 240);
+        assert_eq!(done["reach"]["contact_persons"], delivered);
+        let sent = app.gateway.journal().messages();
+        assert!(sent.len() == 240 && sent.iter().all(|sms| sms.receipt_url.is_none()), "nobody was asked to call us");
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
 }
