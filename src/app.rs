@@ -240,6 +240,8 @@ fn start_sms(engine: &Engine, gateways: &BTreeMap<String, SmsGateway>) {
         engine.tracker.spawn(dispatch::reconcile::run(engine.clone(), name.clone(), config, gateway));
     }
     engine.start_lane(outlets);
+        let balance = dispatch::balance::run(engine.clone(), name.clone(), config.clone(), gateway.clone());
+        engine.tracker.spawn(balance);
 }
 
 /// Starts the e-mail lane; without a relay letters wait for one until they expire.

@@ -59,7 +59,7 @@ async fn database(web: &Web) -> store::Result<(Value, Value, Value)> {
         .collect();
     Ok((
         json!({ "ok": pending == 0, "pending": pending }),
-        json!({ "ok": down.is_empty(), "down": down }),
+        json!({ "ok": down.is_empty(), "down": down, "balances": balances(web, &states) }),
         json!({ "ok": paused.is_none(), "reason": paused }),
     ))
 }
@@ -68,6 +68,16 @@ fn disk(web: &Web) -> Value {
     let file = web.desk.config.database.sqlite_file();
     let folder = file.as_deref().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
     match rustix::fs::statvfs(folder.unwrap_or(Path::new("."))) {
+/// What is left at each gateway; a low balance is no cause for 503, since everything still goes.
+fn balances(web: &Web, states: &[store::gateway::GatewayState]) -> Vec<Value> {
+    let known = states.iter().filter_map(|state| {
+        let gateway = web.desk.config.sms.gateways.get(&state.gateway)?;
+        let amount: f64 = state.balance.as_ref()?.parse().ok()?;
+        Some(json!({ "gateway": state.gateway, "balance": amount, "low": amount < gateway.low_balance }))
+    });
+    known.collect()
+}
+
         Ok(disk) => {
             let free = disk.f_bavail * disk.f_frsize;
             json!({ "ok": free >= LEAST_DISK, "free_bytes": free })

@@ -8,4 +8,5 @@ mod letter;
 mod mail_relay;
 mod simulator;
 mod support;
+mod watch;
 mod wire;

@@ -1,0 +1,34 @@
+//! Stories of those who watch the daemon, and of callers who call too often.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::support::api::Answer;
+use crate::support::{TestApp, on_both_databases};
+
+/// What `/readyz` says once `done` says so of it; fails after a generous time with the last answer.
+async fn ready_when(app: &TestApp, done: impl Fn(&Answer) -> bool) -> Answer {
+    let mut last = None;
+    for _ in 0..600 {
+        let answer = app.api.page("/readyz").await;
+        if done(&answer) {
+            return answer;
+        }
+        last = Some(answer);
+        app.desk.wakeup.wait(Duration::from_millis(20)).await;
+    }
+    panic!("it never said so: {last:?}");
+}
+
+on_both_databases! {
+    async fn the_credit_balance_is_shown_and_a_low_one_is_no_cause_for_503(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "sms.gateways.elks.low_balance = 20000.0").await;
+        let balance = |answer: &Answer| answer.json["causes"]["gateways"]["balances"][0].clone();
+        let ready = ready_when(&app, |answer| balance(answer) != Value::Null).await;
+        assert_eq!(balance(&ready), json!({ "gateway": "elks", "balance": 10_000.0, "low": true }));
+        assert_eq!(ready.status, 200, "{}", ready.text);
+        let metrics = app.api.page("/metrics").await.text;
+        assert!(metrics.contains("grannpost_gateway_balance{gateway=\"elks\"} 10000"), "{metrics}");
+    }
+}
