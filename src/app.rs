@@ -80,6 +80,8 @@ pub struct Daemon {
     web: Web,
     servers: TaskTracker,
     address: Option<SocketAddr>,
+    /// Cancelled once everything in flight has settled: until then receipts are taken in and questions answered.
+    closing: CancellationToken,
 }
 
 impl Daemon {
@@ -113,7 +115,7 @@ impl Daemon {
             metrics: crate::telemetry::init_metrics(),
             stop: engine.stop.clone(),
         };
-        Ok(Self { engine, web, servers: TaskTracker::new(), address: None })
+        Ok(Self { engine, web, servers: TaskTracker::new(), closing: CancellationToken::new(), address: None })
     }
 
     /// Serves pages, API and hooks on the configured addresses.
@@ -135,10 +137,10 @@ impl Daemon {
     }
 
     fn serve(&self, listener: TcpListener, router: axum::Router) {
-        let stop = self.engine.stop.clone();
+        let closing = self.closing.clone();
         self.servers.spawn(async move {
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
-            let server = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+            let server = axum::serve(listener, service).with_graceful_shutdown(closing.cancelled_owned());
             if let Err(error) = server.await {
                 tracing::error!(%error, "a listener ended");
             }
@@ -162,6 +164,7 @@ impl Daemon {
         let drained = self.engine.drain(DRAIN).await;
         self.servers.close();
         let served = tokio::time::timeout(Duration::from_secs(3), self.servers.wait()).await.is_ok();
+        self.closing.cancel();
         if drained && let Err(error) = self.say_good_bye().await {
             tracing::warn!(%error, "the daemon could not say good-bye; the next one finds its lock free");
         }

@@ -31,6 +31,10 @@ async fn metrics(State(web): State<Web>) -> Response {
 }
 
 async fn ready(State(web): State<Web>) -> Response {
+    if web.stop.is_cancelled() {
+        let causes = json!({ "stopping": { "ok": false } });
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "ready": false, "causes": causes }))).into_response();
+    }
     let causes = causes(&web).await;
     let is_ready = causes.as_object().is_some_and(|causes| causes.values().all(|cause| cause["ok"] == true));
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -64,10 +68,6 @@ async fn database(web: &Web) -> store::Result<(Value, Value, Value)> {
     ))
 }
 
-fn disk(web: &Web) -> Value {
-    let file = web.desk.config.database.sqlite_file();
-    let folder = file.as_deref().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
-    match rustix::fs::statvfs(folder.unwrap_or(Path::new("."))) {
 /// What is left at each gateway; a low balance is no cause for 503, since everything still goes.
 fn balances(web: &Web, states: &[store::gateway::GatewayState]) -> Vec<Value> {
     let known = states.iter().filter_map(|state| {
@@ -78,6 +78,10 @@ fn balances(web: &Web, states: &[store::gateway::GatewayState]) -> Vec<Value> {
     known.collect()
 }
 
+fn disk(web: &Web) -> Value {
+    let file = web.desk.config.database.sqlite_file();
+    let folder = file.as_deref().and_then(Path::parent).filter(|folder| !folder.as_os_str().is_empty());
+    match rustix::fs::statvfs(folder.unwrap_or(Path::new("."))) {
         Ok(disk) => {
             let free = disk.f_bavail * disk.f_frsize;
             json!({ "ok": free >= LEAST_DISK, "free_bytes": free })

@@ -31,4 +31,17 @@ on_both_databases! {
         let metrics = app.api.page("/metrics").await.text;
         assert!(metrics.contains("grannpost_gateway_balance{gateway=\"elks\"} 10000"), "{metrics}");
     }
+
+    async fn a_daemon_that_is_stopping_says_so_while_it_drains(kind: Kind) {
+        let mut app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        app.gateway.change(|gateway| gateway.latency_ms = 1_500);
+        let alert = json!({ "text": "Röd bil", "areas": ["2326"], "decided_by": "Vakthavande befäl", "undo_seconds": 0 });
+        let made = app.api.post("/alerts", alert).await;
+        app.alert_when(made.json["id"].as_str().unwrap(), |alert| alert["state"] == "sending").await;
+        let stopped = app.begin_stop();
+        let ready = ready_when(&app, |answer| answer.status == 503).await;
+        assert_eq!(ready.json["causes"], json!({ "stopping": { "ok": false } }));
+        assert!(stopped.await.unwrap(), "it ends in time");
+    }
 }
