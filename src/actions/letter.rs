@@ -87,6 +87,7 @@ pub async fn create(desk: &Desk, session: &mut Session, actor: &Actor, new: &New
         revision: 1,
         content_hash: content_hash(&letter, &areas),
         body: String::new(),
+        numeric_sender: 0,
         audience: "{}".to_owned(),
         reach_persons: 0,
         reach_households: 0,

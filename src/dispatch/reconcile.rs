@@ -104,11 +104,8 @@ impl Reconciler {
             store::attempt::held_refs(&mut session, &self.name, &refs).await?.into_iter().collect()
         };
         let newest_held = held.values().copied().max().unwrap_or(i64::MIN);
-        let free: Vec<&HistoryRow> = listing
-            .rows
-            .iter()
-            .filter(|row| !held.contains_key(&row.gateway_ref) && row.from == self.config.sender)
-            .collect();
+        let free: Vec<&HistoryRow> =
+            listing.rows.iter().filter(|row| !held.contains_key(&row.gateway_ref) && self.is_ours(row)).collect();
         let mut present = Vec::new();
         let mut absent = Vec::new();
         for doubt in doubted {
@@ -120,6 +117,11 @@ impl Reconciler {
         }
         self.adopt(&present, now).await?;
         self.queue_again(&absent, "in_doubt.proven_absent", now).await
+    }
+
+    /// Whether a row went out under one of our senders: the gateway's, or the number of what can be answered.
+    fn is_ours(&self, row: &HistoryRow) -> bool {
+        row.from == self.config.sender || row.from == self.engine.config.sms.inbound_reply_to
     }
 
     /// Whether this is the second complete listing that lacks an attempt, far enough from the first.

@@ -278,4 +278,24 @@ on_both_databases! {
         assert!(sent.len() == 240 && sent.iter().all(|sms| sms.receipt_url.is_none()), "nobody was asked to call us");
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
+
+    async fn an_observation_goes_from_a_number_also_where_the_sender_is_a_text(kind: Kind) {
+        let settings = "sms.gateways.elks.sender = \"Polisen\"\nsms.inbound_reply_to = \"+46766861111\"";
+        let app = TestApp::spawn_with(kind, settings).await;
+        app.load_sample().await;
+        // The answer is lost, so the history must know the number as ours too.
+        app.gateway.change(|gateway| gateway.receipts = ReceiptPlan::silent());
+        app.gateway.answer_next([GatewayAnswer::accept_then(Reply::Reset)]);
+        for (kind, sender) in [("observation", "+46766861111"), ("information", "Polisen")] {
+            let before = app.gateway.journal().len();
+            let mut wanted = alert(&["2326"]);
+            wanted["kind"] = json!(kind);
+            let made = app.api.post("/alerts", wanted).await;
+            let by_sms = made.json["audience"]["by_sms"].as_i64().unwrap();
+            app.alert_when(made.json["id"].as_str().unwrap(), |alert| alert["counts"]["accepted"] == by_sms).await;
+            let sent = app.gateway.journal().messages_from(before);
+            assert!(!sent.is_empty() && sent.iter().all(|sms| sms.from == sender), "{kind}");
+        }
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
 }
