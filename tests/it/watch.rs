@@ -44,4 +44,20 @@ on_both_databases! {
         assert_eq!(ready.json["causes"], json!({ "stopping": { "ok": false } }));
         assert!(stopped.await.unwrap(), "it ends in time");
     }
+
+    async fn the_figures_of_a_letters_audience_are_told_to_those_who_send_letters(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        let wanted = json!({ "areas": ["jamtland"], "channel": "email" });
+        let chief = app.api.with_key(&app.key("chief", "").await);
+        let told = chief.post("/audiences", wanted.clone()).await;
+        assert_eq!(told.status, 200, "{}", told.text);
+        let expected = json!({ "contact_persons": 1100, "households": 10050, "by_email": 944, "on_paper": 128, "not_reached": 28 });
+        assert_eq!(told.json, expected);
+        assert_eq!(app.api.with_key(&app.key("operator", "").await).post("/audiences", wanted).await.status, 403);
+        let narrow = app.api.with_key(&app.key("chief", "2321").await);
+        assert_eq!(narrow.post("/audiences", json!({ "areas": ["2309"], "channel": "email" })).await.status, 403);
+        assert!(chief.post("/audiences", json!({ "areas": ["x"], "channel": "email" })).await.names_field("areas"));
+        assert!(chief.post("/audiences", json!({ "areas": ["2321"], "channel": "fax" })).await.names_field("channel"));
+    }
 }
