@@ -30,6 +30,7 @@ use crate::store::{self, Store};
 use crate::upkeep::presence::{Presence, PresenceError};
 use crate::upkeep::{self, Upkeep};
 use crate::web::hooks::GatewayHook;
+use crate::web::limits::Limits;
 use crate::web::{self, Web};
 
 /// How long work in flight may take to settle when the daemon stops.
@@ -79,9 +80,9 @@ pub struct Daemon {
     engine: Engine,
     web: Web,
     servers: TaskTracker,
-    address: Option<SocketAddr>,
     /// Cancelled once everything in flight has settled: until then receipts are taken in and questions answered.
     closing: CancellationToken,
+    address: Option<SocketAddr>,
 }
 
 impl Daemon {
@@ -104,14 +105,15 @@ impl Daemon {
         upkeep::clock::check_at_start(&upkeep).await?;
         upkeep.start(&engine.tracker, presence);
         engine.start_leases();
-        start_sms(&engine, &gateways);
         let receipts = ReceiptDesk::start(desk.store.clone(), desk.clock.clone());
-        start_mail(&engine)?;
+        start_sms(&engine, &gateways);
         start_polls(&engine, &gateways, &receipts);
+        start_mail(&engine)?;
         let web = Web {
             desk: desk.clone(),
             receipts,
             hooks: Arc::new(hooks(config, &gateways)),
+            limits: Arc::new(Limits::new(&config.server)),
             metrics: crate::telemetry::init_metrics(),
             stop: engine.stop.clone(),
         };
@@ -162,9 +164,9 @@ impl Daemon {
     /// Stops claiming, settles what is in flight, answers what is being answered. Says whether all of it ended in time.
     pub async fn stop(self) -> bool {
         let drained = self.engine.drain(DRAIN).await;
+        self.closing.cancel();
         self.servers.close();
         let served = tokio::time::timeout(Duration::from_secs(3), self.servers.wait()).await.is_ok();
-        self.closing.cancel();
         if drained && let Err(error) = self.say_good_bye().await {
             tracing::warn!(%error, "the daemon could not say good-bye; the next one finds its lock free");
         }
@@ -240,18 +242,13 @@ fn start_sms(engine: &Engine, gateways: &BTreeMap<String, SmsGateway>) {
         let pacer = Pacer::new(name, engine.store.clone(), config.rate_per_second, config.burst);
         let carrier = SmsCarrier::new(engine, name, &config, gateway.clone());
         outlets.push(Arc::new(Outlet::new(carrier, pacer, config.concurrency)));
+        let balance = dispatch::balance::run(engine.clone(), name.clone(), config.clone(), gateway.clone());
+        engine.tracker.spawn(balance);
         engine.tracker.spawn(dispatch::reconcile::run(engine.clone(), name.clone(), config, gateway));
     }
     engine.start_lane(outlets);
-        let balance = dispatch::balance::run(engine.clone(), name.clone(), config.clone(), gateway.clone());
-        engine.tracker.spawn(balance);
 }
 
-/// Starts the e-mail lane; without a relay letters wait for one until they expire.
-fn start_mail(engine: &Engine) -> anyhow::Result<()> {
-    let config = &engine.config.mail;
-    if config.url.is_empty() {
-        return Ok(());
 /// Starts asking those gateways for receipts that do not bring them, also one that has left the route meanwhile.
 fn start_polls(engine: &Engine, gateways: &BTreeMap<String, SmsGateway>, receipts: &ReceiptDesk) {
     let polled = gateways.iter().filter(|(name, _)| engine.config.sms.gateways[*name].receipts == Receipts::Poll);
@@ -266,6 +263,11 @@ fn start_polls(engine: &Engine, gateways: &BTreeMap<String, SmsGateway>, receipt
     }
 }
 
+/// Starts the e-mail lane; without a relay letters wait for one until they expire.
+fn start_mail(engine: &Engine) -> anyhow::Result<()> {
+    let config = &engine.config.mail;
+    if config.url.is_empty() {
+        return Ok(());
     }
     let relay = MailRelay::new(config, &engine.config.server.egress_proxy)?;
     let pacer = Pacer::new(mail::NAME, engine.store.clone(), config.rate_per_second, config.burst);

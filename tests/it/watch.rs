@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::api::Answer;
@@ -43,6 +44,35 @@ on_both_databases! {
         let ready = ready_when(&app, |answer| answer.status == 503).await;
         assert_eq!(ready.json["causes"], json!({ "stopping": { "ok": false } }));
         assert!(stopped.await.unwrap(), "it ends in time");
+    }
+
+    async fn a_key_that_calls_too_often_is_asked_to_wait_and_others_are_not(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "server.calls_per_second = 1\nserver.call_burst = 5").await;
+        let other = app.api.with_key(&app.key("chief", "").await);
+        let mut refused = Vec::new();
+        for _ in 0..8 {
+            let answer = app.api.get("/areas").await;
+            if answer.status != 200 {
+                refused.push(answer);
+            }
+        }
+        let last = refused.pop().expect("eight calls are more than a burst of five");
+        assert_eq!((last.status.as_u16(), last.json["code"].as_str()), (429, Some("request.too_many")));
+        let wait: u64 = last.headers["retry-after"].to_str().unwrap().parse().unwrap();
+        assert!((1..=2).contains(&wait), "{wait}");
+        assert_eq!(other.get("/areas").await.status, 200);
+    }
+
+    async fn guessed_keys_are_slowed_down_and_nobody_is_locked_out(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        let guess = app.api.with_key("gp_guess");
+        let mut codes = Vec::new();
+        for _ in 0..40 {
+            codes.push(guess.call(Method::GET, "/areas", None, &[]).await.status.as_u16());
+        }
+        assert!(codes[..10].iter().all(|code| *code == 401), "{codes:?}");
+        assert!(codes.contains(&429), "{codes:?}");
+        assert_eq!(app.api.get("/areas").await.status, 200, "a good key from the same address");
     }
 
     async fn the_figures_of_a_letters_audience_are_told_to_those_who_send_letters(kind: Kind) {
