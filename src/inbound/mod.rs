@@ -2,5 +2,6 @@
 //!
 //! It decodes with `provider` and decides by `domain`. Invariant: what came is stored before it is answered.
 
+pub mod poll;
 pub mod receipt;
 pub mod sms;

@@ -57,6 +57,28 @@ impl ReceiptDesk {
         self.sender.send(incoming).await.map_err(|_| Unstored)?;
         done.await.map_err(|_| Unstored)?
     }
+
+    /// As [`ReceiptDesk::take`], for many reports of one gateway at once.
+    ///
+    /// # Errors
+    /// [`Unstored`] when any of them could not be stored.
+    pub async fn take_all(
+        &self,
+        gateway: &str,
+        reports: impl IntoIterator<Item = (DeliveryToken, Receipt)>,
+    ) -> Result<(), Unstored> {
+        let mut waiting = Vec::new();
+        for (token, receipt) in reports {
+            let (stored, done) = oneshot::channel();
+            let incoming = Incoming { gateway: gateway.to_owned(), token, receipt, stored };
+            self.sender.send(incoming).await.map_err(|_| Unstored)?;
+            waiting.push(done);
+        }
+        for done in waiting {
+            done.await.map_err(|_| Unstored)??;
+        }
+        Ok(())
+    }
 }
 
 async fn run(store: Store, clock: Clock, mut receiver: mpsc::Receiver<Incoming>) {

@@ -235,8 +235,6 @@ pub enum Which<'a> {
     InDoubtOf(&'a str),
     /// Stamped by this daemon, which is dead, or with a lease that ran out before this time.
     StampedByDead(&'a str, i64),
-    /// Sent through this gateway and awaiting a receipt.
-    AcceptedAt(&'a str),
 }
 
 const LOCK_EXPIRED: &str = concat!(
@@ -270,12 +268,6 @@ const LOCK_STAMPED_BY_DEAD: &str = concat!(
  WHERE d.state = 'sending' AND d.stamped_at IS NOT NULL AND (d.lease_owner = $1 OR d.lease_until_at < $3)
  ORDER BY d.id LIMIT $2 {for update}"
 );
-const LOCK_ACCEPTED_AT: &str = concat!(
-    select_locked!(),
-    "
- WHERE d.state = 'accepted' AND d.gateway = $1
- ORDER BY d.id LIMIT $2"
-);
 
 /// Holds up to `limit` deliveries of a set.
 ///
@@ -290,7 +282,6 @@ pub async fn lock_set(session: &mut Session, which: Which<'_>, limit: i64) -> Re
         Which::StampedByDead(owner, now) => {
             session.sql(LOCK_STAMPED_BY_DEAD).bind(owner.to_owned()).bind(limit).bind(now)
         }
-        Which::AcceptedAt(gateway) => session.sql(LOCK_ACCEPTED_AT).bind(gateway.to_owned()).bind(limit),
     };
     session.list(statement).await
 }

@@ -3,7 +3,7 @@
 //! Invariants: every answer has an empty body; 404 for a wrong secret or address, 204 for everything that was taken,
 //! duplicates and unknown tokens included; what cannot be stored is not acknowledged, so that it comes again.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, State};
@@ -13,6 +13,7 @@ use axum::{Extension, Router};
 use subtle::ConstantTimeEq as _;
 
 use super::Web;
+use super::limits::source_address;
 use crate::config::Gateway;
 use crate::provider::SmsGateway;
 
@@ -93,18 +94,6 @@ fn allowed<'a>(
     if hook.config.callback_addresses.is_empty() {
         return Some(hook);
     }
-    let address = source_address(web, peer?.0.0.ip(), headers);
+    let address = source_address(&web.desk.config.server.trusted_proxies, peer?.0.0.ip(), headers);
     hook.config.callback_addresses.contains(&address).then_some(hook)
-}
-
-/// Where a request comes from: the peer, or what a trusted proxy says.
-fn source_address(web: &Web, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-    let trusted = &web.desk.config.server.trusted_proxies;
-    if !trusted.contains(&peer) {
-        return peer;
-    }
-    let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let hops: Vec<IpAddr> =
-        forwarded.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
-    hops.into_iter().rev().find(|hop| !trusted.contains(hop)).unwrap_or(peer)
 }

@@ -26,6 +26,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::actions::Desk;
 use crate::inbound::receipt::ReceiptDesk;
 use hooks::GatewayHook;
+use limits::Limits;
 
 /// Bodies larger than this are refused: 1 MiB.
 pub const BODY_LIMIT: usize = 1024 * 1024;
@@ -39,6 +40,8 @@ pub struct Web {
     pub receipts: ReceiptDesk,
     /// Gateways that may call hooks, by name.
     pub hooks: Arc<BTreeMap<String, GatewayHook>>,
+    /// How often one may call.
+    pub limits: Arc<Limits>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// Cancelled when the daemon stops; streams end then.

@@ -9,4 +9,5 @@ mod letter;
 mod mail_relay;
 mod simulator;
 mod support;
+mod watch;
 mod wire;

@@ -84,6 +84,11 @@ impl TestApp {
         self.database
     }
 
+    /// Begins to stop the daemon as SIGTERM would; the answer is whether it ended in time.
+    pub fn begin_stop(&mut self) -> tokio::task::JoinHandle<bool> {
+        tokio::spawn(self.daemon.take().unwrap().stop())
+    }
+
     /// A key for a role in an area.
     pub async fn key(&self, role: &str, area: &str) -> String {
         let mut session = self.desk.store.begin().await.unwrap();
