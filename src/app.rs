@@ -21,6 +21,7 @@ use crate::dispatch::pace::Pacer;
 use crate::dispatch::sms::SmsCarrier;
 use crate::dispatch::{self, Engine};
 use crate::domain::delivery_token::TokenKey;
+use crate::inbound::gateway_hook::GatewayHook;
 use crate::inbound::receipt::ReceiptDesk;
 use crate::provider::SmsGateway;
 use crate::provider::smtp::MailRelay;
@@ -28,7 +29,6 @@ use crate::store::daemon::Daemon as DaemonRow;
 use crate::store::{self, Store};
 use crate::upkeep::presence::{Presence, PresenceError};
 use crate::upkeep::{self, Upkeep};
-use crate::web::hooks::GatewayHook;
 use crate::web::{self, Web};
 
 /// How long work in flight may take to settle when the daemon stops.
@@ -213,7 +213,7 @@ fn gateways(config: &Config) -> anyhow::Result<BTreeMap<String, SmsGateway>> {
         .sms
         .gateways
         .iter()
-        .map(|(name, gateway)| Ok((name.clone(), SmsGateway::new(gateway, &config.server.egress_proxy)?)))
+        .map(|(name, gateway)| Ok((name.clone(), SmsGateway::new(name, gateway, &config.server.egress_proxy)?)))
         .collect()
 }
 

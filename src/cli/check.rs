@@ -63,7 +63,7 @@ async fn gateways(config: &Config) -> Vec<Finding> {
     }
     for (name, gateway) in &config.sms.gateways {
         let what = format!("gateway {name}");
-        let finding = match SmsGateway::new(gateway, &config.server.egress_proxy) {
+        let finding = match SmsGateway::new(name, gateway, &config.server.egress_proxy) {
             Err(error) => Finding { what, ok: false, detail: error.to_string() },
             Ok(client) => match client.balance().await {
                 Ok(balance) => Finding { what, ok: true, detail: format!("svarar, saldo {:.2}", balance.amount) },

@@ -13,20 +13,10 @@ use axum::{Extension, Router};
 use subtle::ConstantTimeEq as _;
 
 use super::Web;
-use crate::config::Gateway;
-use crate::provider::SmsGateway;
+use crate::inbound::gateway_hook::GatewayHook;
 
 /// Bodies of hooks larger than this are refused: 64 KiB.
 const HOOK_LIMIT: usize = 64 * 1024;
-
-/// A gateway that may call us.
-#[derive(Debug, Clone)]
-pub struct GatewayHook {
-    /// Its settings.
-    pub config: Gateway,
-    /// Decodes what it sends.
-    pub gateway: SmsGateway,
-}
 
 /// The hooks.
 pub fn router() -> Router<Web> {

@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::actions::Desk;
+use crate::inbound::gateway_hook::GatewayHook;
 use crate::inbound::receipt::ReceiptDesk;
-use hooks::GatewayHook;
 
 /// Bodies larger than this are refused: 1 MiB.
 pub const BODY_LIMIT: usize = 1024 * 1024;
