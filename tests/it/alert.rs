@@ -83,7 +83,7 @@ on_both_databases! {
         let app = TestApp::spawn(kind).await;
         app.load_sample().await;
         app.gateway.change(|gateway| {
-            gateway.history = HistoryMode::Status(404);
+            gateway.history = HistoryMode::Code(404);
             gateway.receipts = ReceiptPlan::silent();
         });
         app.gateway.answer_next([GatewayAnswer::accept_then(Reply::Reset)]);

@@ -33,7 +33,7 @@ fn gateway_config(base_url: &str, more: &str) -> config::Gateway {
          username = \"simulator\"\npassword = \"simulator\"\nsender = \"+46766860000\"\n\
          callback_secret = \"0123456789abcdef0123456789abcdef\"\n{more}"
     );
-    config::from_toml(&text).unwrap().sms.gateways.remove("elks").unwrap()
+    config::from_toml(&[&text]).unwrap().sms.gateways.remove("elks").unwrap()
 }
 
 fn gateway_at(base_url: &str) -> SmsGateway {

@@ -39,7 +39,7 @@ fn letter(to: &str) -> OutgoingMail {
 }
 
 fn mail_config(url: &str, more: &str) -> config::Mail {
-    config::from_toml(&format!("[mail]\nurl = \"{url}\"\ntimeout_seconds = 60\n{more}")).unwrap().mail
+    config::from_toml(&[&format!("[mail]\nurl = \"{url}\"\ntimeout_seconds = 60\n{more}")]).unwrap().mail
 }
 
 /// A relay that is waited for two seconds at each answer but the last.

@@ -6,4 +6,5 @@ mod letter;
 mod mail_relay;
 mod simulator;
 mod support;
+mod verify;
 mod wire;

@@ -80,7 +80,7 @@ async fn a_report_says_delivered_and_when_and_can_be_read_by_the_provider() {
     simulated.wait_for_callbacks(1).await;
     let body = receiver.bodies.lock().unwrap()[0].clone();
     let config = "[sms.gateways.elks]\nkind = \"46elks\"\nsender = \"Polisen\"\ncallback_secret = \"0123456789abcdef0123456789abcdef\"";
-    let config = grannpost::config::from_toml(config).unwrap();
+    let config = grannpost::config::from_toml(&[config]).unwrap();
     let receipt =
         SmsGateway::new("elks", &config.sms.gateways["elks"], "").unwrap().decode_receipt(body.as_bytes()).unwrap();
     assert_eq!(receipt.gateway_ref, simulated.journal().messages()[0].id);

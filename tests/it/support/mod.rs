@@ -3,6 +3,7 @@
 pub mod api;
 pub mod database;
 pub mod register;
+pub mod sql;
 
 use std::sync::Arc;
 use std::time::Duration;
