@@ -12,6 +12,7 @@ mod migrate;
 mod operator;
 mod pause;
 mod serve;
+mod simulate;
 mod verify;
 
 use std::io::Write as _;
@@ -66,6 +67,9 @@ enum Verb {
     Pause(pause::Args),
     /// Släpp på utskicken igen.
     Resume,
+    /// Kör en simulerad sms-gateway och e-postmottagare, för prov och tester.
+    #[command(hide = true)]
+    Simulate(simulate::Args),
     /// Skriv kompletteringar för ett skal.
     Completions(manual::Args),
     /// Skriv manualsidan.
@@ -188,6 +192,9 @@ fn run(cli: Cli) -> Outcome {
 }
 
 async fn dispatch(cli: Cli) -> Outcome {
+    if let Verb::Simulate(args) = cli.verb {
+        return simulate::run(args).await;
+    }
     let loaded = config::load(cli.config.as_deref())?;
     telemetry::init_logs(&loaded.config.log);
     let json = cli.json;
@@ -202,7 +209,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Verb::Verify => verify::run(loaded, json).await,
         Verb::Pause(args) => pause::pause(&args, loaded).await,
         Verb::Resume => pause::resume(loaded).await,
-        Verb::Completions(_) | Verb::Man => Ok(()),
+        Verb::Simulate(_) | Verb::Completions(_) | Verb::Man => Ok(()),
     }
 }
 

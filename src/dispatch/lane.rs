@@ -157,11 +157,13 @@ impl<C: Carrier> Lane<C> {
                 return Err(error);
             }
         };
-        let passed: HashSet<i64> = stamped.iter().map(|row| row.id).collect();
-        self.engine.leases.drop_all(rows.iter().map(|row| row.id).filter(|id| !passed.contains(id)));
+        // By lease and not by delivery: one whose lease ran out and was claimed again may stand here twice.
+        let passed: HashSet<(i64, i64)> = stamped.iter().map(|row| (row.id, row.lease_fence)).collect();
+        let ids: HashSet<i64> = stamped.iter().map(|row| row.id).collect();
+        self.engine.leases.drop_all(rows.iter().map(|row| row.id).filter(|id| !ids.contains(id)));
         self.begun.extend(stamped.iter().map(|row| row.message_id.clone()));
         let mut permits = permits.into_iter();
-        for row in rows.into_iter().filter(|row| passed.contains(&row.id)) {
+        for row in rows.into_iter().filter(|row| passed.contains(&(row.id, row.lease_fence))) {
             let permit = permits.next().expect("as many permits as rows");
             let hand_over = HandOver {
                 engine: self.engine.clone(),

@@ -175,3 +175,20 @@ pub async fn opt_out(session: &mut Session, contact_person_id: &str, source: &'s
     let statement = session.sql(OPT_OUT).bind(contact_person_id.to_owned()).bind(now).bind(source);
     Ok(session.execute(statement).await? > 0)
 }
+
+const LAST_SENT: &str = "SELECT a.code, CAST(MAX(m.sends_at) AS BIGINT) AS sent_at
+ FROM message m
+ JOIN message_area ma ON ma.message_id = m.id
+ JOIN area a ON a.code = ma.area_code
+ WHERE m.kind = 'letter'
+   AND m.state IN ('sending', 'handed_over', 'done')
+   AND a.kind = 'municipality'
+ GROUP BY a.code";
+
+/// When the last letter to each municipality as a whole began to go out, Unix ms; those never written to are missing.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn last_sent(session: &mut Session) -> Result<Vec<(String, i64)>> {
+    session.list(session.sql(LAST_SENT)).await
+}

@@ -142,11 +142,6 @@ impl Session {
         if sql.contains('{') { sqlx::query(AssertSqlSafe(self.dialect.expand(sql))) } else { sqlx::query(sql) }
     }
 
-    /// Which database this is; only for what has no portable form.
-    pub(crate) fn dialect(&self) -> Dialect {
-        self.dialect
-    }
-
     pub(crate) async fn execute(&mut self, statement: Statement) -> Result<u64> {
         Ok(statement.execute(self.conn()).await?.rows_affected())
     }

@@ -65,7 +65,7 @@ macro_rules! stamp {
    AND (delivery.contact_person_id IS NULL OR ",
             $person,
             ")
- RETURNING delivery.id, delivery.message_id, delivery.attempts"
+ RETURNING delivery.id, delivery.message_id, delivery.attempts, delivery.lease_fence"
         )
     };
 }
@@ -111,6 +111,8 @@ pub struct Stamped {
     pub message_id: String,
     /// The attempt's number, counted from 1.
     pub attempts: i64,
+    /// Fencing number of the lease that passed the gate: an older claim of the same delivery did not.
+    pub lease_fence: i64,
 }
 
 #[derive(sqlx::FromRow)]

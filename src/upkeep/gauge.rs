@@ -5,6 +5,8 @@ use crate::domain::delivery::Channel;
 use crate::domain::message::priority;
 use crate::store::{self, StoreError};
 
+const DAY_MS: f64 = 24.0 * 3_600_000.0;
+
 /// Sets the gauges.
 pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
     let now = upkeep.clock.now_ms();
@@ -29,5 +31,10 @@ pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
     let (in_doubt, overdue) = (in_doubt as f64, overdue as f64);
     metrics::gauge!("grannpost_in_doubt").set(in_doubt);
     metrics::gauge!("grannpost_leases_overdue").set(overdue);
+    for (area, sent_at) in store::letter::last_sent(&mut session).await? {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge")]
+        let days = (now - sent_at).max(0) as f64 / DAY_MS;
+        metrics::gauge!("grannpost_days_since_letter", "area" => area).set(days);
+    }
     Ok(())
 }

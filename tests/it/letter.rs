@@ -105,6 +105,10 @@ on_both_databases! {
         let rows = rows.json["items"].as_array().unwrap().clone();
         assert!(rows.len() == 128 && rows.iter().all(|row| row["channel"] == "paper"));
         assert_eq!(app.letter_when(&id(&made.json), |_| true).await["state"], "handed_over");
+        let mut session = app.desk.store.read().await.unwrap();
+        let last = grannpost::store::letter::last_sent(&mut session).await.unwrap();
+        drop(session);
+        assert_eq!(last.len(), 8, "every municipality has had a letter");
         app.advance(Duration::from_secs(121 * 3600));
         app.letter_when(&id(&made.json), |letter| letter["state"] == "done").await;
         assert_eq!(app.verify().await, Vec::<String>::new());

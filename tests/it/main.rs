@@ -1,6 +1,7 @@
 //! The integration binary: stories over real HTTP and SMTP, on both databases.
 
 mod alert;
+mod crash;
 mod elks_gateway;
 mod letter;
 mod mail_relay;

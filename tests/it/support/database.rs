@@ -55,7 +55,10 @@ impl Server {
         let folder = TempDir::with_prefix("grannpost-pg-").unwrap().keep();
         let (data, log) = (folder.join("data"), folder.join("log"));
         std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
-        run(&bin.join("initdb"), &["-D", path(&data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]);
+        run(
+            &bin.join("initdb"),
+            &["-D", path(&data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"],
+        );
         let script = format!(
             "'{bin}/pg_ctl' -D '{data}' -l '{log}' -w -o \"-k '{folder}' -c listen_addresses='' -c fsync=off -c max_connections=400\" start >/dev/null \
              && echo ready && cat >/dev/null; '{bin}/pg_ctl' -D '{data}' -m immediate stop >/dev/null; rm -rf '{folder}'",

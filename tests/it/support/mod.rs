@@ -1,6 +1,7 @@
 //! What stories need: the real app on a free port with a fresh database, a clock that tests move, and the simulator.
 
 pub mod api;
+pub mod child;
 pub mod database;
 pub mod register;
 pub mod sql;
@@ -125,7 +126,7 @@ fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-fn settings(database: &str, gateway: &str, mail: &str) -> String {
+pub fn settings(database: &str, gateway: &str, mail: &str) -> String {
     let port = free_port();
     format!(
         r#"
