@@ -5,6 +5,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::spanned::Spanned as _;
@@ -219,12 +220,13 @@ fn assert_none(found: &[String]) {
 }
 
 fn violations(rule: Rule) -> Vec<String> {
-    let exempt = test_only_files();
-    sources()
-        .iter()
-        .filter(|file| !exempt.contains(*file))
-        .flat_map(|file| check(file, &std::fs::read_to_string(file).unwrap(), rule))
-        .collect()
+    static SOURCES: OnceLock<Vec<(PathBuf, Imports)>> = OnceLock::new();
+    let sources = SOURCES.get_or_init(|| {
+        let exempt = test_only_files();
+        let files = sources().into_iter().filter(|file| !exempt.contains(file));
+        files.map(|file| (file.clone(), imports(&file, &std::fs::read_to_string(&file).unwrap()))).collect()
+    });
+    sources.iter().flat_map(|(file, imports)| broken(file, imports, rule)).collect()
 }
 
 /// Every source file, sorted.
@@ -286,11 +288,18 @@ fn module_path(file: &Path) -> Vec<String> {
 }
 
 fn check(file: &Path, source: &str, rule: Rule) -> Vec<String> {
-    let module = module_path(file);
-    let mut imports = Imports { module: module.clone(), found: Vec::new(), allows: Vec::new() };
+    broken(file, &imports(file, source), rule)
+}
+
+fn imports(file: &Path, source: &str) -> Imports {
+    let mut imports = Imports { module: module_path(file), found: Vec::new(), allows: Vec::new() };
     imports.visit_file(&syn::parse_file(source).unwrap_or_else(|error| panic!("{}: {error}", file.display())));
+    imports
+}
+
+fn broken(file: &Path, imports: &Imports, rule: Rule) -> Vec<String> {
     let at = |line: usize, text: String| format!("{}:{line}: {text}", file.display());
-    let ring = module[0].as_str();
+    let ring = imports.module[0].as_str();
     if rule == Rule::Allow {
         return imports.allows.iter().map(|line| at(*line, "write #[expect(lint, reason)], never #[allow]".into())).collect();
     }
@@ -336,7 +345,12 @@ fn owner_rule(file: &Path, ring: &str, krate: &str) -> Option<String> {
 }
 
 /// Names of the crates in Cargo.toml as paths spell them.
-fn dependencies() -> BTreeSet<String> {
+fn dependencies() -> &'static BTreeSet<String> {
+    static NAMES: OnceLock<BTreeSet<String>> = OnceLock::new();
+    NAMES.get_or_init(read_dependencies)
+}
+
+fn read_dependencies() -> BTreeSet<String> {
     let manifest: toml::Table = std::fs::read_to_string("Cargo.toml").unwrap().parse().unwrap();
     ["dependencies", "dev-dependencies"]
         .iter()

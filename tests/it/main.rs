@@ -6,6 +6,7 @@ mod elks_gateway;
 mod letter;
 mod mail_relay;
 mod simulator;
+mod store_conformance;
 mod support;
 mod verify;
 mod wire;
