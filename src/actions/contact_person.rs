@@ -152,6 +152,7 @@ pub async fn erase(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) 
         store::contact_person::suppress(session, (fingerprint, channel), "erased", now).await?;
     }
     store::contact_person::erase(session, &row, now).await?;
+    store::import::forget_person(session, id).await?;
     desk.audit(session, actor, "contact_person.erased", ("contact_person", id), serde_json::json!({})).await
 }
 
@@ -295,8 +296,9 @@ fn view(tree: &AreaTree, person: Row) -> PersonView {
     PersonView { person, municipality, watch_area, warnings: Vec::new() }
 }
 
-/// A record's fields as text, for checking them again.
-fn values_of(row: &Row, tree: &AreaTree) -> Values {
+/// A record's fields as text, for checking and comparing them.
+#[must_use]
+pub fn values_of(row: &Row, tree: &AreaTree) -> Values {
     let mut values = Values::default();
     let municipality = tree.municipality_of(&row.area_code).map(|area| area.name.clone()).unwrap_or_default();
     debug_assert!(municipality.is_empty() || municipality_code(&municipality, tree).is_some());

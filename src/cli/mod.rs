@@ -5,6 +5,8 @@
 
 mod alert;
 mod check;
+mod export;
+mod import;
 mod key;
 mod letter;
 mod manual;
@@ -51,6 +53,10 @@ enum Verb {
     Migrate(migrate::Args),
     /// Kontrollera konfiguration, databas, gateway och e-post.
     Check,
+    /// Läs in registret från en CSV-fil.
+    Import(import::Args),
+    /// Skriv registret som en CSV-fil.
+    Export(export::Args),
     /// Skicka ett larm och följ det.
     Alert(alert::Args),
     /// Skicka ett brev från en Markdownfil och följ det.
@@ -202,6 +208,8 @@ async fn dispatch(cli: Cli) -> Outcome {
         Verb::Serve(args) => serve::run(&args, loaded).await,
         Verb::Migrate(args) => migrate::run(&args, loaded, json).await,
         Verb::Check => check::run(loaded, json).await,
+        Verb::Import(args) => import::run(args, loaded, json).await,
+        Verb::Export(args) => export::run(args, loaded).await,
         Verb::Alert(args) => alert::run(args, loaded, json).await,
         Verb::Letter(args) => letter::run(args, loaded, json).await,
         Verb::Operator(args) => operator::run(args, loaded, json).await,

@@ -1,5 +1,4 @@
-//! Owns what is held on a contact person: its fields, what each may hold, and the keys by which two records are told
-//! to be the same person.
+//! Owns what is held on a contact person: its fields and what each may hold.
 //!
 //! It knows nothing of opt-outs, pauses or messages, which have their own lives. Invariant: a [`ContactPerson`] has
 //! passed [`validate`], the one place where import and API check the fields.
@@ -282,13 +281,6 @@ pub fn municipality_code<'a>(text: &str, tree: &'a AreaTree) -> Option<&'a str> 
         .map(|area| area.code.as_str())
 }
 
-/// The form of a name and an address that tells two records to be the same person's, also when number and e-mail are
-/// new. A name alone is no key.
-#[must_use]
-pub fn person_key(name: &str, address: &str) -> String {
-    format!("{}\n{}", fold(name), fold(address))
-}
-
 struct Check<'a> {
     values: &'a Values,
     errors: Vec<FieldError>,
@@ -508,11 +500,5 @@ mod tests {
         let many = values(&[(Field::Households, "1200")]);
         assert!(validate(&many, &tree(), &USUAL_HOUSEHOLDS).is_err());
         assert_eq!(validate(&many, &tree(), &CONFIRMED_HOUSEHOLDS).unwrap().households, 1_200);
-    }
-
-    #[test]
-    fn a_person_is_known_by_name_and_address_in_any_case() {
-        assert_eq!(person_key("ÖSTEN  STRÖM", "Älgstigen 2"), person_key("Östen Ström", "älgstigen  2"));
-        assert_ne!(person_key("Östen Ström", "Älgstigen 2"), person_key("Östen Ström", "Älgstigen 3"));
     }
 }

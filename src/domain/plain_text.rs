@@ -11,12 +11,19 @@ use unicode_normalization::char::is_combining_mark;
 pub fn clean_line(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for word in text.split(is_blank) {
-        let word: String = word.chars().filter(|c| !is_invisible(*c) && !c.is_control()).nfc().collect();
-        if !word.is_empty() {
-            if !line.is_empty() {
-                line.push(' ');
-            }
-            line.push_str(&word);
+        let is_shown = |c: &char| !is_invisible(*c) && !c.is_control();
+        let gap = line.len();
+        if gap > 0 {
+            line.push(' ');
+        }
+        let start = line.len();
+        if word.is_ascii() {
+            line.extend(word.chars().filter(is_shown));
+        } else {
+            line.extend(word.chars().filter(is_shown).nfc());
+        }
+        if line.len() == start {
+            line.truncate(gap);
         }
     }
     line
@@ -45,9 +52,19 @@ pub fn is_invisible(c: char) -> bool {
 /// The form in which names and addresses are compared: lower case, hyphens and punctuation as blanks, blanks folded.
 #[must_use]
 pub fn fold(text: &str) -> String {
-    let plain: String =
-        text.nfc().flat_map(char::to_lowercase).map(|c| if c.is_alphanumeric() { c } else { ' ' }).collect();
-    plain.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+    let mut folded = String::with_capacity(text.len());
+    let mut push = |c: char| match (c.is_alphanumeric(), folded.ends_with(' ')) {
+        (true, _) => folded.push(c),
+        (false, false) if !folded.is_empty() => folded.push(' '),
+        _ => {}
+    };
+    if text.is_ascii() {
+        text.chars().for_each(|c| push(c.to_ascii_lowercase()));
+    } else {
+        text.nfc().flat_map(char::to_lowercase).for_each(push);
+    }
+    folded.truncate(folded.trim_end().len());
+    folded
 }
 
 /// [`fold`] without diacritics: å and ä become a, ö and ø become o, é becomes e.
@@ -59,6 +76,9 @@ pub fn fold_plain(text: &str) -> String {
 /// `text` with its letters' diacritics taken off; ø, æ, ß, đ and ł become o, ae, ss, d and l.
 #[must_use]
 pub fn without_diacritics(text: &str) -> String {
+    if text.is_ascii() {
+        return text.to_owned();
+    }
     let mut plain = String::with_capacity(text.len());
     for c in text.nfd().filter(|c| !is_combining_mark(*c)) {
         match c {

@@ -16,6 +16,7 @@ pub mod delivery;
 pub mod dialect;
 pub mod gateway;
 pub mod idempotency;
+pub mod import;
 pub mod inbound_sms;
 pub mod letter;
 pub mod letter_audience;

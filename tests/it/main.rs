@@ -3,6 +3,7 @@
 mod alert;
 mod crash;
 mod elks_gateway;
+mod import;
 mod letter;
 mod mail_relay;
 mod simulator;

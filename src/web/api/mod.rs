@@ -9,6 +9,7 @@ pub mod contact_person;
 pub mod decision;
 pub mod delivery;
 pub mod event;
+pub mod import;
 pub mod letter;
 pub mod text;
 pub mod time;
@@ -55,6 +56,7 @@ fn described() -> (Router<Web>, utoipa::openapi::OpenApi) {
         .merge(letter::routes())
         .merge(delivery::routes())
         .merge(contact_person::routes())
+        .merge(import::routes())
         .merge(decision::routes())
         .merge(audit::routes())
         .merge(text::routes())

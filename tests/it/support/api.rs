@@ -35,6 +35,11 @@ impl Api {
         Self { key: key.to_owned(), ..self.clone() }
     }
 
+    /// The key it calls with.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
     /// Where the app answers.
     pub fn base(&self) -> &str {
         &self.base
