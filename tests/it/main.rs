@@ -3,9 +3,12 @@
 mod alert;
 mod crash;
 mod elks_gateway;
+mod hooks;
+mod hostile;
 mod import;
 mod letter;
 mod mail_relay;
+mod roles;
 mod simulator;
 mod store_conformance;
 mod support;

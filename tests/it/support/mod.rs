@@ -3,8 +3,10 @@
 pub mod api;
 pub mod child;
 pub mod database;
+pub mod openapi;
 pub mod register;
 pub mod sql;
+pub mod things;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use grannpost::domain::operator::{Actor, Role};
 use grannpost::simulator::{GatewayOptions, MailSink, MailSinkOptions, SimulatedGateway};
 use serde_json::Value;
 
-pub use api::Api;
+pub use api::{Answer, Api};
 pub use database::{Database, Kind};
 
 /// The callback secret of the simulated gateway.
