@@ -84,9 +84,8 @@ on_both_databases! {
             (post.clone(), "/hooks/sms".into(), FORM, Vec::new(), &[404]),
             (post.clone(), format!("/hooks/sms/elks/{SECRET}/receipt"), FORM, Vec::new(), &[404]),
             (post.clone(), format!("/hooks/sms/elks/{SECRET}/inbound/more"), FORM, Vec::new(), &[404]),
-            (post.clone(), format!("//hooks/sms/elks/{SECRET}/inbound"), "", Vec::new(), &[]),
         ];
-        for (method, path, kind, body, codes) in cases.into_iter().filter(|case| !case.4.is_empty()) {
+        for (method, path, kind, body, codes) in cases {
             let code = app.hook(method.clone(), &path, kind, body.clone(), None).await;
             let body: String = String::from_utf8_lossy(&body).chars().take(40).collect();
             assert!(codes.contains(&code), "{method} {path} {body:?}: {code}");
@@ -101,22 +100,22 @@ on_both_databases! {
         let address = app.api.base().strip_prefix("http://").unwrap().to_owned();
         let inbound = format!("/hooks/sms/elks/{SECRET}/inbound");
         let head = format!("POST {inbound} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n");
-        for (request, codes) in [
-            (format!("{head}Content-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\na=b&c\r\n0\r\n\r\n"), ["204", "204"]),
-            (format!("{head}Transfer-Encoding: chunked\r\n\r\nZZZ\r\n"), ["400", "400"]),
-            (format!("{head}Content-Length: 200000\r\n\r\n"), ["413", "413"]),
-            (format!("HEAD {inbound} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), ["405", "405"]),
-            (format!("BREW {inbound} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), ["405", "405"]),
+        for (request, expected) in [
+            (format!("{head}Content-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\na=b&c\r\n0\r\n\r\n"), "204"),
+            (format!("{head}Transfer-Encoding: chunked\r\n\r\nZZZ\r\n"), "400"),
+            (format!("{head}Content-Length: 200000\r\n\r\n"), "413"),
+            (format!("HEAD {inbound} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "405"),
+            (format!("BREW {inbound} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "405"),
         ] {
             let mut stream = tokio::net::TcpStream::connect(&address).await.unwrap();
             stream.write_all(request.as_bytes()).await.unwrap();
             let mut answer = Vec::new();
-            stream.read_to_end(&mut answer).await.unwrap();
+            let read = stream.read_to_end(&mut answer);
+            tokio::time::timeout(std::time::Duration::from_secs(20), read).await.expect("a call is given up").unwrap();
             let answer = String::from_utf8(answer).unwrap();
             let (head, body) = answer.split_once("\r\n\r\n").unwrap();
             assert_eq!(body, "", "{request}: {answer}");
-            let code = head.split(' ').nth(1).unwrap();
-            assert!(codes.contains(&code), "{request}: {answer}");
+            assert_eq!(head.split(' ').nth(1), Some(expected), "{request}: {answer}");
         }
     }
 

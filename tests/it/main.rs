@@ -7,6 +7,7 @@ mod hooks;
 mod hostile;
 mod import;
 mod letter;
+mod logs;
 mod mail_relay;
 mod roles;
 mod simulator;
