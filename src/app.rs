@@ -22,6 +22,7 @@ use crate::dispatch::reconcile::Witness;
 use crate::dispatch::sms::SmsCarrier;
 use crate::dispatch::{self, Engine};
 use crate::domain::delivery_token::TokenKey;
+use crate::inbound::gateway_hook::GatewayHook;
 use crate::inbound::poll::{self, Poll};
 use crate::inbound::receipt::ReceiptDesk;
 use crate::provider::SmsGateway;
@@ -30,7 +31,7 @@ use crate::store::daemon::Daemon as DaemonRow;
 use crate::store::{self, Store};
 use crate::upkeep::presence::{Presence, PresenceError};
 use crate::upkeep::{self, Upkeep};
-use crate::web::hooks::GatewayHook;
+
 use crate::web::limits::Limits;
 use crate::web::{self, Web};
 

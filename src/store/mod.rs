@@ -24,6 +24,7 @@ pub mod letter;
 pub mod letter_audience;
 pub mod message;
 pub mod operator;
+pub mod queue;
 pub mod receipt;
 pub mod setting;
 pub mod settle;

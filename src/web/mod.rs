@@ -24,8 +24,9 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::actions::Desk;
+use crate::inbound::gateway_hook::GatewayHook;
 use crate::inbound::receipt::ReceiptDesk;
-use hooks::GatewayHook;
+
 use limits::Limits;
 
 /// Bodies larger than this are refused: 1 MiB.

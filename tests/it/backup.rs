@@ -5,7 +5,7 @@ use crate::support::{TestApp, on_both_databases};
 
 on_both_databases! {
     async fn a_copy_taken_in_use_is_restored_paused_with_everything_in_it(kind: Kind) {
-        let app = TestApp::spawn(kind).await;
+        let mut app = TestApp::spawn(kind).await;
         app.load_sample().await;
         let folder = app.database.folder.path().to_owned();
         let (config, copy) = (folder.join("grannpost.toml"), folder.join("copy"));
@@ -15,7 +15,7 @@ on_both_databases! {
         assert!(backed_up.status.success(), "{}", String::from_utf8_lossy(&backed_up.stderr));
         let again = child::run(&config, &["backup", file]);
         assert_eq!(again.status.code(), Some(2), "an existing file is not overwritten");
-        let _database = app.stop().await;
+        app.stop().await;
         let restored = child::run(&config, &["restore", file]);
         let words = String::from_utf8_lossy(&restored.stdout);
         assert!(restored.status.success(), "{words}{}", String::from_utf8_lossy(&restored.stderr));
