@@ -18,6 +18,7 @@ use crate::config::Config;
 use crate::dispatch::mail::{self, MailCarrier};
 use crate::dispatch::outlet::Outlet;
 use crate::dispatch::pace::Pacer;
+use crate::dispatch::reconcile::Witness;
 use crate::dispatch::sms::SmsCarrier;
 use crate::dispatch::{self, Engine};
 use crate::domain::delivery_token::TokenKey;
@@ -234,9 +235,13 @@ fn start_sms(engine: &Engine, gateways: &BTreeMap<String, SmsGateway>) {
         let pacer = Pacer::new(name, engine.store.clone(), config.rate_per_second, config.burst);
         let carrier = SmsCarrier::new(engine, name, &config, gateway.clone());
         outlets.push(Arc::new(Outlet::new(carrier, pacer, config.concurrency)));
-        engine.tracker.spawn(dispatch::reconcile::run(engine.clone(), name.clone(), config, gateway));
     }
     engine.start_lane(outlets);
+    // Also for gateways that were taken off the route: what is in doubt there still has to be proven.
+    for (name, gateway) in gateways {
+        let witness = Witness { config: engine.config.sms.gateways[name].clone(), gateway: gateway.clone() };
+        engine.tracker.spawn(dispatch::reconcile::run(engine.clone(), name.clone(), Some(witness)));
+    }
 }
 
 /// Starts the e-mail lane; without a relay letters wait for one until they expire.
@@ -249,5 +254,6 @@ fn start_mail(engine: &Engine) -> anyhow::Result<()> {
     let pacer = Pacer::new(mail::NAME, engine.store.clone(), config.rate_per_second, config.burst);
     let outlet = Outlet::new(MailCarrier::new(engine, relay), pacer, config.concurrency);
     engine.start_lane(vec![Arc::new(outlet)]);
+    engine.tracker.spawn(dispatch::reconcile::run(engine.clone(), mail::NAME.to_owned(), None));
     Ok(())
 }

@@ -10,7 +10,7 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Log, LogFormat};
-use crate::domain::delivery::DeliveryState;
+use crate::store::settle::Change;
 
 /// Sends logs to stderr as configured; a second call in one process is ignored.
 pub fn init_logs(config: &Log) {
@@ -57,8 +57,10 @@ fn describe() {
     metrics::describe_gauge!("grannpost_days_since_letter", "Days since the last letter to an area");
 }
 
-/// Counts a delivery that came into `state` on `channel`.
-pub fn count_delivery(channel: &str, state: DeliveryState) {
-    metrics::counter!("grannpost_deliveries_total", "channel" => channel.to_owned(), "state" => state.code())
-        .increment(1);
+/// Counts deliveries that have just changed their state.
+pub fn count_changes(changes: &[Change]) {
+    for change in changes {
+        metrics::counter!("grannpost_deliveries_total", "channel" => change.channel.clone(), "state" => change.to.code())
+            .increment(1);
+    }
 }

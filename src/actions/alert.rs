@@ -176,6 +176,7 @@ pub(super) async fn stop_rest(desk: &Desk, session: &mut Session, actor: &Actor,
         let batch_id = desk.id();
         let batch = Batch { id: &batch_id, actor: &actor.id, action: "deliveries.stopped", now };
         let changes = store::delivery::apply(session, &batch, steps).await?;
+        crate::telemetry::count_changes(&changes);
         stopped += i64::try_from(changes.len()).unwrap_or(i64::MAX);
     }
 }

@@ -44,6 +44,11 @@ pub async fn end(desk: &Desk, session: &mut Session, token: &str) -> Result<Opti
         return Ok(before);
     };
     if store::letter::opt_out(session, id, "letter_link", desk.now()).await? {
+        let person = store::contact_person::get(session, id).await?;
+        if let Some(email) = person.and_then(|person| person.email_key) {
+            let fingerprint = desk.token_key.fingerprint("email", &email);
+            store::contact_person::suppress(session, (fingerprint, "email"), "opted_out", desk.now()).await?;
+        }
         let actor =
             Actor { id: format!("contact_person:{id}"), role: Role::Officer, area: String::new(), is_key: false };
         let detail = serde_json::json!({ "channel": "email", "source": "letter_link" });

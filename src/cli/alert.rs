@@ -1,6 +1,6 @@
 //! Owns `alert`: shows what will be sent to how many, asks, sends, follows.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -91,7 +91,7 @@ async fn make(desk: &Desk, cli: &Actor, mut new: NewAlert, yes: bool) -> Result<
         alert::create(desk, &mut session, cli, &new).await?
     };
     show(&shown);
-    if !yes && !agrees()? {
+    if !yes && !super::agrees()? {
         super::complain("avbrutet: inget är skickat");
         return Ok(None);
     }
@@ -115,16 +115,6 @@ fn show(view: &AlertView) {
     for warning in &view.warnings {
         let _ = writeln!(err, "Obs: {}", warning.detail);
     }
-}
-
-fn agrees() -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::Usage("yes: svara ja i en terminal, eller ange --yes".to_owned()));
-    }
-    let _ = write!(std::io::stderr(), "Skicka? Skriv ja: ");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim().eq_ignore_ascii_case("ja"))
 }
 
 /// Follows an alert until nothing waits any more.

@@ -1,6 +1,6 @@
 //! Owns `letter FILE.md`: reads the file, shows what will be sent to how many, asks, sends, follows.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -72,7 +72,7 @@ async fn make(desk: &Desk, cli: &Actor, new: &NewLetter, args: &Args) -> Result<
     // Nothing is kept of a draft that nobody agrees to: its transaction is rolled back.
     show(desk, &mut session, cli, &draft).await?;
     drop(session);
-    if !args.yes && !agrees()? {
+    if !args.yes && !super::agrees()? {
         super::complain("avbrutet: inget är skickat");
         return Ok(None);
     }
@@ -98,16 +98,6 @@ async fn show(desk: &Desk, session: &mut crate::store::Session, cli: &Actor, dra
         audience.not_reached
     );
     Ok(())
-}
-
-fn agrees() -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() {
-        return Err(Failure::Usage("yes: svara ja i en terminal, eller ange --yes".to_owned()));
-    }
-    let _ = write!(std::io::stderr(), "Skicka? Skriv ja: ");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(answer.trim().eq_ignore_ascii_case("ja"))
 }
 
 /// Follows a letter until every mail is handed over; paper waits for a printer and is not waited for.

@@ -5,6 +5,7 @@
 
 mod alert;
 mod check;
+mod demo;
 mod export;
 mod import;
 mod key;
@@ -17,7 +18,7 @@ mod serve;
 mod simulate;
 mod verify;
 
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub struct Cli {
 enum Verb {
     /// Kör tjänsten: sidor, API, utskick och mottagning.
     Serve(serve::Args),
+    /// Visa hela kedjan på den här datorn, utan konfiguration och utan att något skickas utanför den.
+    Demo(demo::Args),
     /// Lägg på databasändringar som väntar.
     Migrate(migrate::Args),
     /// Kontrollera konfiguration, databas, gateway och e-post.
@@ -198,8 +201,10 @@ fn run(cli: Cli) -> Outcome {
 }
 
 async fn dispatch(cli: Cli) -> Outcome {
-    if let Verb::Simulate(args) = cli.verb {
-        return simulate::run(args).await;
+    match cli.verb {
+        Verb::Simulate(args) => return simulate::run(args).await,
+        Verb::Demo(args) => return demo::run(&args).await,
+        _ => {}
     }
     let loaded = config::load(cli.config.as_deref())?;
     telemetry::init_logs(&loaded.config.log);
@@ -217,7 +222,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Verb::Verify => verify::run(loaded, json).await,
         Verb::Pause(args) => pause::pause(&args, loaded).await,
         Verb::Resume => pause::resume(loaded).await,
-        Verb::Simulate(_) | Verb::Completions(_) | Verb::Man => Ok(()),
+        Verb::Demo(_) | Verb::Simulate(_) | Verb::Completions(_) | Verb::Man => Ok(()),
     }
 }
 
@@ -232,4 +237,15 @@ async fn actor(desk: &Desk) -> Result<Actor, Failure> {
     let tree = store::area::tree(&mut session).await?;
     let area = tree.root().map(|area| area.code.clone()).unwrap_or_default();
     Ok(Actor { id: "cli".to_owned(), role: Role::Admin, area, is_key: true })
+}
+
+/// Asks the person at the terminal before anything is sent.
+fn agrees() -> Result<bool, Failure> {
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::Usage("yes: svara ja i en terminal, eller ange --yes".to_owned()));
+    }
+    let _ = write!(std::io::stderr(), "Skicka? Skriv ja: ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim().eq_ignore_ascii_case("ja"))
 }

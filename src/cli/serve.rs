@@ -29,11 +29,13 @@ pub(super) async fn run(args: &Args, loaded: Loaded) -> Outcome {
     }
     tracing::info!("stopping: no new claims, work in flight is settled");
     tokio::select! {
-        ended = daemon.stop() => if ended {
+        ended = daemon.stop() => {
+            if !ended {
+                // A mail server may take ten minutes after the last dot; the next start finds such a letter in doubt.
+                tracing::warn!("work in flight did not settle in time; it is found again at the next start");
+            }
             Ok(())
-        } else {
-            Err(Failure::Failed(anyhow::anyhow!("work in flight did not settle in time; it is found again at the next start")))
-        },
+        }
         _ = terminate.recv() => Err(Failure::Failed(anyhow::anyhow!("stopped at once by a second signal"))),
         _ = interrupt.recv() => Err(Failure::Failed(anyhow::anyhow!("stopped at once by a second signal"))),
     }

@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use super::{ConfigError, Secret};
 
+/// What the relay is called beside the SMS gateways, in metrics and in the database.
+pub const RELAY: &str = "mail";
+
 /// The mail relay.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -7,6 +7,7 @@ pub mod alerts;
 pub mod audit;
 pub mod database;
 pub mod dispatch;
+mod environment;
 pub mod letters;
 pub mod log;
 pub mod mail;
@@ -18,7 +19,7 @@ pub mod sms;
 use std::path::{Path, PathBuf};
 
 use figment::Figment;
-use figment::providers::{Env, Format, Toml};
+use figment::providers::{Format, Toml};
 use serde::Deserialize;
 
 pub use alerts::{Alerts, Approval, RegistrationNumbers};
@@ -116,7 +117,7 @@ pub fn load(file: Option<&Path>) -> Result<Loaded, ConfigError> {
     } else if Path::new("grannpost.toml").exists() {
         figment = figment.merge(Toml::file_exact("grannpost.toml"));
     }
-    load_from(figment.merge(Env::prefixed("GRANNPOST__").split("__")))
+    load_from(figment.merge(environment::Environment::read()))
 }
 
 /// Validates a configuration given as TOML texts on top of the defaults, the last one first in rank; for the demo and tests.

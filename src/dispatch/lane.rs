@@ -187,19 +187,22 @@ impl<C: Carrier> Lane<C> {
         let mut refused: Vec<(&'static str, i64)> =
             rows.iter().filter_map(|row| outlet.carrier().refuses(&row.address).map(|why| (why, row.id))).collect();
         refused.sort_unstable();
+        let mut changes = Vec::new();
         for group in refused.chunk_by(|a, b| a.0 == b.0) {
             let ids: Vec<i64> = group.iter().map(|(_, id)| *id).collect();
             let batch = ambient::new_id(&self.engine.clock);
-            store::stamp::suppress(&mut session, &gate, &batch, &ids, group[0].0).await?;
+            changes.extend(store::stamp::suppress(&mut session, &gate, &batch, &ids, group[0].0).await?);
         }
         let batch = ambient::new_id(&self.engine.clock);
-        let stamped = store::stamp::stamp(&mut session, &gate, &batch, rows).await?;
+        let (stamped, refused_at_gate) = store::stamp::stamp(&mut session, &gate, &batch, rows).await?;
+        changes.extend(refused_at_gate);
         let new: HashSet<&str> =
             stamped.iter().map(|row| row.message_id.as_str()).filter(|id| !self.begun.contains(*id)).collect();
         for message_id in new {
             store::message::begin_sending(&mut session, message_id, gate.now).await?;
         }
         session.commit().await?;
+        crate::telemetry::count_changes(&changes);
         Ok(stamped)
     }
 

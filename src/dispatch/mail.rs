@@ -33,7 +33,7 @@ const BACK_OFF: BackOff = BackOff { first: Duration::from_secs(60), most: Durati
 /// Letters kept rendered; they never change once they are in dispatch.
 const LETTERS: usize = 16;
 /// The one mail relay's name in metrics and the database.
-pub const NAME: &str = "mail";
+pub const NAME: &str = crate::config::mail::RELAY;
 
 /// Hands letters over to the mail relay.
 #[derive(Debug)]

@@ -28,9 +28,19 @@ const SKEW: SignedDuration = SignedDuration::from_secs(30);
 /// Deliveries in doubt looked up at a time.
 const BATCH: i64 = 1_000;
 
-/// Looks up what is in doubt at one gateway until the engine stops.
-pub async fn run(engine: Engine, name: String, config: Gateway, gateway: SmsGateway) {
-    let mut reconciler = Reconciler { engine, name, config, gateway, missing: HashMap::new(), alarmed: HashSet::new() };
+/// A gateway whose history can be asked, and its settings.
+#[derive(Debug, Clone)]
+pub struct Witness {
+    /// Its settings.
+    pub config: Gateway,
+    /// The gateway.
+    pub gateway: SmsGateway,
+}
+
+/// Looks up what is in doubt at the provider `name` until the engine stops; without a witness nothing can be proven, and
+/// only the settings or a person decide.
+pub async fn run(engine: Engine, name: String, witness: Option<Witness>) {
+    let mut reconciler = Reconciler { engine, name, witness, missing: HashMap::new(), alarmed: HashSet::new() };
     let stop = reconciler.engine.stop.clone();
     while !stop.is_cancelled() {
         let pause = match reconciler.round().await {
@@ -50,8 +60,7 @@ pub async fn run(engine: Engine, name: String, config: Gateway, gateway: SmsGate
 struct Reconciler {
     engine: Engine,
     name: String,
-    config: Gateway,
-    gateway: SmsGateway,
+    witness: Option<Witness>,
     /// When a complete listing first lacked an attempt, Unix ms.
     missing: HashMap<(i64, i64), i64>,
     alarmed: HashSet<i64>,
@@ -78,8 +87,8 @@ impl Reconciler {
             return Ok(Duration::from_millis(500));
         }
         let now = self.engine.clock.now_ms();
-        if self.config.history {
-            self.prove(&doubted, now).await?;
+        if let Some(witness) = self.witness.clone().filter(|witness| witness.config.history) {
+            self.prove(&witness, &doubted, now).await?;
         }
         self.give_up_proving(&doubted, now).await?;
         let grace = i64::from(self.engine.config.dispatch.in_doubt_grace_seconds) * 1000;
@@ -87,11 +96,11 @@ impl Reconciler {
         Ok(if all_old { Duration::from_secs(30) } else { Duration::from_secs(1) })
     }
 
-    async fn prove(&mut self, doubted: &[Doubted], now: i64) -> Result<(), StoreError> {
+    async fn prove(&mut self, witness: &Witness, doubted: &[Doubted], now: i64) -> Result<(), StoreError> {
         let Some(oldest) = doubted.iter().map(|doubt| doubt.stamped_at).min() else { return Ok(()) };
         let from = Timestamp::from_millisecond(oldest).unwrap_or(Timestamp::UNIX_EPOCH) - SKEW;
         let window = HistoryWindow { newer_than: from, older_than: None, to: None };
-        let listing = match self.gateway.list(&window).await {
+        let listing = match witness.gateway.list(&window).await {
             Ok(listing) => listing,
             Err(error) => {
                 tracing::warn!(gateway = self.name, code = error.code(), "history look-up failed; it proves nothing");
@@ -104,17 +113,24 @@ impl Reconciler {
             store::attempt::held_refs(&mut session, &self.name, &refs).await?.into_iter().collect()
         };
         let newest_held = held.values().copied().max().unwrap_or(i64::MIN);
+        let clocks_agree = clocks_agree(&listing.rows, &held);
         let free: Vec<&HistoryRow> = listing
             .rows
             .iter()
-            .filter(|row| !held.contains_key(&row.gateway_ref) && row.from == self.config.sender)
+            .filter(|row| !held.contains_key(&row.gateway_ref) && row.from == witness.config.sender)
             .collect();
         let mut present = Vec::new();
         let mut absent = Vec::new();
         for doubt in doubted {
             match verdict(doubt, doubted, &free) {
                 Verdict::Present(row) => present.push((doubt, row)),
-                Verdict::Lacking if listing.complete && self.is_absent(doubt, newest_held, now) => absent.push(doubt),
+                // A free row to the same number may be this attempt after all, taken by a clock that we misjudge.
+                Verdict::Lacking if free.iter().any(|row| row.to == doubt.address) => {}
+                Verdict::Lacking
+                    if listing.complete && clocks_agree && self.is_absent(witness, doubt, (newest_held, now)) =>
+                {
+                    absent.push(doubt);
+                }
                 Verdict::Lacking | Verdict::Unclear => {}
             }
         }
@@ -123,8 +139,8 @@ impl Reconciler {
     }
 
     /// Whether this is the second complete listing that lacks an attempt, far enough from the first.
-    fn is_absent(&mut self, doubt: &Doubted, newest_held: i64, now: i64) -> bool {
-        let timeout = i64::try_from(self.config.timeout_seconds * 1000).unwrap_or(i64::MAX / 4);
+    fn is_absent(&mut self, witness: &Witness, doubt: &Doubted, (newest_held, now): (i64, i64)) -> bool {
+        let timeout = i64::try_from(witness.config.timeout_seconds * 1000).unwrap_or(i64::MAX / 4);
         let is_settled = now >= doubt.ended_at + timeout + SETTLED_AFTER;
         if !is_settled || newest_held <= doubt.ended_at {
             return false;
@@ -210,8 +226,10 @@ impl Reconciler {
         let id = ambient::new_id(&self.engine.clock);
         let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.reconciled", now };
         store::attempt::end(&mut session, &endings, now).await?;
-        store::delivery::apply(&mut session, &batch, steps).await?;
-        session.commit().await
+        let changes = store::delivery::apply(&mut session, &batch, steps).await?;
+        session.commit().await?;
+        crate::telemetry::count_changes(&changes);
+        Ok(())
     }
 
     /// What the time of grace has not proven is sent again where the settings say so, and otherwise left to a person.
@@ -241,6 +259,17 @@ pub(super) fn resends(setting: ResendInDoubt, kind: &str) -> bool {
         ResendInDoubt::Alerts => kind == "alert",
         ResendInDoubt::All => true,
     }
+}
+
+/// Whether the gateway's clock is near enough to ours, by the rows whose attempts we know: a window asked by a clock that
+/// is far off may miss the row it is asked for.
+fn clocks_agree(rows: &[HistoryRow], held: &HashMap<String, i64>) -> bool {
+    rows.iter().filter_map(|row| Some((row.created_at, *held.get(&row.gateway_ref)?))).all(
+        |(created_at, stamped_at)| {
+            let stamped_at = Timestamp::from_millisecond(stamped_at).unwrap_or(Timestamp::UNIX_EPOCH);
+            created_at.duration_since(stamped_at).abs() <= SKEW
+        },
+    )
 }
 
 /// What the rows that no attempt holds say of one attempt.
@@ -307,6 +336,15 @@ mod tests {
         let (a, b) = (row("s1", "+46701740605", 1_000_500), row("s2", "+46701740605", 1_000_600));
         assert_eq!(verdict(&doubted[0], &doubted[..1], &[&a, &b]), Verdict::Unclear);
         assert_eq!(verdict(&doubted[0], &doubted, &[&a]), Verdict::Unclear);
+    }
+
+    #[test]
+    fn a_gateway_whose_clock_is_far_off_is_noticed_by_the_rows_we_know() {
+        let held = HashMap::from([("s1".to_owned(), 1_000_000)]);
+        let at = |ms| vec![row("s1", "+46701740605", ms), row("s2", "+46701740606", 5)];
+        assert!(clocks_agree(&at(1_020_000), &held));
+        assert!(!clocks_agree(&at(1_031_000), &held));
+        assert!(!clocks_agree(&at(960_000), &held));
     }
 
     #[test]

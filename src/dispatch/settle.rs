@@ -102,9 +102,7 @@ async fn write(engine: &Engine, settlements: &[Settlement]) -> Result<(), StoreE
     let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.settled", now };
     let changes = store::delivery::apply(&mut session, &batch, steps).await?;
     session.commit().await?;
-    for change in &changes {
-        crate::telemetry::count_delivery(&change.channel, change.to);
-    }
+    crate::telemetry::count_changes(&changes);
     Ok(())
 }
 

@@ -91,7 +91,8 @@ async fn write(store: &Store, clock: &Clock, incoming: &[Incoming]) -> Result<()
         for report in round {
             let Some(delivery) = held.get(&report.token.delivery_id) else { continue };
             let Some(step) = step(delivery, report) else { continue };
-            if delivery.state() == DeliveryState::InDoubt || delivery.state() == DeliveryState::Queued {
+            // Its own answer may still be under way, or lost with the daemon: the report is the proof that stays.
+            if delivery.state() != DeliveryState::Accepted {
                 endings.push(proven(report));
             }
             steps.push(step);
@@ -99,8 +100,9 @@ async fn write(store: &Store, clock: &Clock, incoming: &[Incoming]) -> Result<()
         let id = ambient::new_id(clock);
         let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.receipts", now };
         store::attempt::end(&mut session, &endings, now).await?;
-        for change in store::delivery::apply(&mut session, &batch, steps).await? {
-            crate::telemetry::count_delivery(&change.channel, change.to);
+        let changes = store::delivery::apply(&mut session, &batch, steps).await?;
+        crate::telemetry::count_changes(&changes);
+        for change in changes {
             if let Some(delivery) = held.get_mut(&change.delivery_id) {
                 delivery.state = change.to.code().to_owned();
                 delivery.version = change.version;
@@ -186,7 +188,7 @@ fn proven(report: &Incoming) -> Ending {
         delivery_id: report.token.delivery_id,
         number: report.token.attempt,
         outcome: AttemptOutcome::Accepted,
-        reason: Some("in_doubt.proven_by_receipt".to_owned()),
+        reason: Some("attempt.proven_by_receipt".to_owned()),
         detail: None,
         gateway_ref: Some(report.receipt.gateway_ref.clone()),
     }

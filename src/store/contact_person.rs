@@ -237,7 +237,11 @@ const ERASE_ADDRESSES: &str = "UPDATE delivery
  WHERE contact_person_id = $1
    AND persons = 1";
 
-/// Erases a person's fields and addresses; counts, states and the pseudonym stay.
+const ERASE_ATTEMPTS: &str = "UPDATE attempt
+ SET detail = NULL
+ WHERE delivery_id IN (SELECT d.id FROM delivery d WHERE d.contact_person_id = $1 AND d.persons = 1)";
+
+/// Erases a person's fields, addresses and the providers' words about them; counts, states and the pseudonym stay.
 ///
 /// # Errors
 /// [`super::StoreError`].
@@ -254,5 +258,6 @@ pub async fn erase(session: &mut Session, person: &ContactPerson, now: i64) -> R
         ..ContactPerson::default()
     };
     put(session, &pseudonym).await?;
+    session.execute(session.sql(ERASE_ATTEMPTS).bind(person.id.clone())).await?;
     session.execute(session.sql(ERASE_ADDRESSES).bind(person.id.clone())).await.map(drop)
 }

@@ -67,6 +67,8 @@ impl LockSession {
     /// [`super::StoreError`].
     pub async fn hold(url: &str, key: i64) -> Result<Self> {
         let mut connection = PgConnection::connect(url).await?;
+        // After a cut the server may hold the old session's lock a little longer: wait for it, but not for ever.
+        sqlx::query("SET lock_timeout = '5s'").execute(&mut connection).await?;
         sqlx::query("SELECT pg_advisory_lock($1)").bind(key).execute(&mut connection).await?;
         Ok(Self { connection })
     }

@@ -225,7 +225,7 @@ pub async fn lock(session: &mut Session, ids: &[i64]) -> Result<Vec<Locked>> {
 /// Which deliveries a set-wise change is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Which<'a> {
-    /// Queued and past their expiry at this time.
+    /// Queued and past their expiry at this time; not those of a message that is still written or reviewed.
     Expired(i64),
     /// Accepted on this channel before this time.
     AcceptedBefore(Channel, i64),
@@ -233,8 +233,6 @@ pub enum Which<'a> {
     Unstamped(&'a str),
     /// In doubt, of this message.
     InDoubtOf(&'a str),
-    /// In doubt at this gateway.
-    InDoubtAt(&'a str),
     /// Stamped by this daemon, which is dead, or with a lease that ran out before this time.
     StampedByDead(&'a str, i64),
     /// Sent through this gateway and awaiting a receipt.
@@ -245,6 +243,7 @@ const LOCK_EXPIRED: &str = concat!(
     select_locked!(),
     "
  WHERE d.state = 'queued' AND d.expires_at <= $1
+   AND NOT EXISTS (SELECT 1 FROM message m WHERE m.id = d.message_id AND m.state IN ('draft', 'awaiting_approval'))
  ORDER BY d.id LIMIT $2 {for update}"
 );
 const LOCK_ACCEPTED: &str = concat!(
@@ -264,12 +263,6 @@ const LOCK_IN_DOUBT_OF: &str = concat!(
     "
  WHERE d.message_id = $1 AND d.state = 'in_doubt'
  ORDER BY d.id LIMIT $2 {for update}"
-);
-const LOCK_IN_DOUBT_AT: &str = concat!(
-    select_locked!(),
-    "
- WHERE d.state = 'in_doubt' AND d.gateway = $1
- ORDER BY d.id LIMIT $2"
 );
 const LOCK_STAMPED_BY_DEAD: &str = concat!(
     select_locked!(),
@@ -294,7 +287,6 @@ pub async fn lock_set(session: &mut Session, which: Which<'_>, limit: i64) -> Re
         Which::AcceptedBefore(channel, at) => session.sql(LOCK_ACCEPTED).bind(at).bind(limit).bind(channel.code()),
         Which::Unstamped(message) => session.sql(LOCK_UNSTAMPED).bind(message.to_owned()).bind(limit),
         Which::InDoubtOf(message) => session.sql(LOCK_IN_DOUBT_OF).bind(message.to_owned()).bind(limit),
-        Which::InDoubtAt(gateway) => session.sql(LOCK_IN_DOUBT_AT).bind(gateway.to_owned()).bind(limit),
         Which::StampedByDead(owner, now) => {
             session.sql(LOCK_STAMPED_BY_DEAD).bind(owner.to_owned()).bind(limit).bind(now)
         }

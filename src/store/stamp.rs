@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::delivery::{self, Claimed, Step, ids_json};
-use super::settle::Batch;
+use super::settle::{Batch, Change};
 use super::{Result, Session, attempt, json};
 use crate::domain::delivery::{Channel, DeliveryState};
 
@@ -145,7 +145,12 @@ pub struct Gate<'a> {
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn stamp(session: &mut Session, gate: &Gate<'_>, batch_id: &str, rows: &[Claimed]) -> Result<Vec<Stamped>> {
+pub async fn stamp(
+    session: &mut Session,
+    gate: &Gate<'_>,
+    batch_id: &str,
+    rows: &[Claimed],
+) -> Result<(Vec<Stamped>, Vec<Change>)> {
     let (stamp, refused) = match gate.channel {
         Channel::Email => (STAMP_EMAIL, REFUSED_EMAIL),
         Channel::Sms | Channel::Paper => (STAMP_SMS, REFUSED_SMS),
@@ -158,18 +163,18 @@ pub async fn stamp(session: &mut Session, gate: &Gate<'_>, batch_id: &str, rows:
     attempt::open(session, gate, &stamped).await?;
     if stamped.len() < rows.len() {
         let refused: Vec<Refused> = session.list(bound(session, refused)).await?;
-        refuse(session, gate, batch_id, &refused).await?;
+        return Ok((stamped, refuse(session, gate, batch_id, &refused).await?));
     }
-    Ok(stamped)
+    Ok((stamped, Vec::new()))
 }
 
 /// Ends or releases deliveries that did not pass the gate.
-async fn refuse(session: &mut Session, gate: &Gate<'_>, batch_id: &str, refused: &[Refused]) -> Result<()> {
+async fn refuse(session: &mut Session, gate: &Gate<'_>, batch_id: &str, refused: &[Refused]) -> Result<Vec<Change>> {
     let released: Vec<i64> = refused.iter().filter(|row| row.why == "released").map(|row| row.id).collect();
     delivery::release(session, gate.owner, &released, gate.now + 200).await?;
     let ended: Vec<i64> = refused.iter().filter(|row| row.why != "released").map(|row| row.id).collect();
     if ended.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let steps = delivery::lock(session, &ended)
         .await?
@@ -187,7 +192,7 @@ async fn refuse(session: &mut Session, gate: &Gate<'_>, batch_id: &str, refused:
         })
         .collect();
     let batch = Batch { id: batch_id, actor: "grannpost", action: "deliveries.refused_at_gate", now: gate.now };
-    delivery::apply(session, &batch, steps).await.map(drop)
+    delivery::apply(session, &batch, steps).await
 }
 
 const SUPPRESS_FILTER: &str = "SELECT id
@@ -201,7 +206,13 @@ const SUPPRESS_FILTER: &str = "SELECT id
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn suppress(session: &mut Session, gate: &Gate<'_>, batch_id: &str, ids: &[i64], reason: &str) -> Result<()> {
+pub async fn suppress(
+    session: &mut Session,
+    gate: &Gate<'_>,
+    batch_id: &str,
+    ids: &[i64],
+    reason: &str,
+) -> Result<Vec<Change>> {
     let statement = session.sql(SUPPRESS_FILTER).bind(ids_json(ids)).bind(gate.owner.to_owned());
     let ours: Vec<(i64,)> = session.list(statement).await?;
     let ours: Vec<i64> = ours.into_iter().map(|(id,)| id).collect();
@@ -211,5 +222,5 @@ pub async fn suppress(session: &mut Session, gate: &Gate<'_>, batch_id: &str, id
         .map(|held| Step::new(held, DeliveryState::Suppressed, Some(reason)))
         .collect();
     let batch = Batch { id: batch_id, actor: "grannpost", action: "deliveries.refused_at_gate", now: gate.now };
-    delivery::apply(session, &batch, steps).await.map(drop)
+    delivery::apply(session, &batch, steps).await
 }

@@ -44,10 +44,9 @@ async fn end_some(upkeep: &Upkeep, which: Which<'_>, now: i64) -> Result<bool, S
     let steps = held.into_iter().map(end).collect();
     let id = ambient::new_id(&upkeep.clock);
     let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.timed_out", now };
-    for change in delivery::apply(&mut session, &batch, steps).await? {
-        crate::telemetry::count_delivery(&change.channel, change.to);
-    }
+    let changes = delivery::apply(&mut session, &batch, steps).await?;
     session.commit().await?;
+    crate::telemetry::count_changes(&changes);
     Ok(may_be_more)
 }
 

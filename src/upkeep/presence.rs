@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+use crate::config::Secret;
 use crate::store::daemon::{self, Daemon, LockSession};
 use crate::store::{Store, StoreError};
 
@@ -14,7 +15,14 @@ pub enum Presence {
     /// A lock on a file beside the SQLite database: only one daemon at a time.
     File(File),
     /// A PostgreSQL session lock; the others' can be looked at.
-    Session(LockSession),
+    Session {
+        /// The session; `None` after it was cut, until it is opened again.
+        session: Option<LockSession>,
+        /// Where it is opened.
+        url: Secret,
+        /// The lock's key.
+        key: i64,
+    },
 }
 
 /// Why a daemon may not start.
@@ -49,7 +57,11 @@ impl Presence {
     ) -> Result<Self, PresenceError> {
         let presence = match sqlite_file {
             Some(file) => Self::File(lock_file(file)?),
-            None => Self::Session(LockSession::hold(url, owner.lock_key).await?),
+            None => Self::Session {
+                session: Some(LockSession::hold(url, owner.lock_key).await?),
+                url: Secret::new(url.to_owned()),
+                key: owner.lock_key,
+            },
         };
         let mut session = store.begin().await?;
         daemon::register(&mut session, owner, now).await?;
@@ -65,8 +77,28 @@ impl Presence {
         match self {
             // We hold the only lock there is.
             Self::File(_) => Ok(true),
-            Self::Session(session) => session.is_free(other.lock_key).await,
+            Self::Session { session, .. } => {
+                let Some(open) = session else { return Ok(false) };
+                let free = open.is_free(other.lock_key).await;
+                if free.is_err() {
+                    *session = None;
+                }
+                free
+            }
         }
+    }
+
+    /// Opens the lock's session again after it was cut, as by a restart of PostgreSQL. Meanwhile another daemon may have
+    /// taken this one for dead and voided its leases; their fencing numbers keep that harmless.
+    ///
+    /// # Errors
+    /// [`StoreError`] when PostgreSQL does not let it.
+    pub async fn keep(&mut self) -> Result<(), StoreError> {
+        if let Self::Session { session: session @ None, url, key } = self {
+            *session = Some(LockSession::hold(url.expose(), *key).await?);
+            tracing::warn!("the daemon's lock was cut and is held again");
+        }
+        Ok(())
     }
 }
 

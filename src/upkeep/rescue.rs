@@ -21,6 +21,9 @@ pub(super) async fn round(upkeep: &Upkeep, presence: &mut Presence) -> Result<()
         let mut session = upkeep.store.read().await?;
         daemon::others(&mut session, &upkeep.owner).await?
     };
+    // Leases that ran out by time need no lock to be looked at.
+    rescue(upkeep, NOBODY).await?;
+    presence.keep().await?;
     for other in others {
         if presence.is_gone(&other).await? {
             tracing::warn!(daemon = other.id, "a daemon is gone; its leases are void");
@@ -30,7 +33,7 @@ pub(super) async fn round(upkeep: &Upkeep, presence: &mut Presence) -> Result<()
             session.commit().await?;
         }
     }
-    rescue(upkeep, NOBODY).await
+    Ok(())
 }
 
 async fn rescue(upkeep: &Upkeep, owner: &str) -> Result<(), StoreError> {
@@ -71,6 +74,8 @@ async fn doubt(upkeep: &Upkeep, session: &mut Session, owner: &str, now: i64) ->
             .collect();
         let id = ambient::new_id(&upkeep.clock);
         let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.rescued", now };
-        doubted += delivery::apply(session, &batch, steps).await?.len() as u64;
+        let changes = delivery::apply(session, &batch, steps).await?;
+        crate::telemetry::count_changes(&changes);
+        doubted += changes.len() as u64;
     }
 }

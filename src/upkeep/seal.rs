@@ -3,6 +3,7 @@
 //! Invariant: an anchor is written only after its head is committed.
 
 use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
@@ -21,10 +22,12 @@ pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
     let Some(head) = store::audit::seal(&mut session, BATCH).await? else { return Ok(()) };
     let key = signing_key(&mut session, &upkeep.config).await?;
     session.commit().await?;
-    if let Some(file) = upkeep.config.audit.anchor()
-        && let Err(error) = anchor(&file, &key, &head, upkeep.clock.now_ms())
-    {
-        tracing::error!(%error, "the audit anchor could not be written");
+    if let Some(file) = upkeep.config.audit.anchor() {
+        let now = upkeep.clock.now_ms();
+        let written = tokio::task::spawn_blocking(move || anchor(&file, &key, &head, now)).await;
+        if let Ok(Err(error)) = written {
+            tracing::error!(%error, "the audit anchor could not be written");
+        }
     }
     Ok(())
 }
@@ -74,6 +77,8 @@ fn anchor(file: &Path, key: &SigningKey, head: &Head, now: i64) -> std::io::Resu
     let public = data_encoding::BASE64.encode(key.verifying_key().as_bytes());
     let line =
         serde_json::json!({ "seq": head.seq, "hash": head.hash, "at": now, "key": public, "signature": signature });
-    let mut file = std::fs::File::options().create(true).append(true).open(file)?;
+    // A named pipe that nobody reads would hold the sealer for ever; without blocking it is an error that is logged.
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let mut file = std::fs::File::options().create(true).append(true).custom_flags(nonblocking).open(file)?;
     writeln!(file, "{line}")
 }

@@ -128,10 +128,7 @@ impl From<StoreError> for Problem {
                     "Databasen går inte att skriva till. Disken kan vara full.",
                 )
             }
-            error => {
-                tracing::error!(code, cause = ?error, "a statement failed");
-                Self::internal(code)
-            }
+            StoreError::Conflict(_) | StoreError::Schema(_) | StoreError::Fault(_) => Self::internal(code),
         }
     }
 }

@@ -52,9 +52,12 @@ async fn database(web: &Web) -> store::Result<(Value, Value, Value)> {
     let mut session = web.desk.store.read().await?;
     let states = store::gateway::states(&mut session).await?;
     let paused = setting::get(&mut session, setting::PAUSED).await?;
+    // One that was renamed or taken off the route says nothing about whether alerts can go.
+    let config = &web.desk.config;
+    let is_used = |name: &str| config.sms.route.iter().any(|used| used == name) || name == crate::config::mail::RELAY;
     let down: Vec<Value> = states
         .iter()
-        .filter(|gateway| gateway.state != "up")
+        .filter(|gateway| gateway.state != "up" && is_used(&gateway.gateway))
         .map(|gateway| json!({ "gateway": gateway.gateway, "state": gateway.state, "reason": gateway.reason }))
         .collect();
     Ok((

@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::support::child::{ServeProcess, log_file};
 use crate::support::register::load_sample;
-use crate::support::{Api, Database, Kind, SECRET, on_both_databases, root, settings};
+use crate::support::{Api, Database, SECRET, on_both_databases, root, settings};
 
 const TEXT: &str = "Hemliga texten om röd skåpbil";
 const SUBJECT: &str = "Hemliga rubriken";
@@ -104,7 +104,8 @@ async fn make_trouble(api: &Api, gateway: &SimulatedGateway) {
     assert_eq!(written.status, 201, "{}", written.text);
     let sent = api.post(&format!("/letters/{}/send", written.json["id"].as_str().unwrap()), json!({ "undo_seconds": 0 })).await;
     assert_eq!(sent.status, 200, "{}", sent.text);
-    let person = json!({ "name": "Hemlig Handling", "mobile": "070-174 06 99", "email": "hemlig@example.org", "municipality": "2326" });
+    let person = json!({ "name": "Hemlig Handling", "mobile": "070-174 06 99", "email": "hemlig@example.org",
+        "municipality": "2326", "watch_area": "Hackås" });
     let person = api.post("/contact-persons", person).await;
     assert_eq!(person.status, 201, "{}", person.text);
     let path = format!("/contact-persons/{}", person.json["id"].as_str().unwrap());
