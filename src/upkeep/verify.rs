@@ -123,7 +123,8 @@ fn read_anchors(file: &Path, key: Option<&VerifyingKey>) -> Result<Vec<Head>, St
     text.lines()
         .enumerate()
         .map(|(at, line)| {
-            key.and_then(|key| read_anchor(line, key)).ok_or_else(|| format!("anchor file line {}: not signed by us", at + 1))
+            key.and_then(|key| read_anchor(line, key))
+                .ok_or_else(|| format!("anchor file line {}: not signed by us", at + 1))
         })
         .collect()
 }

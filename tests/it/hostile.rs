@@ -16,16 +16,61 @@ fn hostile_values() -> Vec<String> {
     let nested = format!("{}{}", "[".repeat(100), "]".repeat(100));
     let too_nested = format!("{}{}", "[".repeat(10_000), "]".repeat(10_000));
     let texts = [
-        r#""""#, r#"" ""#, r#""\u0000""#, r#""a\u0000b""#, r#""\u001b[31m""#, r#""\u0007\u0008\u007f\u0085""#, r#""\ud800""#,
-        r#""\udc00x""#, r#""\ud83d""#, r#""\u202eabc\u2066\u200f""#, r#""\ufeff\ufffe\uffff""#, r#""\u2028\u2029""#,
-        r#""'; DROP TABLE contact_person; --""#, r#""\" OR 1=1 --""#, r#""%' ESCAPE '""#, r#""<script>alert(1)</script>""#,
-        r#""</textarea><img src=x onerror=alert(1)>""#, r#""=HYPERLINK(\"http://x\")""#, r#""+cmd|' /C calc'!A0""#, r#""@SUM(1)""#,
-        r#""%s%n%d{0}{{7*7}}${7*7}""#, r#""😀👩‍👩‍👧🇸🇪""#, r#""\r\nBcc: x@example.org""#, r#""../../etc/passwd""#,
-        r#""a@b@c, <d@example.org>""#, r#""NaN""#, r#""-1""#, r#""99999999999999999999""#, r#""２３２６""#, r#""٠٧٠١٧٤٠٦٠١""#,
-        r#""19121212-1212""#, r#""9999-99-99""#, r#""-999999-01-01T00:00:00Z""#, r#""2026-11-20T01:31:00+99:99""#,
-        "null", "true", "-1", "0", "1.5", "1e308", "9223372036854775807", "-9223372036854775808", "9223372036854775808",
-        "[]", "{}", "[[[]]]", r#"[""]"#, "[null]", "[1]", r#"["\u0000"]"#, r#"["2326","2326"]"#, r#"{"a":{"b":1}}"#,
-        r#"{"\u0000":1}"#, r#"[{"name":"\u0000","email":"\r\n"}]"#, r#"[{"channel":"\u001b","source":"<b>"}]"#,
+        r#""""#,
+        r#"" ""#,
+        r#""\u0000""#,
+        r#""a\u0000b""#,
+        r#""\u001b[31m""#,
+        r#""\u0007\u0008\u007f\u0085""#,
+        r#""\ud800""#,
+        r#""\udc00x""#,
+        r#""\ud83d""#,
+        r#""\u202eabc\u2066\u200f""#,
+        r#""\ufeff\ufffe\uffff""#,
+        r#""\u2028\u2029""#,
+        r#""'; DROP TABLE contact_person; --""#,
+        r#""\" OR 1=1 --""#,
+        r#""%' ESCAPE '""#,
+        r#""<script>alert(1)</script>""#,
+        r#""</textarea><img src=x onerror=alert(1)>""#,
+        r#""=HYPERLINK(\"http://x\")""#,
+        r#""+cmd|' /C calc'!A0""#,
+        r#""@SUM(1)""#,
+        r#""%s%n%d{0}{{7*7}}${7*7}""#,
+        r#""😀👩‍👩‍👧🇸🇪""#,
+        r#""\r\nBcc: x@example.org""#,
+        r#""../../etc/passwd""#,
+        r#""a@b@c, <d@example.org>""#,
+        r#""NaN""#,
+        r#""-1""#,
+        r#""99999999999999999999""#,
+        r#""２３２６""#,
+        r#""٠٧٠١٧٤٠٦٠١""#,
+        r#""19121212-1212""#,
+        r#""9999-99-99""#,
+        r#""-999999-01-01T00:00:00Z""#,
+        r#""2026-11-20T01:31:00+99:99""#,
+        "null",
+        "true",
+        "-1",
+        "0",
+        "1.5",
+        "1e308",
+        "9223372036854775807",
+        "-9223372036854775808",
+        "9223372036854775808",
+        "[]",
+        "{}",
+        "[[[]]]",
+        r#"[""]"#,
+        "[null]",
+        "[1]",
+        r#"["\u0000"]"#,
+        r#"["2326","2326"]"#,
+        r#"{"a":{"b":1}}"#,
+        r#"{"\u0000":1}"#,
+        r#"[{"name":"\u0000","email":"\r\n"}]"#,
+        r#"[{"channel":"\u001b","source":"<b>"}]"#,
     ];
     texts.into_iter().map(str::to_owned).chain([long, marks, nested, too_nested]).collect()
 }
@@ -33,19 +78,57 @@ fn hostile_values() -> Vec<String> {
 /// An operation, a right body, and its fields; `!` marks one that is shown as it was written.
 fn bodies() -> Vec<(&'static str, Value, Vec<&'static str>)> {
     let person = vec![
-        "name!", "mobile", "phone2", "email", "email2", "address!", "postcode", "place!", "municipality", "watch_area", "households",
-        "language", "letters", "alerts", "note!", "protected_identity", "paused_until", "opt_outs", "unknown",
+        "name!",
+        "mobile",
+        "phone2",
+        "email",
+        "email2",
+        "address!",
+        "postcode",
+        "place!",
+        "municipality",
+        "watch_area",
+        "households",
+        "language",
+        "letters",
+        "alerts",
+        "note!",
+        "protected_identity",
+        "paused_until",
+        "opt_outs",
+        "unknown",
     ];
     let alert = vec![
-        "text!", "areas", "decided_by!", "kind", "spread", "expires_in_minutes", "send_at", "undo_seconds", "drill",
-        "expected_recipients", "unknown",
+        "text!",
+        "areas",
+        "decided_by!",
+        "kind",
+        "spread",
+        "expires_in_minutes",
+        "send_at",
+        "undo_seconds",
+        "drill",
+        "expected_recipients",
+        "unknown",
     ];
     let mut letter = letter_body();
     letter["signature"] = json!({ "name": "Anna", "title": "Chef" });
     letter["copy_recipients"] = json!([{ "name": "Bo", "email": "bo@example.org" }]);
     let letter_fields = vec![
-        "subject!", "body_markdown!", "areas", "registry_number", "no_registry_number", "subject_code", "dated", "signature",
-        "signature.name", "signature.title", "copy_recipients", "copy_recipients.0.name", "copy_recipients.0.email", "send_at",
+        "subject!",
+        "body_markdown!",
+        "areas",
+        "registry_number",
+        "no_registry_number",
+        "subject_code",
+        "dated",
+        "signature",
+        "signature.name",
+        "signature.title",
+        "copy_recipients",
+        "copy_recipients.0.name",
+        "copy_recipients.0.email",
+        "send_at",
         "unknown",
     ];
     vec![
@@ -69,11 +152,22 @@ fn bodies() -> Vec<(&'static str, Value, Vec<&'static str>)> {
         ("POST /letters", letter.clone(), letter_fields.clone()),
         ("PATCH /letters/{id}", letter, letter_fields),
         ("POST /letters/{id}/test", json!({ "email": "a@example.org" }), vec!["email", "unknown"]),
-        ("POST /letters/{id}/send", json!({ "undo_seconds": 0 }), vec!["expected_recipients", "undo_seconds", "unknown"]),
+        (
+            "POST /letters/{id}/send",
+            json!({ "undo_seconds": 0 }),
+            vec!["expected_recipients", "undo_seconds", "unknown"],
+        ),
         (
             "POST /imports/{id}/answers",
             json!({ "answers": [{ "row": 1, "action": "skip", "fields": { "name": "Ny" } }] }),
-            vec!["answers", "answers.0.row", "answers.0.action", "answers.0.fields", "answers.0.fields.name", "unknown"],
+            vec![
+                "answers",
+                "answers.0.row",
+                "answers.0.action",
+                "answers.0.fields",
+                "answers.0.fields.name",
+                "unknown",
+            ],
         ),
     ]
 }
@@ -283,7 +377,8 @@ async fn the_description_lists_every_call_of_the_contract_and_no_other() {
     let app = TestApp::spawn(Kind::Sqlite).await;
     let document = app.api.send_bytes(Method::GET, "/api/openapi.json", "text/plain", Vec::new()).await;
     assert!(document.json["openapi"].as_str().unwrap().starts_with("3.1"), "{}", document.json["openapi"]);
-    let mut listed: Vec<String> = operations(&app.api).await.iter().map(crate::support::openapi::Operation::name).collect();
+    let mut listed: Vec<String> =
+        operations(&app.api).await.iter().map(crate::support::openapi::Operation::name).collect();
     listed.sort();
     let mut expected: Vec<&str> = crate::roles::OPERATIONS.iter().map(|(operation, _)| *operation).collect();
     expected.sort_unstable();

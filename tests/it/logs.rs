@@ -6,7 +6,8 @@ use std::time::Duration;
 use grannpost::actions::key;
 use grannpost::ambient::Clock;
 use grannpost::simulator::{
-    Answer as GatewayAnswer, GatewayOptions, InboundMessage, MailSink, MailSinkOptions, ReceiptPlan, Reply, SimulatedGateway,
+    Answer as GatewayAnswer, GatewayOptions, InboundMessage, MailSink, MailSinkOptions, ReceiptPlan, Reply,
+    SimulatedGateway,
 };
 use grannpost::{app, config};
 use serde_json::json;
@@ -87,7 +88,8 @@ on_both_databases! {
 /// Alerts and letters that succeed, fail and get lost, input that is refused, calls with wrong keys and secrets.
 async fn make_trouble(api: &Api, gateway: &SimulatedGateway) {
     gateway.change(|gateway| {
-        gateway.receipts = ReceiptPlan { delivered: 0.5, failed: 0.5, delay_ms: 0, spacing_ms: 0, ..ReceiptPlan::default() };
+        gateway.receipts =
+            ReceiptPlan { delivered: 0.5, failed: 0.5, delay_ms: 0, spacing_ms: 0, ..ReceiptPlan::default() };
     });
     gateway.answer_next([
         GatewayAnswer::refuse(400, "Invalid to number +46701740699"),
@@ -102,14 +104,20 @@ async fn make_trouble(api: &Api, gateway: &SimulatedGateway) {
         "copy_recipients": [{ "name": "Hemlig Handling", "email": "hemlig@example.org" }] });
     let written = api.post("/letters", letter).await;
     assert_eq!(written.status, 201, "{}", written.text);
-    let sent = api.post(&format!("/letters/{}/send", written.json["id"].as_str().unwrap()), json!({ "undo_seconds": 0 })).await;
+    let sent = api
+        .post(&format!("/letters/{}/send", written.json["id"].as_str().unwrap()), json!({ "undo_seconds": 0 }))
+        .await;
     assert_eq!(sent.status, 200, "{}", sent.text);
     let person = json!({ "name": "Hemlig Handling", "mobile": "070-174 06 99", "email": "hemlig@example.org",
         "municipality": "2326", "watch_area": "Hackås" });
     let person = api.post("/contact-persons", person).await;
     assert_eq!(person.status, 201, "{}", person.text);
     let path = format!("/contact-persons/{}", person.json["id"].as_str().unwrap());
-    for wrong in [json!({ "mobile": "hemlig@example.org" }), json!({ "name": ["Hemlig Handling"] }), json!({ "hemlig@example.org": 1 })] {
+    for wrong in [
+        json!({ "mobile": "hemlig@example.org" }),
+        json!({ "name": ["Hemlig Handling"] }),
+        json!({ "hemlig@example.org": 1 }),
+    ] {
         assert_eq!(api.patch(&path, wrong).await.status, 422);
     }
     api.get("/contact-persons?q=hemlig@example.org&limit=Hemlig%20Handling").await;

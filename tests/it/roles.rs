@@ -66,7 +66,8 @@ async fn call(app: &TestApp, key: Option<&str>, operation: &Operation, things: O
         request = request.bearer_auth(key);
     }
     if operation.name() == "POST /imports" {
-        request = request.header("content-type", "text/csv").body("name,mobile,municipality\nBo Berg,070-174 06 08,2326\n");
+        request =
+            request.header("content-type", "text/csv").body("name,mobile,municipality\nBo Berg,070-174 06 08,2326\n");
     } else if operation.method != Method::GET {
         request = request.json(&body_for(&operation.name()));
     }

@@ -21,8 +21,9 @@ use grannpost::store::receipt::NewReceipt;
 use grannpost::store::settle::Batch;
 use grannpost::store::stamp::Gate;
 use grannpost::store::{
-    self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, contact_person, daemon, decision, delivery,
-    gateway, idempotency, import, inbound_sms, letter, letter_audience, message, operator, queue, receipt, setting, settle, stamp, verify,
+    self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, contact_person, daemon, decision,
+    delivery, gateway, idempotency, import, inbound_sms, letter, letter_audience, message, operator, queue, receipt,
+    setting, settle, stamp, verify,
 };
 use serde_json::json;
 

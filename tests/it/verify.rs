@@ -12,11 +12,13 @@ use crate::support::{Kind, TestApp, on_both_databases};
 async fn quiet_app(kind: Kind, more: &str) -> TestApp {
     let mut app = TestApp::spawn_with(kind, more).await;
     for (name, mobile) in [("Ett", "070-174 06 01"), ("Två", "070-174 06 02"), ("Tre", "070-174 06 03")] {
-        let new = json!({ "name": name, "mobile": mobile, "municipality": "2326", "watch_area": "Hackås", "households": 4 });
+        let new =
+            json!({ "name": name, "mobile": mobile, "municipality": "2326", "watch_area": "Hackås", "households": 4 });
         let made = app.api.post("/contact-persons", new).await;
         assert_eq!(made.status, 201, "{}", made.text);
     }
-    let alert = json!({ "text": "Röd skåpbil söks", "areas": ["2326"], "decided_by": "Vakthavande befäl", "undo_seconds": 0 });
+    let alert =
+        json!({ "text": "Röd skåpbil söks", "areas": ["2326"], "decided_by": "Vakthavande befäl", "undo_seconds": 0 });
     let made = app.api.post("/alerts", alert).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let id = made.json["id"].as_str().unwrap();

@@ -67,7 +67,8 @@ impl TestApp {
     pub async fn things(&self) -> Things {
         let person = id_of(&self.api.post("/contact-persons", person_body()).await);
         let alert = id_of(&self.api.post("/alerts", alert_body()).await);
-        let delivery = self.api.get(&format!("/alerts/{alert}/deliveries?limit=1")).await.json["items"][0]["id"].clone();
+        let delivery =
+            self.api.get(&format!("/alerts/{alert}/deliveries?limit=1")).await.json["items"][0]["id"].clone();
         let letter = id_of(&self.api.post("/letters", letter_body()).await);
         let csv = "name,mobile,municipality,watch_area,households\nNils Nord,070-174 06 09,2326,Hackås,3\n";
         let import = self.api.send_bytes(reqwest::Method::POST, "/api/v1/imports", "text/csv", csv.into()).await;
