@@ -18,8 +18,8 @@ const RINGS: &[(&str, &[&str])] = &[
     ("register_file", &["domain"]),
     ("ambient", &["domain"]),
     ("config", &["domain"]),
-    // Names of metrics and the format of logs; their settings are in `config`.
-    ("telemetry", &["domain", "config"]),
+    // Names of metrics and the format of logs; their settings are in `config`, and what is counted are the store's changes.
+    ("telemetry", &["domain", "config", "store"]),
     ("store", &["domain"]),
     ("provider", &["domain", "config"]),
     // `config`: limits, frames and windows are part of the rules that actions apply.
@@ -28,7 +28,8 @@ const RINGS: &[(&str, &[&str])] = &[
     ("simulator", &["domain", "config", "telemetry"]),
     ("inbound", &["domain", "store", "actions", "provider", "ambient", "config", "telemetry"]),
     ("upkeep", &["domain", "store", "actions", "ambient", "config", "telemetry"]),
-    ("web", &["domain", "actions", "inbound", "render", "store", "ambient", "config", "telemetry"]),
+    // `register_file`: the wire shapes of an import are made of its items and its encodings.
+    ("web", &["domain", "actions", "inbound", "render", "register_file", "store", "ambient", "config", "telemetry"]),
     ("app", &["*"]),
     ("cli", &["*"]),
     ("main", &["*"]),

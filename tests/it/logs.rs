@@ -108,7 +108,8 @@ async fn make_trouble(api: &Api, gateway: &SimulatedGateway) {
         .post(&format!("/letters/{}/send", written.json["id"].as_str().unwrap()), json!({ "undo_seconds": 0 }))
         .await;
     assert_eq!(sent.status, 200, "{}", sent.text);
-    let person = json!({ "name": "Hemlig Handling", "mobile": "070-174 06 99", "email": "hemlig@example.org", "municipality": "2326" });
+    let person = json!({ "name": "Hemlig Handling", "mobile": "070-174 06 99", "email": "hemlig@example.org",
+        "municipality": "2326", "watch_area": "Hackås" });
     let person = api.post("/contact-persons", person).await;
     assert_eq!(person.status, 201, "{}", person.text);
     let path = format!("/contact-persons/{}", person.json["id"].as_str().unwrap());

@@ -13,6 +13,7 @@ use grannpost::store::contact_person::{ContactPerson, Search};
 use grannpost::store::daemon::Daemon;
 use grannpost::store::decision::Decision;
 use grannpost::store::delivery::{Claim, Claimed, Step, Which};
+use grannpost::store::import::{Import, ImportRow, LookUp};
 use grannpost::store::letter::LetterRow;
 use grannpost::store::message::{Message, Review};
 use grannpost::store::operator::Operator;
@@ -21,8 +22,8 @@ use grannpost::store::settle::Batch;
 use grannpost::store::stamp::Gate;
 use grannpost::store::{
     self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, contact_person, daemon, decision,
-    delivery, gateway, idempotency, inbound_sms, letter, letter_audience, message, operator, queue, receipt, setting,
-    settle, stamp, verify,
+    delivery, gateway, idempotency, import, inbound_sms, letter, letter_audience, message, operator, queue, receipt,
+    setting, settle, stamp, verify,
 };
 use serde_json::json;
 
@@ -324,10 +325,11 @@ on_both_databases! {
         let mut session = store.begin().await.unwrap();
         frozen_alert(&mut session).await;
         let rows = claimed(&mut session, Channel::Sms).await;
-        let (stamped, refused) = stamp::stamp(&mut session, &gate(), "b1", &rows[..1]).await.unwrap();
-        assert_eq!(refused, []);
+        let (stamped, ended) = stamp::stamp(&mut session, &gate(), "b1", &rows[..1]).await.unwrap();
+        assert_eq!(ended, []);
         assert_eq!((stamped.len(), stamped[0].attempts), (1, 1));
-        assert_eq!(stamp::stamp(&mut session, &gate(), "b2", &rows[..1]).await.unwrap(), (vec![], vec![]), "nothing passes twice");
+        let again = stamp::stamp(&mut session, &gate(), "b2", &rows[..1]).await.unwrap();
+        assert_eq!(again, (Vec::new(), Vec::new()), "nothing passes twice");
         assert_eq!(delivery::count_stamped(&mut session, "m1").await.unwrap(), 1);
         stamp::suppress(&mut session, &gate(), "b3", &[rows[1].id], "number.fictitious").await.unwrap();
         let suppressed = delivery::get(&mut session, rows[1].id).await.unwrap().unwrap();
@@ -364,6 +366,7 @@ on_both_databases! {
         assert_eq!(move_all(&mut session, "b2", DeliveryState::InDoubt).await, 2);
         assert_eq!(queue::open_figures(&mut session, NOW).await.unwrap(), (2, 0));
         assert_eq!(delivery::lock_set(&mut session, Which::InDoubtOf("m1"), 10).await.unwrap().len(), 2);
+        assert_eq!(delivery::lock_set(&mut session, Which::InDoubtOf("m1"), 1).await.unwrap().len(), 1);
         assert_eq!(move_all(&mut session, "b3", DeliveryState::Accepted).await, 2);
         assert_eq!(delivery::lock_set(&mut session, Which::AcceptedBefore(Channel::Sms, NOW), 10).await.unwrap().len(), 2);
         assert_eq!(delivery::lock_set(&mut session, Which::Unstamped("m1"), 10).await.unwrap(), []);
@@ -414,6 +417,56 @@ on_both_databases! {
         assert_eq!(letter::last_sent(&mut session).await.unwrap(), []);
         message::begin_sending(&mut session, "m1", NOW).await.unwrap();
         assert_eq!(letter::last_sent(&mut session).await.unwrap(), [("2380".to_owned(), NOW)]);
+    }
+
+    async fn imports_are_written_published_matched_and_undone(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        contact_person::put(&mut session, &person("p0", Some("+46701740609"), Some("o@example.org"), 2)).await.unwrap();
+        let mut new = Import { id: "i1".into(), state: "running".into(), rows_read: 2, file: "{}".into(), created_by: "test".into(), created_at: NOW, seen_at: NOW, undone_at: None };
+        import::put(&mut session, &new).await.unwrap();
+        assert_eq!(import::running(&mut session).await.unwrap(), [new.clone()]);
+        new.state = "stored".into();
+        import::put(&mut session, &new).await.unwrap();
+        assert_eq!(import::get(&mut session, "i1").await.unwrap(), Some(new.clone()));
+        import::add_area(&mut session, ("2380-ny", "Ny", "2380"), "i1", NOW).await.unwrap();
+        let made = ContactPerson { import_id: Some("i1".into()), erased_at: Some(import::UNPUBLISHED), area_code: "2380-ny".into(), ..person("p1", Some("+46701740601"), Some("a@example.org"), 3) };
+        import::add_persons(&mut session, &[made]).await.unwrap();
+        assert_eq!(import::persons(&mut session).await.unwrap(), 1, "what is not published is not seen");
+        assert_eq!(import::publish(&mut session, "i1").await.unwrap(), 1);
+        assert_eq!(import::persons(&mut session).await.unwrap(), 2);
+        let row = |number: i64, action: &str, who: Option<&str>| ImportRow {
+            number, line: number + 1, action: action.into(), item: r#"{"name":"x"}"#.into(), cells: Some("[]".into()), updates: None, contact_person_id: who.map(str::to_owned),
+        };
+        import::add_rows(&mut session, "i1", &[row(1, "new", Some("p1")), row(2, "ask", None)]).await.unwrap();
+        import::put_row(&mut session, "i1", &row(2, "skip", None)).await.unwrap();
+        assert_eq!(import::row(&mut session, "i1", 2).await.unwrap(), Some(row(2, "skip", None)));
+        assert_eq!(import::rows(&mut session, "i1", "", (0, 10)).await.unwrap().len(), 2);
+        assert_eq!(import::rows(&mut session, "i1", "new", (0, 10)).await.unwrap(), [row(1, "new", Some("p1"))]);
+        assert_eq!(import::counts(&mut session, "i1").await.unwrap().len(), 2);
+        for (keys, hits) in [
+            (LookUp { numbers: vec!["+46701740601".into()], ..LookUp::default() }, 1),
+            (LookUp { emails: vec!["a@example.org".into()], ..LookUp::default() }, 1),
+            (LookUp { names: vec![("namn p1".into(), String::new())], ..LookUp::default() }, 1),
+            (LookUp { numbers: vec!["+46".into()], ..LookUp::default() }, 0),
+        ] {
+            assert_eq!(import::matching(&mut session, &keys).await.unwrap().len(), hits, "{keys:?}");
+        }
+        contact_person::suppress(&mut session, ("fp".into(), "sms"), "opted_out", NOW).await.unwrap();
+        assert_eq!(import::suppressed(&mut session, &["fp".into(), "other".into()]).await.unwrap().len(), 1);
+        assert_eq!(import::postcodes(&mut session).await.unwrap(), [("837 71".to_owned(), "Duved".to_owned())]);
+        let missing: Vec<String> = import::missing(&mut session, &new, ("", 10)).await.unwrap().into_iter().map(|p| p.id).collect();
+        assert_eq!(missing, ["p0"]);
+        assert_eq!(import::page(&mut session, "p0", 10).await.unwrap().len(), 1);
+        assert_eq!(import::sent(&mut session, &new).await.unwrap(), 0);
+        import::forget_person(&mut session, "p1").await.unwrap();
+        assert_eq!(import::row(&mut session, "i1", 1).await.unwrap().unwrap().item, "{}");
+        import::forget_rows(&mut session, "i1").await.unwrap();
+        assert_eq!(import::row(&mut session, "i1", 2).await.unwrap().unwrap().cells, None);
+        assert_eq!(import::remove_made(&mut session, "i1").await.unwrap(), 1);
+        assert!(area::tree(&mut session).await.unwrap().get("2380-ny").is_none());
+        import::remove(&mut session, "i1").await.unwrap();
+        assert_eq!(import::get(&mut session, "i1").await.unwrap(), None);
     }
 
     async fn receipts_are_stored_once(kind: Kind) {
