@@ -99,13 +99,15 @@ async fn run(store: Store, clock: Clock, mut receiver: mpsc::Receiver<Incoming>)
 }
 
 async fn write(store: &Store, clock: &Clock, incoming: &[Incoming]) -> Result<(), StoreError> {
-    let now = clock.now_ms();
+    let received_at = clock.now_ms();
     let mut session = store.begin().await?;
     let rows: Vec<NewReceipt> = incoming.iter().map(row).collect();
-    let new = store::receipt::store(&mut session, &deduplicated(rows), now).await?;
+    let new = store::receipt::store(&mut session, &deduplicated(rows), received_at).await?;
     let ids: Vec<i64> = new.iter().map(|(delivery_id, ..)| *delivery_id).collect();
     let mut held: HashMap<i64, Locked> =
         store::delivery::lock(&mut session, &ids).await?.into_iter().map(|held| (held.id, held)).collect();
+    // Read only now: who held the rows before us has written a later time than when we began to wait for them.
+    let now = clock.now_ms();
     // Several reports on one delivery are applied one after the other, the furthest last, so that none is lost.
     for round in rounds(incoming, &new) {
         let mut steps = Vec::new();
