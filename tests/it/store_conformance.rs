@@ -354,6 +354,10 @@ on_both_databases! {
         delivery::apply(&mut session, &batch("b5"), vec![step]).await.unwrap();
         let refs = attempt::held_refs(&mut session, "elks", &["s1".into(), "s2".into()]).await.unwrap();
         assert_eq!(refs, [("s1".to_owned(), NOW)]);
+        assert_eq!(receipt::awaited_since(&mut session, "elks").await.unwrap(), Some((NOW, NOW)));
+        assert_eq!(receipt::awaited_since(&mut session, "other").await.unwrap(), None);
+        let awaited = receipt::awaited(&mut session, "elks", ["s1", "s2"]).await.unwrap();
+        assert_eq!(awaited, [receipt::Awaited { gateway_ref: "s1".into(), delivery_id: rows[0].id, attempt: 1 }]);
     }
 
     async fn steps_are_recorded_counted_and_never_go_back(kind: Kind) {
