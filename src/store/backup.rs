@@ -53,6 +53,9 @@ const CHECK: &str = "PRAGMA integrity_check";
 /// # Errors
 /// [`StoreError::Schema`] with SQLite's words when it is not.
 pub async fn check(store: &Store) -> Result<()> {
+    if store.dialect() == Dialect::Postgres {
+        return Err(StoreError::Schema("a PostgreSQL database checks itself".to_owned()));
+    }
     let mut session = store.read().await?;
     let found: Option<(String,)> = session.one(session.sql(CHECK)).await?;
     match found {

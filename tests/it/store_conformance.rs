@@ -21,9 +21,9 @@ use grannpost::store::receipt::NewReceipt;
 use grannpost::store::settle::Batch;
 use grannpost::store::stamp::Gate;
 use grannpost::store::{
-    self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, contact_person, daemon, decision,
-    delivery, gateway, idempotency, import, inbound_sms, letter, letter_audience, message, operator, queue, receipt,
-    setting, settle, stamp, verify,
+    self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, backup, contact_person, daemon,
+    decision, delivery, extract, gateway, idempotency, import, inbound_sms, letter, letter_audience, message, operator,
+    queue, receipt, setting, settle, stamp, verify,
 };
 use serde_json::json;
 
@@ -610,6 +610,41 @@ on_both_databases! {
             assert_eq!(verify::lines(&mut session, statement).await.unwrap(), Vec::<String>::new(), "{statement}");
         }
         assert_eq!(verify::lines(&mut session, verify::LOGGED[0]).await.unwrap().len(), 1, "m1 is not in the log");
+    }
+
+    async fn what_is_held_on_a_person_is_found_and_a_restored_database_is_paused(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        frozen_alert(&mut session).await;
+        let messages = extract::messages(&mut session, "p2").await.unwrap();
+        assert_eq!((messages.len(), messages[0].message_id.as_str(), messages[0].state.as_deref()), (1, "m1", Some("queued")));
+        assert_eq!(extract::log(&mut session, "p2").await.unwrap(), []);
+        assert_eq!(extract::file_rows(&mut session, "p2").await.unwrap(), []);
+        let contents = backup::contents(&mut session).await.unwrap();
+        assert_eq!((contents.contact_persons, contents.messages, contents.waiting, contents.open), (4, 1, 2, 0));
+        session.commit().await.unwrap();
+        assert_eq!(backup::pause_restored(&store).await.unwrap(), contents);
+        let mut session = store.read().await.unwrap();
+        assert_eq!(setting::get(&mut session, setting::PAUSED).await.unwrap().as_deref(), Some("restored"));
+    }
+
+    async fn an_sqlite_database_is_copied_and_checked_by_itself_and_postgresql_by_its_own_tools(kind: Kind) {
+        let (store, database) = fresh(kind).await;
+        let file = database.folder.path().join("copy.db");
+        let (copied, checked) = (backup::copy_to(&store, file.to_str().unwrap()).await, backup::check(&store).await);
+        match kind {
+            Kind::Sqlite => {
+                copied.unwrap();
+                checked.unwrap();
+                let copy = Store::open(&format!("sqlite:{}", file.display()), 2).await.unwrap();
+                assert_eq!(area::tree(&mut copy.read().await.unwrap()).await.unwrap().iter().count(), 4);
+            }
+            Kind::Postgres => {
+                assert!(matches!(copied, Err(StoreError::Schema(_))), "{copied:?}");
+                assert!(matches!(checked, Err(StoreError::Schema(_))), "{checked:?}");
+                assert!(!file.exists());
+            }
+        }
     }
 
     async fn a_row_that_exists_is_a_conflict_and_a_dropped_session_leaves_nothing(kind: Kind) {
