@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::actions::Desk;
 use crate::ambient::{self, Clock, Wakeup};
-use crate::config::Config;
+use crate::config::{Config, Receipts};
 use crate::dispatch::mail::{self, MailCarrier};
 use crate::dispatch::outlet::Outlet;
 use crate::dispatch::pace::Pacer;
@@ -22,6 +22,8 @@ use crate::dispatch::reconcile::Witness;
 use crate::dispatch::sms::SmsCarrier;
 use crate::dispatch::{self, Engine};
 use crate::domain::delivery_token::TokenKey;
+use crate::inbound::gateway_hook::GatewayHook;
+use crate::inbound::poll::{self, Poll};
 use crate::inbound::receipt::ReceiptDesk;
 use crate::provider::SmsGateway;
 use crate::provider::smtp::MailRelay;
@@ -29,7 +31,8 @@ use crate::store::daemon::Daemon as DaemonRow;
 use crate::store::{self, Store};
 use crate::upkeep::presence::{Presence, PresenceError};
 use crate::upkeep::{self, Upkeep};
-use crate::web::hooks::GatewayHook;
+
+use crate::web::limits::Limits;
 use crate::web::{self, Web};
 
 /// How long work in flight may take to settle when the daemon stops.
@@ -79,6 +82,8 @@ pub struct Daemon {
     engine: Engine,
     web: Web,
     servers: TaskTracker,
+    /// Cancelled once everything in flight has settled: until then receipts are taken in and questions answered.
+    closing: CancellationToken,
     address: Option<SocketAddr>,
 }
 
@@ -102,16 +107,19 @@ impl Daemon {
         upkeep::clock::check_at_start(&upkeep).await?;
         upkeep.start(&engine.tracker, presence);
         engine.start_leases();
+        let receipts = ReceiptDesk::start(desk.store.clone(), desk.clock.clone());
         start_sms(&engine, &gateways);
+        start_polls(&engine, &gateways, &receipts);
         start_mail(&engine)?;
         let web = Web {
             desk: desk.clone(),
-            receipts: ReceiptDesk::start(desk.store.clone(), desk.clock.clone()),
+            receipts,
             hooks: Arc::new(hooks(config, &gateways)),
+            limits: Arc::new(Limits::new(&config.server)),
             metrics: crate::telemetry::init_metrics(),
             stop: engine.stop.clone(),
         };
-        Ok(Self { engine, web, servers: TaskTracker::new(), address: None })
+        Ok(Self { engine, web, servers: TaskTracker::new(), closing: CancellationToken::new(), address: None })
     }
 
     /// Serves pages, API and hooks on the configured addresses.
@@ -133,10 +141,10 @@ impl Daemon {
     }
 
     fn serve(&self, listener: TcpListener, router: axum::Router) {
-        let stop = self.engine.stop.clone();
+        let closing = self.closing.clone();
         self.servers.spawn(async move {
             let service = router.into_make_service_with_connect_info::<SocketAddr>();
-            let server = axum::serve(listener, service).with_graceful_shutdown(stop.cancelled_owned());
+            let server = axum::serve(listener, service).with_graceful_shutdown(closing.cancelled_owned());
             if let Err(error) = server.await {
                 tracing::error!(%error, "a listener ended");
             }
@@ -158,6 +166,7 @@ impl Daemon {
     /// Stops claiming, settles what is in flight, answers what is being answered. Says whether all of it ended in time.
     pub async fn stop(self) -> bool {
         let drained = self.engine.drain(DRAIN).await;
+        self.closing.cancel();
         self.servers.close();
         let served = tokio::time::timeout(Duration::from_secs(3), self.servers.wait()).await.is_ok();
         if drained && let Err(error) = self.say_good_bye().await {
@@ -235,12 +244,28 @@ fn start_sms(engine: &Engine, gateways: &BTreeMap<String, SmsGateway>) {
         let pacer = Pacer::new(name, engine.store.clone(), config.rate_per_second, config.burst);
         let carrier = SmsCarrier::new(engine, name, &config, gateway.clone());
         outlets.push(Arc::new(Outlet::new(carrier, pacer, config.concurrency)));
+        let balance = dispatch::balance::run(engine.clone(), name.clone(), config.clone(), gateway.clone());
+        engine.tracker.spawn(balance);
     }
     engine.start_lane(outlets);
     // Also for gateways that were taken off the route: what is in doubt there still has to be proven.
     for (name, gateway) in gateways {
         let witness = Witness { config: engine.config.sms.gateways[name].clone(), gateway: gateway.clone() };
         engine.tracker.spawn(dispatch::reconcile::run(engine.clone(), name.clone(), Some(witness)));
+    }
+}
+
+/// Starts asking those gateways for receipts that do not bring them, also one that has left the route meanwhile.
+fn start_polls(engine: &Engine, gateways: &BTreeMap<String, SmsGateway>, receipts: &ReceiptDesk) {
+    let polled = gateways.iter().filter(|(name, _)| engine.config.sms.gateways[*name].receipts == Receipts::Poll);
+    for (_, gateway) in polled {
+        let poll = Poll {
+            store: engine.store.clone(),
+            clock: engine.clock.clone(),
+            gateway: gateway.clone(),
+            receipts: receipts.clone(),
+        };
+        engine.tracker.spawn(poll::run(poll, engine.stop.clone()));
     }
 }
 

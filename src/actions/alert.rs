@@ -339,6 +339,7 @@ pub(super) fn compose(
         revision,
         content_hash: content_hash(&body, &checked.areas, audience),
         body,
+        numeric_sender: i64::from(checked.kind == AlertKind::Observation),
         audience: alert_view::audience_json(audience).to_string(),
         reach_persons: 0,
         reach_households: 0,

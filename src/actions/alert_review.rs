@@ -4,7 +4,7 @@
 
 use super::alert::{self, NEVER};
 use super::alert_view::{self, AlertView};
-use super::{ActionError, Desk, Result, require};
+use super::{ActionError, Desk, Result, notice, require};
 use crate::domain::message::MessageState;
 use crate::domain::operator::{Actor, Right};
 use crate::domain::plain_text::clean_line;
@@ -66,10 +66,24 @@ pub async fn send_unreviewed(
     let message = awaiting(session, actor, id, None).await?;
     let revision = message.revision;
     release(desk, session, actor, message, ("unreviewed", &reason)).await?;
+    let text = unreviewed_text(desk, actor, id, &reason);
+    notice::to_administrators(desk, session, actor, ("Larm skickat utan granskning", &text)).await?;
     let detail = serde_json::json!({ "revision": revision, "report_to": "admin" });
     desk.audit(session, actor, "alert.sent_unreviewed", ("alert", id), detail).await?;
     tracing::warn!(alert = id, actor = actor.id, "an alert was sent without the review it needed");
     alert_view::load(desk, session, id).await
+}
+
+/// What administrators are told; neither the alert's text nor anybody who gets it.
+fn unreviewed_text(desk: &Desk, actor: &Actor, id: &str, reason: &str) -> String {
+    let at = desk.clock.now().to_zoned(desk.config.server.zone()).strftime("%Y-%m-%d kl. %H.%M");
+    format!(
+        "Ett larm som väntade på granskning har skickats utan den.\n\nLarm: {id}\nSkickat av: {} (roll {})\nTid: {at}\n\
+         Skäl: {reason}\n\nTitta på larmet i grannpost och följ upp med den som skickade det.\n\n\
+         Det här brevet är skrivet av grannpost och går till alla administratörer.\n",
+        actor.id,
+        actor.role.code(),
+    )
 }
 
 /// The alert, when it awaits approval in this revision.

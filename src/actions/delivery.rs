@@ -50,7 +50,7 @@ pub struct DeliveryView {
 pub async fn get(desk: &Desk, session: &mut Session, actor: &Actor, id: i64) -> Result<DeliveryView> {
     require(actor, Right::ReadDeliveries)?;
     let delivery = store::delivery::get(session, id).await?.ok_or(ActionError::NotFound)?;
-    check_areas(session, actor, &delivery.message_id).await?;
+    check_message(session, actor, &delivery.message_id, false).await?;
     let view = DeliveryView {
         attempts: store::attempt::of_delivery(session, id).await?,
         events: store::delivery::events(session, id).await?,
@@ -74,7 +74,7 @@ pub async fn page(
     (after, limit): (i64, i64),
 ) -> Result<(Vec<Delivery>, Option<i64>)> {
     require(actor, Right::ReadDeliveries)?;
-    check_areas(session, actor, message_id).await?;
+    check_message(session, actor, message_id, false).await?;
     if !state.is_empty() && DeliveryState::from_code(state).is_none() {
         let allowed: Vec<&str> = DeliveryState::ALL.into_iter().map(DeliveryState::code).collect();
         return Err(ActionError::field("state", "field.invalid", format!("Tillåtna värden: {}.", allowed.join(", "))));
@@ -100,8 +100,7 @@ pub async fn resolve(
     decision: InDoubtDecision,
 ) -> Result<DeliveryView> {
     let held = store::delivery::lock(session, &[id]).await?.pop().ok_or(ActionError::NotFound)?;
-    require_sending(session, actor, &held.message_id).await?;
-    check_areas(session, actor, &held.message_id).await?;
+    check_message(session, actor, &held.message_id, true).await?;
     if held.state() != DeliveryState::InDoubt {
         return Err(ActionError::conflict("delivery.not_in_doubt", "Leveransen är inte osäker längre."));
     }
@@ -120,8 +119,8 @@ pub async fn resolve_all(
     message_id: &str,
     decision: InDoubtDecision,
 ) -> Result<usize> {
-    require_sending(session, actor, message_id).await?;
-    check_areas(session, actor, message_id).await?;
+    require(actor, Right::ReadDeliveries)?;
+    check_message(session, actor, message_id, true).await?;
     let mut decided = 0;
     loop {
         let held = store::delivery::lock_set(session, Which::InDoubtOf(message_id), 5_000).await?;
@@ -164,16 +163,19 @@ fn step(held: Locked, decision: InDoubtDecision, now: i64) -> Step {
     }
 }
 
-/// Refuses those who could not have sent the message themselves: to resend is to send.
-async fn require_sending(session: &mut Session, actor: &Actor, message_id: &str) -> Result<()> {
+/// Refuses a message outside the actor's areas, and one of a kind that the actor may not read (or send, to decide).
+async fn check_message(session: &mut Session, actor: &Actor, message_id: &str, decides: bool) -> Result<()> {
     let message = store::message::get(session, message_id).await?.ok_or(ActionError::NotFound)?;
-    require(actor, if message.kind == "alert" { Right::SendAlerts } else { Right::SendLetters })
-}
-
-/// Refuses a message outside the actor's areas.
-async fn check_areas(session: &mut Session, actor: &Actor, message_id: &str) -> Result<()> {
-    store::message::get(session, message_id).await?.ok_or(ActionError::NotFound)?;
     let tree = store::area::tree(session).await?;
     let areas = store::message::chosen_areas(session, message_id).await?;
-    if holds_areas(actor, &tree, &areas) { Ok(()) } else { Err(ActionError::NotFound) }
+    if !holds_areas(actor, &tree, &areas) {
+        return Err(ActionError::NotFound);
+    }
+    let right = match (message.kind.as_str(), decides) {
+        ("alert", false) => Right::ReadAlerts,
+        ("alert", true) => Right::SendAlerts,
+        (_, false) => Right::ReadLetters,
+        (_, true) => Right::SendLetters,
+    };
+    require(actor, right)
 }

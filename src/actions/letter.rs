@@ -87,6 +87,7 @@ pub async fn create(desk: &Desk, session: &mut Session, actor: &Actor, new: &New
         revision: 1,
         content_hash: content_hash(&letter, &areas),
         body: String::new(),
+        numeric_sender: 0,
         audience: "{}".to_owned(),
         reach_persons: 0,
         reach_households: 0,
@@ -266,6 +267,24 @@ async fn locked_draft(session: &mut Session, actor: &Actor, tree: &AreaTree, id:
         return Ok(message);
     }
     Err(ActionError::conflict("letter.not_a_draft", "Brevet är redan skickat eller stoppat. Skriv ett nytt."))
+}
+
+/// Whom a letter to `areas` would reach now.
+///
+/// # Errors
+/// [`ActionError`] when an area is unknown, missing or not the actor's.
+pub async fn audience(desk: &Desk, session: &mut Session, actor: &Actor, areas: &[String]) -> Result<LetterAudience> {
+    require(actor, Right::SendLetters)?;
+    let tree = store::area::tree(session).await?;
+    let problems = area_problems(&tree, areas);
+    if !problems.is_empty() {
+        return Err(ActionError::Invalid(problems));
+    }
+    if !holds_areas(actor, &tree, areas) {
+        return Err(ActionError::Forbidden);
+    }
+    let codes = tree.subtree(areas.iter().map(String::as_str));
+    Ok(store::letter_audience::count(session, codes.iter().map(String::as_str), desk.now()).await?)
 }
 
 fn changed(before: NewLetter, change: &LetterChange) -> NewLetter {

@@ -20,6 +20,7 @@ pub mod import_undo;
 pub mod key;
 pub mod letter;
 pub mod letter_view;
+pub mod notice;
 pub mod operator;
 pub mod paper;
 pub mod pause;

@@ -4,6 +4,7 @@
 //! exit code 0 is done, 1 failed, 2 wrong usage or configuration.
 
 mod alert;
+mod backup;
 mod check;
 mod demo;
 mod export;
@@ -72,6 +73,10 @@ enum Verb {
     Key(key::Args),
     /// Kontrollera räkenskaperna och loggkedjan.
     Verify,
+    /// Kopiera databasen medan den används, och kontrollera kopian.
+    Backup(backup::Args),
+    /// Lägg en kopia i databasens ställe; den börjar i paus.
+    Restore(backup::Args),
     /// Stoppa alla utskick, även larm.
     Pause(pause::Args),
     /// Släpp på utskicken igen.
@@ -220,6 +225,8 @@ async fn dispatch(cli: Cli) -> Outcome {
         Verb::Operator(args) => operator::run(args, loaded, json).await,
         Verb::Key(args) => key::run(args, loaded, json).await,
         Verb::Verify => verify::run(loaded, json).await,
+        Verb::Backup(args) => backup::backup(&args, loaded).await,
+        Verb::Restore(args) => backup::restore(&args, loaded).await,
         Verb::Pause(args) => pause::pause(&args, loaded).await,
         Verb::Resume => pause::resume(loaded).await,
         Verb::Demo(_) | Verb::Simulate(_) | Verb::Completions(_) | Verb::Man => Ok(()),

@@ -240,6 +240,25 @@ mod tests {
     }
 
     #[test]
+    fn a_text_sender_on_the_route_needs_a_number_to_answer_to() {
+        let gateway = "[sms]\nroute=[\"elks\"]\n[sms.gateways.elks]\nkind=\"46elks\"\nsender=\"Polisen\"\ncallback_secret=\"0123456789abcdef0123456789abcdef\"";
+        for (number, is_right) in [("", false), ("Polisen", false), ("0766860000", false), ("+46766860000", true)] {
+            let loaded = from_toml(&[gateway, &format!("[sms]\ninbound_reply_to = \"{number}\"")]);
+            assert_eq!(loaded.is_ok(), is_right, "{number}");
+            if let Err(error) = loaded {
+                assert!(error.to_string().contains("sms.inbound_reply_to"), "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn receipts_are_polled_only_where_the_history_may_be_asked() {
+        let gateway = "[sms.gateways.elks]\nkind=\"46elks\"\nsender=\"+46766860000\"\ncallback_secret=\"0123456789abcdef0123456789abcdef\"\nreceipts=\"poll\"\nhistory=false";
+        let error = from_toml(&[gateway]).expect_err("cannot be polled").to_string();
+        assert!(error.contains("sms.gateways.elks.receipts"), "{error}");
+    }
+
+    #[test]
     fn a_secret_never_prints() {
         let config = from_toml(&["[mail]\npassword = \"hunter2\""]).expect("valid");
         assert!(!format!("{config:?}").contains("hunter2"));

@@ -20,6 +20,10 @@ pub struct Server {
     pub trusted_proxies: Vec<IpAddr>,
     /// HTTP proxy for outgoing calls; empty = none.
     pub egress_proxy: String,
+    /// Calls of the API that one key may make in a second, over time.
+    pub calls_per_second: u32,
+    /// Calls that one key may make at once after a pause.
+    pub call_burst: u32,
     /// IANA name of the time zone shown to people.
     pub time_zone: String,
 }
@@ -44,6 +48,9 @@ impl Server {
                 "server.egress_proxy",
                 "must be a URL such as http://proxy.example.org:3128",
             ));
+        }
+        if self.calls_per_second == 0 || self.call_burst == 0 {
+            return Err(ConfigError::invalid("server.calls_per_second", "and call_burst must be at least 1"));
         }
         jiff::tz::TimeZone::get(&self.time_zone)
             .map(drop)

@@ -125,6 +125,7 @@ fn low_balance() -> f64 {
 
 impl Sms {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        self.gateways.iter().try_for_each(|(name, gateway)| gateway.validate(name))?;
         for name in &self.route {
             if !self.gateways.contains_key(name) {
                 return Err(ConfigError::invalid(
@@ -132,8 +133,17 @@ impl Sms {
                     format!("names \"{name}\", but there is no table [sms.gateways.{name}]"),
                 ));
             }
+            if !self.gateways[name].has_numeric_sender() && !is_e164(&self.inbound_reply_to) {
+                return Err(ConfigError::invalid(
+                    "sms.inbound_reply_to",
+                    format!(
+                        "must be a number such as +46766860000: the sender of gateway \"{name}\" is a text, and an alert \
+                         that asks for observations goes from a number"
+                    ),
+                ));
+            }
         }
-        self.gateways.iter().try_for_each(|(name, gateway)| gateway.validate(name))
+        Ok(())
     }
 }
 
@@ -162,6 +172,9 @@ impl Gateway {
                 "sender",
                 "must be a number such as +46766860000, or 3-11 of A-Z a-z 0-9 beginning with a letter",
             );
+        }
+        if self.receipts == Receipts::Poll && !self.history {
+            return invalid("receipts", "\"poll\" asks the gateway's history, so history must be true");
         }
         if !(self.rate_per_second > 0.0 && self.rate_per_second <= 100_000.0) {
             return invalid("rate_per_second", "must be above 0 and at most 100000");

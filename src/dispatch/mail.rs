@@ -25,7 +25,7 @@ use crate::domain::unsubscribe_token;
 use crate::provider::mail_message::{ListHeaders, Mailbox, OutgoingMail};
 use crate::provider::smtp::MailRelay;
 use crate::provider::{Accepted, HandOverError, Reason};
-use crate::render::letter::{Letterhead, PreparedLetter, prepare};
+use crate::render::letter::{LetterParts, Letterhead, PreparedLetter, prepare};
 use crate::store::{self, Store};
 
 /// Greylisting wants 5 to 15 minutes (`facts/email.md`); what passes sooner is tried sooner.
@@ -49,10 +49,18 @@ pub struct MailCarrier {
     letters: Mutex<HashMap<String, Arc<Rendered>>>,
 }
 
+/// What all mails of a message share.
 #[derive(Debug)]
-struct Rendered {
-    letter: PreparedLetter,
-    is_test: bool,
+enum Rendered {
+    Letter {
+        letter: PreparedLetter,
+        is_test: bool,
+    },
+    /// A message with a text of its own, written by the program.
+    Notice {
+        subject: String,
+        text: String,
+    },
 }
 
 impl MailCarrier {
@@ -79,14 +87,14 @@ impl MailCarrier {
         }
         let mut session = self.store.read().await?;
         let Some(message) = store::message::get(&mut session, message_id).await? else { return Ok(None) };
-        let Some(row) = store::letter::get(&mut session, message_id).await? else { return Ok(None) };
+        let Some(row) = store::letter::get(&mut session, message_id).await? else { return Ok(notice(&message.body)) };
         let Ok(letter) = Letter::parse(&row.fields()) else { return Ok(None) };
         let today = self.clock.now().to_zoned(self.zone.clone()).date();
         let letterhead = letterhead(&self.config);
         // Rendering may take a while for a long letter, and this thread serves others.
         let prepared = tokio::task::spawn_blocking(move || prepare(&letter, &letterhead, today)).await;
         let Ok(letter) = prepared else { return Ok(None) };
-        let rendered = Arc::new(Rendered { letter, is_test: message.kind == "test" });
+        let rendered = Arc::new(Rendered::Letter { letter, is_test: message.kind == "test" });
         let mut letters = self.letters();
         if letters.len() >= LETTERS {
             letters.clear();
@@ -102,13 +110,18 @@ impl MailCarrier {
     fn mail(&self, parcel: &Parcel, rendered: &Rendered) -> OutgoingMail {
         let mail = &self.config.mail;
         let link = |token: &str| self.config.server.public_link(&format!("/u/{token}"));
-        let (parts, list) = match &parcel.contact_person_id {
-            Some(id) => {
+        let (parts, list) = match (rendered, &parcel.contact_person_id) {
+            (Rendered::Letter { letter, .. }, Some(id)) => {
                 let url = link(&unsubscribe_token::encode(&self.token_key, id));
-                (rendered.letter.for_contact_person(&url), Some(self.list_headers(url)))
+                (letter.for_contact_person(&url), Some(self.list_headers(url)))
             }
-            None if rendered.is_test => (rendered.letter.for_contact_person(&link(unsubscribe_token::PREVIEW)), None),
-            None => (rendered.letter.for_copy_recipient(), None),
+            (Rendered::Letter { letter, is_test: true }, None) => {
+                (letter.for_contact_person(&link(unsubscribe_token::PREVIEW)), None)
+            }
+            (Rendered::Letter { letter, .. }, None) => (letter.for_copy_recipient(), None),
+            (Rendered::Notice { subject, text }, _) => {
+                (LetterParts { subject: subject.clone(), text: text.clone(), html: String::new() }, None)
+            }
         };
         let token = self.token_key.encode(parcel.token);
         // Attempt 0 stands for the delivery itself: the same on every try, and a bounce can be matched by it.
@@ -124,9 +137,9 @@ impl MailCarrier {
             envelope_id: Some(token),
             subject: parts.subject,
             text: parts.text,
-            html: Some(parts.html),
+            html: Some(parts.html).filter(|html| !html.is_empty()),
             list,
-            auto_submitted: false,
+            auto_submitted: matches!(rendered, Rendered::Notice { .. }),
         }
     }
 
@@ -175,6 +188,12 @@ impl Carrier for MailCarrier {
             }
         }
     }
+}
+
+/// A text of the program's own: its first line is the subject.
+fn notice(body: &str) -> Option<Arc<Rendered>> {
+    let (subject, text) = body.split_once('\n')?;
+    Some(Arc::new(Rendered::Notice { subject: subject.to_owned(), text: text.to_owned() }))
 }
 
 /// Who sends letters, as configured.

@@ -3,6 +3,7 @@
 //! It knows ids, states and providers, not alerts or letters. Invariants: no transaction is open across a call to a
 //! provider; what passed the gate is settled once, by the daemon that holds its lease (`docs/architecture.md`, walkthrough 1).
 
+pub mod balance;
 pub mod carrier;
 pub mod circuit;
 pub mod lane;

@@ -117,7 +117,7 @@ impl Reconciler {
         let free: Vec<&HistoryRow> = listing
             .rows
             .iter()
-            .filter(|row| !held.contains_key(&row.gateway_ref) && row.from == witness.config.sender)
+            .filter(|row| !held.contains_key(&row.gateway_ref) && self.is_ours(witness, row))
             .collect();
         let mut present = Vec::new();
         let mut absent = Vec::new();
@@ -136,6 +136,11 @@ impl Reconciler {
         }
         self.adopt(&present, now).await?;
         self.queue_again(&absent, "in_doubt.proven_absent", now).await
+    }
+
+    /// Whether a row went out under one of our senders: the gateway's, or the number of what can be answered.
+    fn is_ours(&self, witness: &Witness, row: &HistoryRow) -> bool {
+        row.from == witness.config.sender || row.from == self.engine.config.sms.inbound_reply_to
     }
 
     /// Whether this is the second complete listing that lacks an attempt, far enough from the first.

@@ -71,12 +71,13 @@ async fn run(engine: Engine, mut receiver: mpsc::Receiver<Settlement>) {
 }
 
 async fn write(engine: &Engine, settlements: &[Settlement]) -> Result<(), StoreError> {
-    let now = engine.clock.now_ms();
     let id = ambient::new_id(&engine.clock);
     let mut session = engine.store.begin_dispatch().await?;
     let ids: Vec<i64> = settlements.iter().map(|settlement| settlement.delivery_id).collect();
     let locked: HashMap<i64, Locked> =
         store::delivery::lock(&mut session, &ids).await?.into_iter().map(|held| (held.id, held)).collect();
+    // Read only now: who held the rows before us has written a later time than when we began to wait for them.
+    let now = engine.clock.now_ms();
     let mut steps = Vec::with_capacity(settlements.len());
     let mut endings = Vec::with_capacity(settlements.len());
     let mut unstamped = Vec::new();

@@ -25,12 +25,21 @@ pub struct SmsCarrier {
     name: String,
     gateway: SmsGateway,
     simulator: bool,
+    /// Sender of what must come from a number, where the gateway's own is a text.
+    numeric_sender: Option<String>,
     /// Base of the receipt addresses, token to follow; `None` when receipts are polled.
     receipt_base: Option<String>,
     store: Store,
     clock: Clock,
     token_key: Arc<TokenKey>,
-    texts: Mutex<HashMap<String, Arc<str>>>,
+    texts: Mutex<HashMap<String, Arc<Text>>>,
+}
+
+/// What all SMS of a message share.
+#[derive(Debug)]
+struct Text {
+    body: String,
+    needs_number: bool,
 }
 
 impl SmsCarrier {
@@ -43,6 +52,7 @@ impl SmsCarrier {
             name: name.to_owned(),
             gateway,
             simulator: config.simulator,
+            numeric_sender: (!config.has_numeric_sender()).then(|| engine.config.sms.inbound_reply_to.clone()),
             receipt_base: (config.receipts == Receipts::Callback).then(|| engine.config.server.public_link(&path)),
             store: engine.store.clone(),
             clock: engine.clock.clone(),
@@ -51,13 +61,13 @@ impl SmsCarrier {
         }
     }
 
-    async fn text(&self, message_id: &str) -> store::Result<Option<Arc<str>>> {
+    async fn text(&self, message_id: &str) -> store::Result<Option<Arc<Text>>> {
         if let Some(text) = self.texts().get(message_id) {
             return Ok(Some(Arc::clone(text)));
         }
         let mut session = self.store.read().await?;
         let Some(message) = store::message::get(&mut session, message_id).await? else { return Ok(None) };
-        let text: Arc<str> = message.body.into();
+        let text = Arc::new(Text { body: message.body, needs_number: message.numeric_sender == 1 });
         let mut texts = self.texts();
         if texts.len() >= TEXTS {
             texts.clear();
@@ -66,7 +76,7 @@ impl SmsCarrier {
         Ok(Some(text))
     }
 
-    fn texts(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<str>>> {
+    fn texts(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Text>>> {
         self.texts.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -97,14 +107,15 @@ impl Carrier for SmsCarrier {
     async fn hand_over(&self, parcel: &Parcel) -> Result<Accepted, HandOverError> {
         let later = |code| HandOverError::Retry { after: None, reason: Reason::new(code), provider_down: false };
         let text = match self.text(&parcel.message_id).await {
-            Ok(Some(text)) if !text.is_empty() => text,
+            Ok(Some(text)) if !text.body.is_empty() => text,
             Ok(_) => return Err(HandOverError::Rejected { reason: Reason::new("message.no_text") }),
             Err(error) => return Err(later(error.code())),
         };
         let token = self.token_key.encode(parcel.token);
         let sms = OutgoingSms {
             to: parcel.address.clone(),
-            text: text.to_string(),
+            from: self.numeric_sender.clone().filter(|_| text.needs_number),
+            text: text.body.clone(),
             receipt_url: self.receipt_base.as_ref().map(|base| format!("{base}{token}")),
         };
         self.gateway.send(&sms, self.clock.now()).await

@@ -2,5 +2,7 @@
 //!
 //! It decodes with `provider` and decides by `domain`. Invariant: what came is stored before it is answered.
 
+pub mod gateway_hook;
+pub mod poll;
 pub mod receipt;
 pub mod sms;

@@ -57,6 +57,28 @@ impl ReceiptDesk {
         self.sender.send(incoming).await.map_err(|_| Unstored)?;
         done.await.map_err(|_| Unstored)?
     }
+
+    /// As [`ReceiptDesk::take`], for many reports of one gateway at once.
+    ///
+    /// # Errors
+    /// [`Unstored`] when any of them could not be stored.
+    pub async fn take_all(
+        &self,
+        gateway: &str,
+        reports: impl IntoIterator<Item = (DeliveryToken, Receipt)>,
+    ) -> Result<(), Unstored> {
+        let mut waiting = Vec::new();
+        for (token, receipt) in reports {
+            let (stored, done) = oneshot::channel();
+            let incoming = Incoming { gateway: gateway.to_owned(), token, receipt, stored };
+            self.sender.send(incoming).await.map_err(|_| Unstored)?;
+            waiting.push(done);
+        }
+        for done in waiting {
+            done.await.map_err(|_| Unstored)??;
+        }
+        Ok(())
+    }
 }
 
 async fn run(store: Store, clock: Clock, mut receiver: mpsc::Receiver<Incoming>) {
@@ -77,13 +99,15 @@ async fn run(store: Store, clock: Clock, mut receiver: mpsc::Receiver<Incoming>)
 }
 
 async fn write(store: &Store, clock: &Clock, incoming: &[Incoming]) -> Result<(), StoreError> {
-    let now = clock.now_ms();
+    let received_at = clock.now_ms();
     let mut session = store.begin().await?;
     let rows: Vec<NewReceipt> = incoming.iter().map(row).collect();
-    let new = store::receipt::store(&mut session, &deduplicated(rows), now).await?;
+    let new = store::receipt::store(&mut session, &deduplicated(rows), received_at).await?;
     let ids: Vec<i64> = new.iter().map(|(delivery_id, ..)| *delivery_id).collect();
     let mut held: HashMap<i64, Locked> =
         store::delivery::lock(&mut session, &ids).await?.into_iter().map(|held| (held.id, held)).collect();
+    // Read only now: who held the rows before us has written a later time than when we began to wait for them.
+    let now = clock.now_ms();
     // Several reports on one delivery are applied one after the other, the furthest last, so that none is lost.
     for round in rounds(incoming, &new) {
         let mut steps = Vec::new();

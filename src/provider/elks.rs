@@ -73,7 +73,7 @@ impl ElksGateway {
     /// [`HandOverError`], by the table in this file.
     pub async fn send(&self, sms: &OutgoingSms, now: Timestamp) -> Result<Accepted, HandOverError> {
         let mut form = vec![
-            ("from", self.sender.as_str()),
+            ("from", sms.from.as_deref().unwrap_or(&self.sender)),
             ("to", sms.to.as_str()),
             ("message", sms.text.as_str()),
             ("dontlog", "message"),

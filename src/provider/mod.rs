@@ -22,6 +22,8 @@ pub use smtp::MailRelay;
 pub struct OutgoingSms {
     /// Recipient, E.164.
     pub to: String,
+    /// Sender; `None` = the gateway's configured one.
+    pub from: Option<String>,
     /// The whole text as the phone gets it.
     pub text: String,
     /// Where the gateway reports delivery; `None` when receipts are polled.

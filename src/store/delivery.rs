@@ -235,8 +235,6 @@ pub enum Which<'a> {
     InDoubtOf(&'a str),
     /// Stamped by this daemon, which is dead, or with a lease that ran out before this time.
     StampedByDead(&'a str, i64),
-    /// Sent through this gateway and awaiting a receipt.
-    AcceptedAt(&'a str),
 }
 
 const LOCK_EXPIRED: &str = concat!(
@@ -270,12 +268,6 @@ const LOCK_STAMPED_BY_DEAD: &str = concat!(
  WHERE d.state = 'sending' AND d.stamped_at IS NOT NULL AND (d.lease_owner = $1 OR d.lease_until_at < $3)
  ORDER BY d.id LIMIT $2 {for update}"
 );
-const LOCK_ACCEPTED_AT: &str = concat!(
-    select_locked!(),
-    "
- WHERE d.state = 'accepted' AND d.gateway = $1
- ORDER BY d.id LIMIT $2"
-);
 
 /// Holds up to `limit` deliveries of a set.
 ///
@@ -290,7 +282,6 @@ pub async fn lock_set(session: &mut Session, which: Which<'_>, limit: i64) -> Re
         Which::StampedByDead(owner, now) => {
             session.sql(LOCK_STAMPED_BY_DEAD).bind(owner.to_owned()).bind(limit).bind(now)
         }
-        Which::AcceptedAt(gateway) => session.sql(LOCK_ACCEPTED_AT).bind(gateway.to_owned()).bind(limit),
     };
     session.list(statement).await
 }
@@ -549,46 +540,6 @@ const EVENTS: &str = "SELECT version, at, from_state, to_state, reason
 /// [`super::StoreError`].
 pub async fn events(session: &mut Session, id: i64) -> Result<Vec<Event>> {
     session.list(session.sql(EVENTS).bind(id)).await
-}
-
-/// Queue figures of one lane and priority.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
-pub struct QueueDepth {
-    /// The lane.
-    pub channel: String,
-    /// Order among messages.
-    pub priority: i64,
-    /// Deliveries that are due and wait.
-    pub deliveries: i64,
-    /// When the oldest of them was due, Unix ms.
-    pub oldest_at: Option<i64>,
-}
-
-const DEPTHS: &str = "SELECT channel, priority, CAST(COUNT(*) AS BIGINT) AS deliveries, MIN(due_at) AS oldest_at
- FROM delivery
- WHERE state = 'queued'
-   AND due_at <= $1
- GROUP BY channel, priority";
-
-/// What waits in each lane at `now`.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn queue_depths(session: &mut Session, now: i64) -> Result<Vec<QueueDepth>> {
-    session.list(session.sql(DEPTHS).bind(now)).await
-}
-
-const OPEN_FIGURES: &str = "SELECT
-   (SELECT CAST(COUNT(*) AS BIGINT) FROM delivery WHERE state = 'in_doubt') AS in_doubt,
-   (SELECT CAST(COUNT(*) AS BIGINT) FROM delivery WHERE state = 'sending' AND lease_until_at < $1) AS overdue";
-
-/// Deliveries in doubt, and leases older than their time at `now`.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn open_figures(session: &mut Session, now: i64) -> Result<(i64, i64)> {
-    let row: Option<(i64, i64)> = session.one(session.sql(OPEN_FIGURES).bind(now)).await?;
-    Ok(row.unwrap_or_default())
 }
 
 #[derive(Serialize)]

@@ -86,11 +86,11 @@ pub async fn put_receipt(session: &mut Session, gateway: &str, now: i64) -> Resu
     session.execute(session.sql(PUT_RECEIPT).bind(gateway.to_owned()).bind(now)).await.map(drop)
 }
 
-const PUT_BALANCE: &str = "UPDATE gateway_state
- SET balance = $2, changed_at = $3
- WHERE gateway = $1";
+const PUT_BALANCE: &str = "INSERT INTO gateway_state (gateway, state, since_at, balance, changed_at)
+ VALUES ($1, 'up', $3, $2, $3)
+ ON CONFLICT (gateway) DO UPDATE SET balance = excluded.balance, changed_at = excluded.changed_at";
 
-/// Writes an account's balance.
+/// Writes an account's balance. A gateway that was never called counts as up, as everywhere.
 ///
 /// # Errors
 /// [`super::StoreError`].

@@ -499,8 +499,11 @@ pub async fn remove_made(session: &mut Session, import_id: &str) -> Result<u64> 
     Ok(removed)
 }
 
+/// An item that says nothing; bound, because a brace in a statement is a mark.
+const NOTHING: &str = "{}";
+
 const FORGET_ROWS: &str = "UPDATE import_row
- SET item = '', cells = NULL, updates = NULL
+ SET item = $2, cells = NULL, updates = NULL
  WHERE import_id = $1";
 
 /// Forgets what stood in the rows of an import; their numbers and actions stay.
@@ -508,11 +511,11 @@ const FORGET_ROWS: &str = "UPDATE import_row
 /// # Errors
 /// [`super::StoreError`].
 pub async fn forget_rows(session: &mut Session, import_id: &str) -> Result<()> {
-    session.execute(session.sql(FORGET_ROWS).bind(import_id.to_owned())).await.map(drop)
+    session.execute(session.sql(FORGET_ROWS).bind(import_id.to_owned()).bind(NOTHING)).await.map(drop)
 }
 
 const FORGET_PERSON: &str = "UPDATE import_row
- SET item = '', cells = NULL, updates = NULL
+ SET item = $2, cells = NULL, updates = NULL
  WHERE contact_person_id = $1";
 
 /// Forgets what rows of imports said about a contact person who is erased.
@@ -520,7 +523,7 @@ const FORGET_PERSON: &str = "UPDATE import_row
 /// # Errors
 /// [`super::StoreError`].
 pub async fn forget_person(session: &mut Session, id: &str) -> Result<()> {
-    session.execute(session.sql(FORGET_PERSON).bind(id.to_owned())).await.map(drop)
+    session.execute(session.sql(FORGET_PERSON).bind(id.to_owned()).bind(NOTHING)).await.map(drop)
 }
 
 const REMOVE_ROWS: &str = "DELETE FROM import_row

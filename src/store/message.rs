@@ -23,6 +23,8 @@ pub struct Message {
     pub content_hash: String,
     /// The text as sent, for SMS.
     pub body: String,
+    /// 1 when it must go from a number, so that it can be answered.
+    pub numeric_sender: i64,
     /// Audience figures as JSON.
     pub audience: String,
     /// Persons with a delivered delivery.
@@ -64,8 +66,8 @@ impl Message {
 }
 
 const INSERT: &str = "INSERT INTO message (id, number, kind, state, priority, revision, content_hash, body, audience,
-   follows, follow_up_kind, send_at, sends_at, undo_seconds, expires_at, created_by, created_at, changed_at)
- VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)";
+   follows, follow_up_kind, send_at, sends_at, undo_seconds, expires_at, created_by, created_at, changed_at, numeric_sender)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)";
 
 /// Adds a message.
 ///
@@ -92,13 +94,14 @@ pub async fn insert(session: &mut Session, message: &Message) -> Result<()> {
         .bind(m.expires_at)
         .bind(m.created_by)
         .bind(m.created_at)
-        .bind(m.changed_at);
+        .bind(m.changed_at)
+        .bind(m.numeric_sender);
     session.execute(statement).await.map(drop)
 }
 
 const REVISE: &str = "UPDATE message
  SET state = $2, revision = $3, content_hash = $4, body = $5, audience = $6, send_at = $7, sends_at = $8,
-   undo_seconds = $9, expires_at = $10, changed_at = $11
+   undo_seconds = $9, expires_at = $10, changed_at = $11, numeric_sender = $12
  WHERE id = $1";
 
 /// Writes a new revision of a message that is being written or reviewed.
@@ -119,7 +122,8 @@ pub async fn revise(session: &mut Session, message: &Message) -> Result<()> {
         .bind(m.sends_at)
         .bind(m.undo_seconds)
         .bind(m.expires_at)
-        .bind(m.changed_at);
+        .bind(m.changed_at)
+        .bind(m.numeric_sender);
     session.execute(statement).await.map(drop)
 }
 

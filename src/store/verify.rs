@@ -8,7 +8,7 @@ use super::{Result, Session};
 pub const MOST: i64 = 100;
 
 /// Persons of a message that no delivery covers, or deliveries that cover nobody.
-pub const COVERED_ONCE: [&str; 2] = [
+pub const COVERED_ONCE: [&str; 3] = [
     "SELECT 'message ' || r.message_id || ': person ' || r.contact_person_id || ' has a delivery of another message or channel' AS line
  FROM message_recipient r
  JOIN delivery d ON d.id = r.delivery_id
@@ -21,10 +21,15 @@ pub const COVERED_ONCE: [&str; 2] = [
  WHERE d.contact_person_id IS NOT NULL
    AND d.persons <> (SELECT COUNT(*) FROM message_recipient r WHERE r.delivery_id = d.id)
  LIMIT $1",
+    "SELECT 'message ' || r.message_id || ': person ' || r.contact_person_id || ' has no delivery, and no reason why' AS line
+ FROM message_recipient r
+ WHERE r.delivery_id IS NULL
+   AND r.not_reached IS NULL
+ LIMIT $1",
 ];
 
 /// Counters that differ from rows. A leased delivery counts as queued.
-pub const COUNTS_EQUAL_ROWS: [&str; 2] = [
+pub const COUNTS_EQUAL_ROWS: [&str; 3] = [
     "SELECT 'message ' || c.message_id || ': counter of ' || c.state || ' is ' || CAST(c.deliveries AS TEXT) || ', rows are ' ||
    CAST((SELECT COUNT(*) FROM delivery d WHERE d.message_id = c.message_id
      AND CASE WHEN d.state = 'sending' THEN 'queued' ELSE d.state END = c.state) AS TEXT) AS line
@@ -37,6 +42,16 @@ pub const COUNTS_EQUAL_ROWS: [&str; 2] = [
  WHERE d.state <> 'sending'
    AND NOT EXISTS (SELECT 1 FROM message_count c WHERE c.message_id = d.message_id AND c.state = d.state)
  GROUP BY d.message_id, d.state
+ LIMIT $1",
+    "SELECT 'message ' || m.id || ': reach is ' || CAST(m.reach_persons AS TEXT) || ' persons, rows say otherwise' AS line
+ FROM message m
+ LEFT JOIN (
+   SELECT message_id, SUM(persons) AS persons, SUM(households) AS households
+   FROM delivery
+   WHERE state = 'delivered'
+   GROUP BY message_id) d ON d.message_id = m.id
+ WHERE m.reach_persons <> COALESCE(d.persons, 0)
+   OR m.reach_households <> COALESCE(d.households, 0)
  LIMIT $1",
 ];
 

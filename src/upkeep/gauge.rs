@@ -11,8 +11,8 @@ const DAY_MS: f64 = 24.0 * 3_600_000.0;
 pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
     let now = upkeep.clock.now_ms();
     let mut session = upkeep.store.read().await?;
-    let depths = store::delivery::queue_depths(&mut session, now).await?;
-    let (in_doubt, overdue) = store::delivery::open_figures(&mut session, now).await?;
+    let depths = store::queue::depths(&mut session, now).await?;
+    let (in_doubt, overdue) = store::queue::open_figures(&mut session, now).await?;
     for channel in [Channel::Sms, Channel::Email] {
         let mut oldest = 0.0_f64;
         for priority in priority::ALL {

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use ed25519_dalek::{Signer as _, SigningKey};
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 
 use super::Upkeep;
 use crate::ambient;
@@ -44,10 +44,26 @@ pub async fn signing_key(session: &mut Session, config: &Config) -> Result<Signi
     } else {
         configured.to_owned()
     };
-    let seed: Option<[u8; 32]> =
-        data_encoding::BASE64.decode(text.trim().as_bytes()).ok().and_then(|bytes| bytes.try_into().ok());
-    seed.map(|seed| SigningKey::from_bytes(&seed))
-        .ok_or_else(|| StoreError::Schema("audit.signing_key is not base64 of 32 bytes".to_owned()))
+    from_seed(&text).ok_or_else(|| StoreError::Schema("audit.signing_key is not base64 of 32 bytes".to_owned()))
+}
+
+/// The key that our heads can be checked with; `None` when nothing was ever signed.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn known_key(session: &mut Session, config: &Config) -> Result<Option<VerifyingKey>, StoreError> {
+    let configured = config.audit.signing_key.expose();
+    let text = if configured.is_empty() {
+        store::setting::get(session, store::setting::AUDIT_KEY).await?.unwrap_or_default()
+    } else {
+        configured.to_owned()
+    };
+    Ok(from_seed(&text).map(|key| key.verifying_key()))
+}
+
+fn from_seed(text: &str) -> Option<SigningKey> {
+    let seed: [u8; 32] = data_encoding::BASE64.decode(text.trim().as_bytes()).ok()?.try_into().ok()?;
+    Some(SigningKey::from_bytes(&seed))
 }
 
 /// The bytes of a head that are signed.

@@ -1,14 +1,17 @@
 //! Owns who calls: the API key of a request becomes an actor.
 //!
-//! Invariant: no handler below `/api/v1` runs without one.
+//! A key that calls too often is asked to wait (`limits`). Invariant: no handler below `/api/v1` runs without one.
 
-use axum::extract::FromRequestParts;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 
 use super::Web;
 use super::error::Problem;
+use super::limits::source_address;
 use crate::actions::key;
 use crate::domain::operator::Actor;
 
@@ -33,6 +36,14 @@ impl FromRequestParts<Web> for Caller {
             return Err(refused());
         }
         let actor = key::actor_of(&web.desk, secret.trim()).await?;
-        actor.map(Self).ok_or_else(refused)
+        let Some(actor) = actor else {
+            if let Some(ConnectInfo(peer)) = parts.extensions.get::<ConnectInfo<SocketAddr>>() {
+                let trusted = &web.desk.config.server.trusted_proxies;
+                web.limits.note_wrong_key(source_address(trusted, peer.ip(), &parts.headers))?;
+            }
+            return Err(refused());
+        };
+        web.limits.note_call(&actor.id)?;
+        Ok(Self(actor))
     }
 }

@@ -34,6 +34,9 @@ pub struct Problem {
     /// For 5xx: what to look for in the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<String>,
+    /// Seconds to wait, for the header `Retry-After`.
+    #[serde(skip)]
+    retry_after: Option<u64>,
 }
 
 /// One wrong field.
@@ -59,6 +62,18 @@ impl Problem {
             code: code.to_owned(),
             fields: Vec::new(),
             request_id: None,
+            retry_after: None,
+        }
+    }
+
+    /// Calls come too fast; `wait` until the next one.
+    #[must_use]
+    pub fn too_many(wait: std::time::Duration) -> Self {
+        let detail = "För många anrop på kort tid. Vänta och försök igen.";
+        Self {
+            // Rounded up: a caller who waits that long is let through.
+            retry_after: Some(wait.as_secs() + 1),
+            ..Self::new(StatusCode::TOO_MANY_REQUESTS, "request.too_many", detail)
         }
     }
 
@@ -136,11 +151,15 @@ impl From<StoreError> for Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let retry_after = self.retry_after;
         let mut response = (status, Json(self)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));

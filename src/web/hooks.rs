@@ -3,7 +3,8 @@
 //! Invariants: every answer has an empty body; 404 for a wrong secret or address, 204 for everything that was taken,
 //! duplicates and unknown tokens included; what cannot be stored is not acknowledged, so that it comes again.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::extract::{ConnectInfo, Path, State};
@@ -11,29 +12,27 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use axum::{Extension, Router};
 use subtle::ConstantTimeEq as _;
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::timeout::TimeoutLayer;
 
 use super::Web;
-use crate::config::Gateway;
-use crate::provider::SmsGateway;
+use super::limits::source_address;
+
+use crate::inbound::gateway_hook::GatewayHook;
 
 /// Bodies of hooks larger than this are refused: 64 KiB.
 const HOOK_LIMIT: usize = 64 * 1024;
-
-/// A gateway that may call us.
-#[derive(Debug, Clone)]
-pub struct GatewayHook {
-    /// Its settings.
-    pub config: Gateway,
-    /// Decodes what it sends.
-    pub gateway: SmsGateway,
-}
+/// A call that is not done by then is given up; the gateway brings it again.
+const HOOK_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The hooks.
 pub fn router() -> Router<Web> {
     Router::new()
         .route("/hooks/sms/{gateway}/{secret}/receipt/{token}", post(receipt))
         .route("/hooks/sms/{gateway}/{secret}/inbound", post(inbound))
-        .layer(axum::extract::DefaultBodyLimit::max(HOOK_LIMIT))
+        // Refused by its announced length at once, and given up when it comes drop by drop.
+        .layer(RequestBodyLimitLayer::new(HOOK_LIMIT))
+        .layer(TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, HOOK_PATIENCE))
 }
 
 async fn receipt(
@@ -93,18 +92,6 @@ fn allowed<'a>(
     if hook.config.callback_addresses.is_empty() {
         return Some(hook);
     }
-    let address = source_address(web, peer?.0.0.ip(), headers);
+    let address = source_address(&web.desk.config.server.trusted_proxies, peer?.0.0.ip(), headers);
     hook.config.callback_addresses.contains(&address).then_some(hook)
-}
-
-/// Where a request comes from: the peer, or what a trusted proxy says.
-fn source_address(web: &Web, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
-    let trusted = &web.desk.config.server.trusted_proxies;
-    if !trusted.contains(&peer) {
-        return peer;
-    }
-    let forwarded = headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
-    let hops: Vec<IpAddr> =
-        forwarded.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
-    hops.into_iter().rev().find(|hop| !trusted.contains(hop)).unwrap_or(peer)
 }

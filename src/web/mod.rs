@@ -24,8 +24,10 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::actions::Desk;
+use crate::inbound::gateway_hook::GatewayHook;
 use crate::inbound::receipt::ReceiptDesk;
-use hooks::GatewayHook;
+
+use limits::Limits;
 
 /// Bodies larger than this are refused: 1 MiB.
 pub const BODY_LIMIT: usize = 1024 * 1024;
@@ -39,6 +41,8 @@ pub struct Web {
     pub receipts: ReceiptDesk,
     /// Gateways that may call hooks, by name.
     pub hooks: Arc<BTreeMap<String, GatewayHook>>,
+    /// How often one may call.
+    pub limits: Arc<Limits>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// Cancelled when the daemon stops; streams end then.
@@ -48,19 +52,27 @@ pub struct Web {
 /// Everything an operator or another system of ours uses.
 #[must_use]
 pub fn console(web: Web) -> Router {
-    finish(Router::new().merge(api::router()).merge(watch::router()), web)
+    finish(console_routes(), web)
 }
 
 /// What strangers may reach: hooks and public pages.
 #[must_use]
 pub fn public(web: Web) -> Router {
-    finish(hooks::router().merge(pages::router()), web)
+    finish(public_routes(), web)
 }
 
 /// Both on one address.
 #[must_use]
 pub fn whole(web: Web) -> Router {
-    finish(Router::new().merge(api::router()).merge(watch::router()).merge(hooks::router()).merge(pages::router()), web)
+    finish(console_routes().merge(public_routes()), web)
+}
+
+fn console_routes() -> Router<Web> {
+    Router::new().merge(api::router()).merge(watch::router()).merge(pages::start::router())
+}
+
+fn public_routes() -> Router<Web> {
+    hooks::router().merge(pages::router())
 }
 
 fn finish(router: Router<Web>, web: Web) -> Router {

@@ -31,6 +31,10 @@ async fn metrics(State(web): State<Web>) -> Response {
 }
 
 async fn ready(State(web): State<Web>) -> Response {
+    if web.stop.is_cancelled() {
+        let causes = json!({ "stopping": { "ok": false } });
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "ready": false, "causes": causes }))).into_response();
+    }
     let causes = causes(&web).await;
     let is_ready = causes.as_object().is_some_and(|causes| causes.values().all(|cause| cause["ok"] == true));
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -62,9 +66,19 @@ async fn database(web: &Web) -> store::Result<(Value, Value, Value)> {
         .collect();
     Ok((
         json!({ "ok": pending == 0, "pending": pending }),
-        json!({ "ok": down.is_empty(), "down": down }),
+        json!({ "ok": down.is_empty(), "down": down, "balances": balances(web, &states) }),
         json!({ "ok": paused.is_none(), "reason": paused }),
     ))
+}
+
+/// What is left at each gateway; a low balance is no cause for 503, since everything still goes.
+fn balances(web: &Web, states: &[store::gateway::GatewayState]) -> Vec<Value> {
+    let known = states.iter().filter_map(|state| {
+        let gateway = web.desk.config.sms.gateways.get(&state.gateway)?;
+        let amount: f64 = state.balance.as_ref()?.parse().ok()?;
+        Some(json!({ "gateway": state.gateway, "balance": amount, "low": amount < gateway.low_balance }))
+    });
+    known.collect()
 }
 
 fn disk(web: &Web) -> Value {

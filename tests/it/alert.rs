@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use grannpost::actions::operator::{self, NewOperator};
 use grannpost::simulator::{Answer as GatewayAnswer, Fate, HistoryMode, ReceiptPlan, Reply};
 use serde_json::{Value, json};
 
-use crate::support::{TestApp, on_both_databases};
+use crate::support::{TestApp, on_both_databases, root};
 
 fn alert(areas: &[&str]) -> Value {
     json!({ "text": "Röd skåpbil söks efter inbrott i kväll", "areas": areas, "decided_by": "Vakthavande befäl", "undo_seconds": 0 })
@@ -175,6 +176,22 @@ on_both_databases! {
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 
+    async fn an_alert_that_expired_while_it_awaited_approval_can_be_written_anew(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "alerts.approval = \"always\"").await;
+        app.load_sample().await;
+        let made = app.api.post("/alerts", alert(&["2326"])).await;
+        let id = made.json["id"].as_str().unwrap();
+        app.advance(Duration::from_secs(5 * 3600));
+        let chief = app.api.with_key(&app.key("chief", "").await);
+        let late = chief.post(&format!("/alerts/{id}/approve"), json!({ "revision": 1 })).await;
+        assert_eq!((late.status.as_u16(), late.json["code"].as_str()), (409, Some("alert.expired")));
+        let revised = app.api.patch(&format!("/alerts/{id}"), alert(&["2326"])).await;
+        assert_eq!((revised.status.as_u16(), revised.json["revision"].as_i64()), (200, Some(2)), "{}", revised.text);
+        chief.post(&format!("/alerts/{id}/approve"), json!({ "revision": 2 })).await;
+        app.alert_when(id, |alert| alert["state"] == "done").await;
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
     async fn an_opt_out_between_freezing_and_hand_over_is_obeyed(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         app.load_sample().await;
@@ -260,6 +277,78 @@ on_both_databases! {
         app.gateway.report(&late.id, Fate::Delivered).await;
         let after = app.api.get(&format!("/alerts/{id}")).await.json;
         assert_eq!(after["counts"], done["counts"], "a final state is never left");
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
+    async fn receipts_that_are_polled_lead_to_done_without_any_callback(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "sms.gateways.elks.receipts = \"poll\"").await;
+        app.load_sample().await;
+        app.gateway.change(|gateway| {
+            gateway.receipts = ReceiptPlan { delivered: 0.5, failed: 0.5, delay_ms: 0, ..ReceiptPlan::default() };
+        });
+        let made = app.api.post("/alerts", alert(&["2321", "2309"])).await;
+        let done = app.alert_when(made.json["id"].as_str().unwrap(), |alert| alert["state"] == "done").await;
+        let delivered = done["counts"]["delivered"].as_i64().unwrap();
+        assert_eq!(delivered + done["counts"]["undelivered"].as_i64().unwrap(), 240);
+        assert_eq!(done["reach"]["contact_persons"], delivered);
+        let sent = app.gateway.journal().messages();
+        assert!(sent.len() == 240 && sent.iter().all(|sms| sms.receipt_url.is_none()), "nobody was asked to call us");
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
+    async fn an_observation_goes_from_a_number_also_where_the_sender_is_a_text(kind: Kind) {
+        let settings = "sms.gateways.elks.sender = \"Polisen\"\nsms.inbound_reply_to = \"+46766861111\"";
+        let app = TestApp::spawn_with(kind, settings).await;
+        app.load_sample().await;
+        // The answer is lost, so the history must know the number as ours too.
+        app.gateway.change(|gateway| gateway.receipts = ReceiptPlan::silent());
+        app.gateway.answer_next([GatewayAnswer::accept_then(Reply::Reset)]);
+        for (kind, sender) in [("observation", "+46766861111"), ("information", "Polisen")] {
+            let before = app.gateway.journal().len();
+            let mut wanted = alert(&["2326"]);
+            wanted["kind"] = json!(kind);
+            let made = app.api.post("/alerts", wanted).await;
+            let by_sms = made.json["audience"]["by_sms"].as_i64().unwrap();
+            app.alert_when(made.json["id"].as_str().unwrap(), |alert| alert["counts"]["accepted"] == by_sms).await;
+            let sent = app.gateway.journal().messages_from(before);
+            assert!(!sent.is_empty() && sent.iter().all(|sms| sms.from == sender), "{kind}");
+        }
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
+    async fn sending_without_review_is_told_to_every_administrator(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "alerts.approval = \"always\"").await;
+        app.load_sample().await;
+        let mut session = app.desk.store.begin().await.unwrap();
+        for (name, role) in [("a", "admin"), ("b", "admin"), ("gone", "admin"), ("c", "chief")] {
+            let email = format!("{name}@example.org");
+            let new = NewOperator { name: name.into(), email: email.clone(), role: role.into(), area: String::new() };
+            operator::add(&app.desk, &mut session, &root(), &new).await.unwrap();
+            if name == "gone" {
+                operator::disable(&app.desk, &mut session, &root(), &email).await.unwrap();
+            }
+        }
+        session.commit().await.unwrap();
+        let made = app.api.post("/alerts", alert(&["2326"])).await;
+        let id = made.json["id"].as_str().unwrap();
+        let reason = json!({ "reason": "Gärningsmannen är kvar <b>nu</b>" });
+        let sent = app.api.post(&format!("/alerts/{id}/send-unreviewed"), reason).await;
+        assert_eq!(sent.status, 200, "{}", sent.text);
+        app.mail.journal().wait_for(2).await;
+        let mails = app.mail.journal().letters();
+        let mut to: Vec<String> = mails.iter().map(|mail| mail.to.clone()).collect();
+        to.sort();
+        assert_eq!(to, ["a@example.org", "b@example.org"]);
+        let mail = mail_parser::MessageParser::default().parse(&mails[0].message).unwrap();
+        let text = mail.body_text(0).unwrap();
+        assert_eq!(mail.subject(), Some("Larm skickat utan granskning"));
+        assert_eq!(mail.header("Auto-Submitted").and_then(|value| value.as_text()), Some("auto-generated"));
+        for told in [id, "roll admin", "2026-11-20 kl. 02.31", "Skäl: Gärningsmannen är kvar <b>nu</b>"] {
+            assert!(text.contains(told), "{told} is missing in {text}");
+        }
+        assert!(!text.contains("skåpbil"), "the alert's text stays out of it: {text}");
+        app.advance(Duration::from_secs(11));
+        app.alert_when(id, |alert| alert["state"] == "done").await;
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 }

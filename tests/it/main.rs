@@ -1,11 +1,19 @@
 //! The integration binary: stories over real HTTP and SMTP, on both databases.
 
 mod alert;
+mod backup;
 mod crash;
 mod elks_gateway;
+mod hooks;
+mod hostile;
 mod import;
 mod letter;
+mod logs;
 mod mail_relay;
+mod roles;
 mod simulator;
+mod store_conformance;
 mod support;
+mod verify;
+mod watch;
 mod wire;

@@ -11,7 +11,8 @@ use utoipa_axum::routes;
 
 use super::List;
 use super::alert::Audience;
-use crate::actions::{alert, require};
+use super::letter::LetterAudienceShown;
+use crate::actions::{alert, letter, require};
 use crate::domain::operator::Right;
 use crate::store::area::Population;
 use crate::store::{self};
@@ -81,20 +82,32 @@ struct AudienceRequest {
     channel: Option<String>,
 }
 
+/// The figures of an alert's audience, or of a letter's.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+enum Figures {
+    Sms(Audience),
+    Email(LetterAudienceShown),
+}
+
 /// The figures of an audience without making a message.
 #[utoipa::path(post, path = "/audiences", tag = "areas", request_body = AudienceRequest,
-    responses((status = 200, body = Audience), (status = 422, body = Problem)))]
+    responses((status = 200, body = Figures), (status = 422, body = Problem)))]
 async fn audience(
     State(web): State<Web>,
     Caller(actor): Caller,
     body: JsonBody<AudienceRequest>,
-) -> Result<Json<Audience>, Problem> {
+) -> Result<Json<Figures>, Problem> {
     let mut session = web.desk.store.read().await?;
     match body.value.channel.as_deref().unwrap_or("sms") {
         "sms" => {
             let audience = alert::audience(&web.desk, &mut session, &actor, &body.value.areas).await?;
-            Ok(Json(audience.into()))
+            Ok(Json(Figures::Sms(audience.into())))
         }
-        _ => Err(Problem::field("channel", "field.invalid", "Tillåtna värden: sms.")),
+        "email" => {
+            let audience = letter::audience(&web.desk, &mut session, &actor, &body.value.areas).await?;
+            Ok(Json(Figures::Email(audience.into())))
+        }
+        _ => Err(Problem::field("channel", "field.invalid", "Tillåtna värden: sms, email.")),
     }
 }

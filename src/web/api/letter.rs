@@ -171,7 +171,7 @@ impl From<LetterPatch> for LetterChange {
 
 /// Whom a letter reaches; persons.
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
-struct LetterAudienceShown {
+pub(super) struct LetterAudienceShown {
     contact_persons: i64,
     households: i64,
     by_email: i64,

@@ -1,14 +1,34 @@
-//! Owns the pages for people outside: they need no sign-in and set no cookies.
+//! Owns the pages: for people outside, who need no sign-in and get no cookies, and the first page.
 //!
 //! Invariant: a GET changes nothing, since programs follow links before people do.
 
+pub mod start;
 pub mod unsubscribe;
 
 use axum::Router;
+use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use sha2::{Digest, Sha256};
 
 use super::Web;
+
+/// The style of these pages; it stands in them, and the policy allows it by its hash.
+const STYLE: &str = include_str!("../../../templates/pages/public.css");
 
 /// The public pages.
 pub fn router() -> Router<Web> {
     unsubscribe::router()
+}
+
+fn page_response(status: StatusCode, page: String) -> Response {
+    let mut response = (status, [(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response();
+    let hash = data_encoding::BASE64.encode(&Sha256::digest(STYLE));
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    );
+    if let Ok(policy) = HeaderValue::from_str(&policy) {
+        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
+    response
 }

@@ -5,20 +5,17 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::get;
-use sha2::{Digest, Sha256};
 
+use super::{STYLE, page_response};
 use crate::actions::unsubscribe::{self, Subscription};
 use crate::actions::{ActionError, Desk};
 use crate::web::Web;
 
 /// A one-click POST is one short line; more than 16 KiB is refused.
 const BODY_LIMIT: usize = 16 * 1024;
-
-const STYLE: &str = include_str!("../../../templates/pages/public.css");
 
 /// The route, below `/u/` as letters name it.
 pub fn router() -> Router<Web> {
@@ -102,16 +99,4 @@ fn answer(desk: &Desk, found: Result<Option<Subscription>, ActionError>, was_ask
         has_button,
     };
     page_response(status, page.render().unwrap_or_default())
-}
-
-fn page_response(status: StatusCode, page: String) -> Response {
-    let mut response = (status, [(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response();
-    let hash = data_encoding::BASE64.encode(&Sha256::digest(STYLE));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    );
-    if let Ok(policy) = HeaderValue::from_str(&policy) {
-        response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
-    }
-    response
 }

@@ -79,6 +79,11 @@ impl Api {
         Self::answer(request.header("content-type", kind).body(body)).await
     }
 
+    /// Any page beside the API, without a key.
+    pub async fn page(&self, path: &str) -> Answer {
+        Self::answer(self.client.get(format!("{}{path}", self.base))).await
+    }
+
     async fn answer(request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());

@@ -3,7 +3,10 @@
 pub mod api;
 pub mod child;
 pub mod database;
+pub mod openapi;
 pub mod register;
+pub mod sql;
+pub mod things;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +20,7 @@ use grannpost::domain::operator::{Actor, Role};
 use grannpost::simulator::{GatewayOptions, MailSink, MailSinkOptions, SimulatedGateway};
 use serde_json::Value;
 
-pub use api::Api;
+pub use api::{Answer, Api};
 pub use database::{Database, Kind};
 
 /// The callback secret of the simulated gateway.
@@ -71,6 +74,16 @@ impl TestApp {
         let (daemon, desk) = start(&self.settings, &self.clock).await;
         self.api.move_to(format!("http://{}", daemon.address().unwrap()));
         (self.daemon, self.desk) = (Some(daemon), desk);
+    }
+
+    /// The whole configuration of this app, for a process that shall use the same database.
+    pub fn settings(&self) -> String {
+        self.settings.concat()
+    }
+
+    /// Begins to stop the daemon as SIGTERM would; the answer is whether it ended in time.
+    pub fn begin_stop(&mut self) -> tokio::task::JoinHandle<bool> {
+        tokio::spawn(self.daemon.take().unwrap().stop())
     }
 
     /// A key for a role in an area.

@@ -1,0 +1,664 @@
+//! Every public function of the store on both databases, each with its effect. `tests/architecture.rs` fails when one is
+//! missing here.
+
+use grannpost::domain::area::{Area, AreaKind};
+use grannpost::domain::delivery::{Channel, DeliveryState};
+use grannpost::domain::message::{MessageState, priority};
+use grannpost::store::alert::AlertRow;
+use grannpost::store::api_key::ApiKey;
+use grannpost::store::attempt::{AttemptOutcome, Ending};
+use grannpost::store::audience::{Freeze, IDS_PER_MESSAGE};
+use grannpost::store::audit::{Entry, Filter, GENESIS};
+use grannpost::store::contact_person::{ContactPerson, Search};
+use grannpost::store::daemon::Daemon;
+use grannpost::store::decision::Decision;
+use grannpost::store::delivery::{Claim, Claimed, Step, Which};
+use grannpost::store::import::{Import, ImportRow, LookUp};
+use grannpost::store::letter::LetterRow;
+use grannpost::store::message::{Message, Review};
+use grannpost::store::operator::Operator;
+use grannpost::store::receipt::NewReceipt;
+use grannpost::store::settle::Batch;
+use grannpost::store::stamp::Gate;
+use grannpost::store::{
+    self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, backup, contact_person, daemon,
+    decision, delivery, extract, gateway, idempotency, import, inbound_sms, letter, letter_audience, message, operator,
+    queue, receipt, setting, settle, stamp, verify,
+};
+use serde_json::json;
+
+use crate::support::{Database, Kind, on_both_databases};
+
+const NOW: i64 = 1_795_000_000_000;
+const AREAS: &str = r#"[{"code":"2380"},{"code":"2380-vik"}]"#;
+
+/// A migrated database with four areas, and the folder it lives in.
+async fn fresh(kind: Kind) -> (Store, Database) {
+    let database = Database::new(kind);
+    let store = Store::open(&database.url, 4).await.unwrap();
+    assert!(store.migrate().await.unwrap() > 0);
+    assert_eq!(store.migrate().await.unwrap(), 0, "nothing is pending the second time");
+    let mut session = store.begin().await.unwrap();
+    for (code, kind, parent) in [
+        ("jamtland", AreaKind::PoliceArea, None),
+        ("ostersund", AreaKind::LocalPoliceArea, Some("jamtland")),
+        ("2380", AreaKind::Municipality, Some("ostersund")),
+        ("2380-vik", AreaKind::WatchArea, Some("2380")),
+    ] {
+        let new = Area { code: code.into(), name: code.to_uppercase(), kind, parent: parent.map(str::to_owned) };
+        area::put(&mut session, &new, NOW).await.unwrap();
+    }
+    session.commit().await.unwrap();
+    (store, database)
+}
+
+fn person(id: &str, mobile: Option<&str>, email: Option<&str>, households: i64) -> ContactPerson {
+    ContactPerson {
+        id: id.into(),
+        name: format!("Namn {id}"),
+        name_key: format!("namn {id}"),
+        mobile: mobile.map(str::to_owned),
+        email: email.map(str::to_owned),
+        email_key: email.map(str::to_owned),
+        address: "Skolvägen 3".into(),
+        postcode: "837 71".into(),
+        place: "Duved".into(),
+        area_code: "2380-vik".into(),
+        households,
+        language: "sv".into(),
+        letters: 1,
+        alerts: 1,
+        created_at: NOW,
+        updated_at: NOW,
+        ..ContactPerson::default()
+    }
+}
+
+fn a_message(id: &str, number: i64, kind: &str) -> Message {
+    Message {
+        numeric_sender: 1,
+        id: id.into(),
+        number,
+        kind: kind.into(),
+        state: "queued".into(),
+        priority: priority::ALL[0],
+        revision: 1,
+        content_hash: "hash".into(),
+        body: "Polisen".into(),
+        audience: "{}".into(),
+        reach_persons: 0,
+        reach_households: 0,
+        follows: None,
+        follow_up_kind: None,
+        send_at: None,
+        sends_at: Some(NOW),
+        undo_seconds: 0,
+        expires_at: Some(NOW + 1_000_000),
+        stopped_at: None,
+        handed_over_at: None,
+        done_at: None,
+        created_by: "test".into(),
+        created_at: NOW,
+        changed_at: NOW,
+    }
+}
+
+fn freezing(message: &Message) -> Freeze<'_> {
+    Freeze {
+        message_id: &message.id,
+        number: message.number,
+        priority: message.priority,
+        due_at: NOW,
+        expires_at: NOW + 1_000_000,
+        now: NOW,
+    }
+}
+
+fn batch(id: &str) -> Batch<'_> {
+    Batch { id, actor: "test", action: "deliveries.settled", now: NOW }
+}
+
+/// Three persons with two numbers, frozen into an alert.
+async fn frozen_alert(session: &mut Session) -> Message {
+    for new in [
+        person("p1", Some("+46701740601"), Some("a@example.org"), 3),
+        person("p2", Some("+46701740602"), None, 9),
+        person("p3", Some("+46701740602"), None, 1),
+        person("p4", None, Some("A@example.org"), 7),
+    ] {
+        contact_person::put(session, &new).await.unwrap();
+    }
+    let new = a_message("m1", 1, "alert");
+    message::insert(session, &new).await.unwrap();
+    message::set_areas(session, "m1", [("2380", true), ("2380-vik", false)]).await.unwrap();
+    assert_eq!(audience::freeze_sms(session, AREAS, &freezing(&new)).await.unwrap(), 2);
+    settle::start_counting(session, "m1", DeliveryState::Queued, 2).await.unwrap();
+    new
+}
+
+async fn claimed(session: &mut Session, channel: Channel) -> Vec<Claimed> {
+    let claim =
+        Claim { channel, priority: priority::ALL[0], limit: 10, owner: "d1", lease_until: NOW + 30_000, now: NOW };
+    delivery::claim(session, &claim).await.unwrap()
+}
+
+fn gate() -> Gate<'static> {
+    Gate { channel: Channel::Sms, owner: "d1", gateway: "elks", now: NOW }
+}
+
+async fn move_all(session: &mut Session, batch_id: &str, to: DeliveryState) -> usize {
+    let held = delivery::lock(session, &[IDS_PER_MESSAGE + 1, IDS_PER_MESSAGE + 2]).await.unwrap();
+    let steps = held.into_iter().map(|held| Step::new(held, to, Some("test"))).collect();
+    delivery::apply(session, &batch(batch_id), steps).await.unwrap().len()
+}
+
+on_both_databases! {
+    async fn areas_are_put_and_counted(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let renamed = Area { code: "2380".into(), name: "Östersund".into(), kind: AreaKind::Municipality, parent: Some("ostersund".into()) };
+        area::put(&mut session, &renamed, NOW).await.unwrap();
+        let tree = area::tree(&mut session).await.unwrap();
+        assert_eq!(tree.get("2380").unwrap().name, "Östersund");
+        assert!(tree.is_within("2380-vik", "jamtland"));
+        contact_person::put(&mut session, &person("p1", Some("+46701740601"), None, 3)).await.unwrap();
+        let paused = ContactPerson { paused_until_at: Some(NOW + 1), ..person("p2", Some("+46701740602"), None, 4) };
+        contact_person::put(&mut session, &paused).await.unwrap();
+        let here = area::populations(&mut session, NOW).await.unwrap()["2380-vik"];
+        assert_eq!((here.contact_persons, here.households, here.by_sms), (2, 7, 1));
+        assert_eq!(area::populations(&mut session, NOW + 1).await.unwrap()["2380-vik"].by_sms, 2);
+    }
+
+    async fn contact_persons_are_put_found_suppressed_and_erased(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let mut stored = person("p1", Some("+46701740601"), Some("a@example.org"), 3);
+        contact_person::put(&mut session, &stored).await.unwrap();
+        stored.note = "it's 100 % \"åäö\" 😀".into();
+        contact_person::put(&mut session, &stored).await.unwrap();
+        assert_eq!(contact_person::get(&mut session, "p1").await.unwrap(), Some(stored.clone()));
+        assert_eq!(contact_person::get(&mut session, "p2").await.unwrap(), None);
+        assert_eq!(contact_person::by_mobile(&mut session, "+46701740601").await.unwrap().len(), 1);
+        let find = |words: &str, number: &str, after: &str| Search {
+            words: words.into(), number: number.into(), areas_json: AREAS.into(), after: after.into(),
+        };
+        for (search, hits) in [
+            (find("%namn%", "", ""), 1), (find("", "%174060%", ""), 1), (find("", "", ""), 1), (find("%100\\%%", "", ""), 0),
+            (find("%vik%", "", ""), 1), (find("%namn%", "", "p1"), 0),
+        ] {
+            assert_eq!(contact_person::search(&mut session, &search, 10).await.unwrap().len(), hits, "{search:?}");
+        }
+        let mark = || ("fp".to_owned(), "sms");
+        contact_person::suppress(&mut session, mark(), "opted_out", NOW).await.unwrap();
+        contact_person::suppress(&mut session, mark(), "erased", NOW).await.unwrap();
+        assert_eq!(contact_person::suppressed(&mut session, "fp", "sms").await.unwrap().as_deref(), Some("opted_out"));
+        assert_eq!(contact_person::suppressed(&mut session, "fp", "email").await.unwrap(), None);
+        contact_person::unsuppress(&mut session, "fp", "sms").await.unwrap();
+        assert_eq!(contact_person::suppressed(&mut session, "fp", "sms").await.unwrap(), None);
+        contact_person::erase(&mut session, &stored, NOW + 5).await.unwrap();
+        let erased = contact_person::get(&mut session, "p1").await.unwrap().unwrap();
+        assert_eq!((erased.erased_at, erased.mobile, erased.note.as_str()), (Some(NOW + 5), None, ""));
+        assert_eq!(contact_person::by_mobile(&mut session, "+46701740601").await.unwrap(), []);
+    }
+
+    async fn messages_are_written_revised_and_listed(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let mut first = a_message("a1", 1, "alert");
+        message::insert(&mut session, &first).await.unwrap();
+        message::insert(&mut session, &Message { changed_at: NOW + 10, ..a_message("a2", 2, "alert") }).await.unwrap();
+        message::insert(&mut session, &a_message("a3", 3, "letter")).await.unwrap();
+        message::insert(&mut session, &a_message("a4", 4, "test")).await.unwrap();
+        (first.revision, first.body) = (2, "Ny text".into());
+        message::revise(&mut session, &first).await.unwrap();
+        assert_eq!(message::get(&mut session, "a1").await.unwrap(), Some(first.clone()));
+        assert_eq!(message::get_locked(&mut session, "a1").await.unwrap(), Some(first.clone()));
+        let page = message::page(&mut session, "alert", "", 10).await.unwrap();
+        assert_eq!(page.iter().map(|m| m.id.as_str()).collect::<Vec<_>>(), ["a2", "a1"]);
+        assert_eq!(message::page(&mut session, "alert", "a2", 10).await.unwrap().len(), 1);
+        assert_eq!(message::changed_since(&mut session, NOW + 1, 10).await.unwrap().len(), 1);
+        assert_eq!(message::changed_since(&mut session, NOW, 10).await.unwrap().len(), 3, "tests are not told of");
+        message::begin_sending(&mut session, "a1", NOW + 20).await.unwrap();
+        assert_eq!(message::state(&mut session, "a1").await.unwrap(), Some(MessageState::Sending));
+        first.stopped_at = Some(NOW + 30);
+        message::set_state(&mut session, &first, MessageState::Stopped, NOW + 30).await.unwrap();
+        let stopped = message::get(&mut session, "a1").await.unwrap().unwrap();
+        assert_eq!((stopped.state(), stopped.stopped_at, stopped.changed_at), (MessageState::Stopped, Some(NOW + 30), NOW + 30));
+        message::set_areas(&mut session, "a1", [("2380-vik", true)]).await.unwrap();
+        message::set_areas(&mut session, "a1", [("2380", true), ("2380-vik", false)]).await.unwrap();
+        assert_eq!(message::chosen_areas(&mut session, "a1").await.unwrap(), ["2380"]);
+        let review = |act: &str| Review {
+            revision: 2, act: act.into(), actor: "a".into(), content_hash: "h".into(), reason: String::new(), at: NOW,
+        };
+        message::add_review(&mut session, "a1", &review("written")).await.unwrap();
+        message::add_review(&mut session, "a1", &review("approved")).await.unwrap();
+        assert_eq!(message::reviews(&mut session, "a1").await.unwrap(), [review("written"), review("approved")]);
+        settle::start_counting(&mut session, "a1", DeliveryState::Queued, 7).await.unwrap();
+        assert_eq!(message::counts(&mut session, "a1").await.unwrap().get(DeliveryState::Queued), 7);
+        message::clear_counts(&mut session, "a1").await.unwrap();
+        assert_eq!(message::counts(&mut session, "a1").await.unwrap().total(), 0);
+    }
+
+    async fn alerts_and_their_twins(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        for (id, number) in [("m1", 1), ("m2", 2)] {
+            message::insert(&mut session, &a_message(id, number, "alert")).await.unwrap();
+            message::set_areas(&mut session, id, [("2380", true)]).await.unwrap();
+        }
+        let row = |id: &str| AlertRow {
+            message_id: id.into(), text: "Röd bil".into(), kind: "observation".into(), spread: "households".into(),
+            decided_by: "Befäl".into(), drill: 0, expires_in_minutes: 60,
+        };
+        alert::put(&mut session, &AlertRow { text: "Blå bil".into(), ..row("m1") }).await.unwrap();
+        alert::put(&mut session, &row("m1")).await.unwrap();
+        alert::put(&mut session, &row("m2")).await.unwrap();
+        assert_eq!(alert::get(&mut session, "m1").await.unwrap(), Some(row("m1")));
+        assert_eq!(alert::recent_twin(&mut session, "m2", "Röd bil", NOW).await.unwrap().unwrap().id, "m1");
+        assert_eq!(alert::recent_twin(&mut session, "m2", "Röd bil", NOW + 1).await.unwrap(), None);
+        assert_eq!(alert::recent_twin(&mut session, "m2", "Blå bil", NOW).await.unwrap(), None);
+    }
+
+    async fn an_audience_is_counted_frozen_and_thawed(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let first = frozen_alert(&mut session).await;
+        let counted = audience::count_sms(&mut session, ["2380", "2380-vik"], NOW).await.unwrap();
+        assert_eq!((counted.contact_persons, counted.by_sms, counted.households_by_sms, counted.not_reached), (4, 3, 13, 1));
+        assert_eq!(audience::count_frozen(&mut session, "m1").await.unwrap(), counted);
+        assert_eq!(audience::count_sms(&mut session, ["2380"], NOW).await.unwrap().contact_persons, 0);
+        let rows = delivery::page(&mut session, "m1", "", 0, 10).await.unwrap();
+        assert_eq!(rows[0].address, "+46701740602", "most households first");
+        assert_eq!(delivery::page(&mut session, "m1", "queued", rows[0].id, 10).await.unwrap().len(), 1);
+        assert_eq!(delivery::page(&mut session, "m1", "delivered", 0, 10).await.unwrap(), []);
+        let second = Message { follows: Some("m1".into()), follow_up_kind: Some("update".into()), ..a_message("m2", 2, "alert") };
+        message::insert(&mut session, &second).await.unwrap();
+        assert_eq!(audience::freeze_follow_up(&mut session, "m1", &freezing(&second)).await.unwrap(), 0);
+        assert_eq!(move_all(&mut session, "b0", DeliveryState::Stopped).await, 2);
+        audience::thaw(&mut session, "m2").await.unwrap();
+        assert_eq!(audience::count_frozen(&mut session, &first.id).await.unwrap().by_sms, 3);
+    }
+
+    async fn a_follow_up_is_frozen_to_those_who_may_have_the_first_and_thawed(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        frozen_alert(&mut session).await;
+        let rows = claimed(&mut session, Channel::Sms).await;
+        stamp::stamp(&mut session, &gate(), "b1", &rows[..1]).await.unwrap();
+        let second = Message { follows: Some("m1".into()), follow_up_kind: Some("update".into()), ..a_message("m2", 2, "alert") };
+        message::insert(&mut session, &second).await.unwrap();
+        assert_eq!(audience::freeze_follow_up(&mut session, "m1", &freezing(&second)).await.unwrap(), 1);
+        assert_eq!(audience::count_frozen(&mut session, "m2").await.unwrap().by_sms, 2);
+        assert_eq!(claimed(&mut session, Channel::Sms).await, [], "it waits for the hand-over under way");
+        audience::thaw(&mut session, "m2").await.unwrap();
+        assert_eq!(delivery::page(&mut session, "m2", "", 0, 10).await.unwrap(), []);
+    }
+
+    async fn deliveries_are_claimed_renewed_and_released(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin_dispatch().await.unwrap();
+        frozen_alert(&mut session).await;
+        assert_eq!(delivery::next_due(&mut session, Channel::Sms, priority::ALL[0]).await.unwrap(), Some(NOW));
+        assert_eq!(delivery::next_due(&mut session, Channel::Email, priority::ALL[0]).await.unwrap(), None);
+        setting::set(&mut session, setting::PAUSED, "by hand".into()).await.unwrap();
+        assert_eq!(claimed(&mut session, Channel::Sms).await, []);
+        assert!(setting::clear(&mut session, setting::PAUSED).await.unwrap());
+        let rows = claimed(&mut session, Channel::Sms).await;
+        assert_eq!(rows.iter().map(|row| row.lease_fence).collect::<Vec<_>>(), [1, 1]);
+        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        assert_eq!(delivery::renew(&mut session, "d1", &ids, NOW + 60_000).await.unwrap(), 2);
+        assert_eq!(delivery::renew(&mut session, "other", &ids, NOW + 60_000).await.unwrap(), 0);
+        assert_eq!(message::counts(&mut session, "m1").await.unwrap().get(DeliveryState::Sending), 2);
+        assert_eq!(delivery::release(&mut session, "other", &ids, NOW).await.unwrap(), 0);
+        assert_eq!(delivery::release(&mut session, "d1", &ids[..1], NOW + 500).await.unwrap(), 1);
+        assert_eq!(delivery::release_dead(&mut session, "nobody", NOW + 60_000).await.unwrap(), 0);
+        assert_eq!(delivery::release_dead(&mut session, "nobody", NOW + 60_001).await.unwrap(), 1);
+        assert_eq!(delivery::reschedule(&mut session, "m1", NOW + 900).await.unwrap(), 2);
+        assert_eq!(delivery::next_due(&mut session, Channel::Sms, priority::ALL[0]).await.unwrap(), Some(NOW + 900));
+        assert_eq!(queue::depths(&mut session, NOW).await.unwrap(), []);
+        let depths = queue::depths(&mut session, NOW + 900).await.unwrap();
+        assert_eq!((depths[0].deliveries, depths[0].oldest_at), (2, Some(NOW + 900)));
+    }
+
+    async fn the_gate_stamps_what_may_go_and_attempts_end(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        frozen_alert(&mut session).await;
+        let rows = claimed(&mut session, Channel::Sms).await;
+        let (stamped, ended) = stamp::stamp(&mut session, &gate(), "b1", &rows[..1]).await.unwrap();
+        assert_eq!(ended, []);
+        assert_eq!((stamped.len(), stamped[0].attempts), (1, 1));
+        let again = stamp::stamp(&mut session, &gate(), "b2", &rows[..1]).await.unwrap();
+        assert_eq!(again, (Vec::new(), Vec::new()), "nothing passes twice");
+        assert_eq!(delivery::count_stamped(&mut session, "m1").await.unwrap(), 1);
+        stamp::suppress(&mut session, &gate(), "b3", &[rows[1].id], "number.fictitious").await.unwrap();
+        let suppressed = delivery::get(&mut session, rows[1].id).await.unwrap().unwrap();
+        assert_eq!((suppressed.state.as_str(), suppressed.reason.as_deref()), ("suppressed", Some("number.fictitious")));
+        let ending = Ending {
+            delivery_id: rows[0].id, number: 1, outcome: AttemptOutcome::InDoubt, reason: Some("answer.lost".into()), detail: None,
+            gateway_ref: None,
+        };
+        attempt::end(&mut session, std::slice::from_ref(&ending), NOW + 10).await.unwrap();
+        let attempts = attempt::of_delivery(&mut session, rows[0].id).await.unwrap();
+        assert_eq!((attempts[0].outcome.as_deref(), attempts[0].ended_at), (Some("in_doubt"), Some(NOW + 10)));
+        let held = delivery::lock(&mut session, &[rows[0].id]).await.unwrap();
+        let steps = held.into_iter().map(|held| Step::new(held, DeliveryState::InDoubt, None)).collect();
+        assert_eq!(delivery::apply(&mut session, &batch("b4"), steps).await.unwrap().len(), 1);
+        let doubted = attempt::doubted(&mut session, "elks", 10).await.unwrap();
+        assert_eq!((doubted.len(), doubted[0].number, doubted[0].message_kind.as_str()), (1, 1, "alert"));
+        assert_eq!(attempt::doubted(&mut session, "other", 10).await.unwrap(), []);
+        let proven = Ending { outcome: AttemptOutcome::Accepted, gateway_ref: Some("s1".into()), ..ending };
+        attempt::end(&mut session, &[proven], NOW + 20).await.unwrap();
+        let held = delivery::lock(&mut session, &[rows[0].id]).await.unwrap();
+        let step = Step { gateway_ref: Some("s1".into()), ..Step::new(held[0].clone(), DeliveryState::Accepted, None) };
+        delivery::apply(&mut session, &batch("b5"), vec![step]).await.unwrap();
+        let refs = attempt::held_refs(&mut session, "elks", &["s1".into(), "s2".into()]).await.unwrap();
+        assert_eq!(refs, [("s1".to_owned(), NOW)]);
+        assert_eq!(receipt::awaited_since(&mut session, "elks").await.unwrap(), Some((NOW, NOW)));
+        assert_eq!(receipt::awaited_since(&mut session, "other").await.unwrap(), None);
+        let awaited = receipt::awaited(&mut session, "elks", ["s1", "s2"]).await.unwrap();
+        assert_eq!(awaited, [receipt::Awaited { gateway_ref: "s1".into(), delivery_id: rows[0].id, attempt: 1 }]);
+    }
+
+    async fn steps_are_recorded_counted_and_never_go_back(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        frozen_alert(&mut session).await;
+        let rows = claimed(&mut session, Channel::Sms).await;
+        stamp::stamp(&mut session, &gate(), "b1", &rows).await.unwrap();
+        assert_eq!(delivery::lock_set(&mut session, Which::StampedByDead("d1", 0), 10).await.unwrap().len(), 2);
+        assert_eq!(move_all(&mut session, "b2", DeliveryState::InDoubt).await, 2);
+        assert_eq!(queue::open_figures(&mut session, NOW).await.unwrap(), (2, 0));
+        assert_eq!(delivery::lock_set(&mut session, Which::InDoubtOf("m1"), 10).await.unwrap().len(), 2);
+        assert_eq!(delivery::lock_set(&mut session, Which::InDoubtOf("m1"), 1).await.unwrap().len(), 1);
+        assert_eq!(move_all(&mut session, "b3", DeliveryState::Accepted).await, 2);
+        assert_eq!(delivery::lock_set(&mut session, Which::AcceptedBefore(Channel::Sms, NOW), 10).await.unwrap().len(), 2);
+        assert_eq!(delivery::lock_set(&mut session, Which::Unstamped("m1"), 10).await.unwrap(), []);
+        assert_eq!(delivery::lock_set(&mut session, Which::Expired(i64::MAX), 10).await.unwrap(), []);
+        assert_eq!(move_all(&mut session, "b4", DeliveryState::Delivered).await, 2);
+        assert_eq!(move_all(&mut session, "b5", DeliveryState::Queued).await, 0, "a final state is never left");
+        settle::record(&mut session, &batch("b6"), &[]).await.unwrap();
+        settle::refresh(&mut session, "m1", NOW + 50).await.unwrap();
+        let done = message::get(&mut session, "m1").await.unwrap().unwrap();
+        assert_eq!((done.state(), done.reach_persons, done.reach_households), (MessageState::Done, 3, 13));
+        assert_eq!(message::counts(&mut session, "m1").await.unwrap().get(DeliveryState::Delivered), 2);
+        let events = delivery::events(&mut session, rows[0].id).await.unwrap();
+        let path: Vec<&str> = events.iter().map(|event| event.to_state.as_str()).collect();
+        assert_eq!(path, ["in_doubt", "accepted", "delivered"]);
+    }
+
+    async fn letters_are_frozen_by_mail_and_on_paper(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        for new in [
+            person("p1", None, Some("a@example.org"), 3),
+            person("p2", None, Some("A@example.org"), 4),
+            person("p3", None, None, 5),
+            ContactPerson { address: String::new(), ..person("p4", None, None, 6) },
+        ] {
+            contact_person::put(&mut session, &new).await.unwrap();
+        }
+        let new = a_message("m1", 1, "letter");
+        message::insert(&mut session, &new).await.unwrap();
+        message::set_areas(&mut session, "m1", [("2380", true), ("2380-vik", false)]).await.unwrap();
+        let row = LetterRow { message_id: "m1".into(), subject: "Hej".into(), body_markdown: "# Hej".into(), copy_recipients: "[]".into(), ..LetterRow::default() };
+        letter::put(&mut session, &LetterRow { subject: "Nej".into(), ..row.clone() }).await.unwrap();
+        letter::put(&mut session, &row).await.unwrap();
+        assert_eq!(letter::get(&mut session, "m1").await.unwrap(), Some(row));
+        let counted = letter_audience::count(&mut session, ["2380", "2380-vik"], NOW).await.unwrap();
+        assert_eq!((counted.contact_persons, counted.by_email, counted.on_paper, counted.not_reached), (4, 2, 1, 1));
+        let frozen = letter_audience::freeze(&mut session, AREAS, &freezing(&new), &["c@example.org", "a@EXAMPLE.org"]).await.unwrap();
+        assert_eq!((frozen.by_email, frozen.on_paper), (2, 1), "who has the letter gets no copy");
+        assert_eq!(letter_audience::count_frozen(&mut session, "m1").await.unwrap(), counted);
+        let test = a_message("m2", 2, "test");
+        message::insert(&mut session, &test).await.unwrap();
+        assert_eq!(letter_audience::freeze_copies(&mut session, &freezing(&test), &["me@example.org"]).await.unwrap(), 1);
+        let paper = letter::paper(&mut session, "m1", NOW).await.unwrap();
+        assert_eq!((paper.len(), paper[0].wanted, paper[0].address.as_str()), (1, 1, "Namn p3\nSkolvägen 3\n837 71 Duved"));
+        assert!(letter::opt_out(&mut session, "p3", "link", NOW).await.unwrap());
+        assert!(!letter::opt_out(&mut session, "p3", "link", NOW + 1).await.unwrap());
+        assert_eq!(letter::paper(&mut session, "m1", NOW).await.unwrap()[0].wanted, 0);
+        assert_eq!(letter::last_sent(&mut session).await.unwrap(), []);
+        message::begin_sending(&mut session, "m1", NOW).await.unwrap();
+        assert_eq!(letter::last_sent(&mut session).await.unwrap(), [("2380".to_owned(), NOW)]);
+    }
+
+    async fn imports_are_written_published_matched_and_undone(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        contact_person::put(&mut session, &person("p0", Some("+46701740609"), Some("o@example.org"), 2)).await.unwrap();
+        let mut new = Import { id: "i1".into(), state: "running".into(), rows_read: 2, file: "{}".into(), created_by: "test".into(), created_at: NOW, seen_at: NOW, undone_at: None };
+        import::put(&mut session, &new).await.unwrap();
+        assert_eq!(import::running(&mut session).await.unwrap(), [new.clone()]);
+        new.state = "stored".into();
+        import::put(&mut session, &new).await.unwrap();
+        assert_eq!(import::get(&mut session, "i1").await.unwrap(), Some(new.clone()));
+        import::add_area(&mut session, ("2380-ny", "Ny", "2380"), "i1", NOW).await.unwrap();
+        let made = ContactPerson { import_id: Some("i1".into()), erased_at: Some(import::UNPUBLISHED), area_code: "2380-ny".into(), ..person("p1", Some("+46701740601"), Some("a@example.org"), 3) };
+        import::add_persons(&mut session, &[made]).await.unwrap();
+        assert_eq!(import::persons(&mut session).await.unwrap(), 1, "what is not published is not seen");
+        assert_eq!(import::publish(&mut session, "i1").await.unwrap(), 1);
+        assert_eq!(import::persons(&mut session).await.unwrap(), 2);
+        let row = |number: i64, action: &str, who: Option<&str>| ImportRow {
+            number, line: number + 1, action: action.into(), item: r#"{"name":"x"}"#.into(), cells: Some("[]".into()), updates: None, contact_person_id: who.map(str::to_owned),
+        };
+        import::add_rows(&mut session, "i1", &[row(1, "new", Some("p1")), row(2, "ask", None)]).await.unwrap();
+        import::put_row(&mut session, "i1", &row(2, "skip", None)).await.unwrap();
+        assert_eq!(import::row(&mut session, "i1", 2).await.unwrap(), Some(row(2, "skip", None)));
+        assert_eq!(import::rows(&mut session, "i1", "", (0, 10)).await.unwrap().len(), 2);
+        assert_eq!(import::rows(&mut session, "i1", "new", (0, 10)).await.unwrap(), [row(1, "new", Some("p1"))]);
+        assert_eq!(import::counts(&mut session, "i1").await.unwrap().len(), 2);
+        for (keys, hits) in [
+            (LookUp { numbers: vec!["+46701740601".into()], ..LookUp::default() }, 1),
+            (LookUp { emails: vec!["a@example.org".into()], ..LookUp::default() }, 1),
+            (LookUp { names: vec![("namn p1".into(), String::new())], ..LookUp::default() }, 1),
+            (LookUp { numbers: vec!["+46".into()], ..LookUp::default() }, 0),
+        ] {
+            assert_eq!(import::matching(&mut session, &keys).await.unwrap().len(), hits, "{keys:?}");
+        }
+        contact_person::suppress(&mut session, ("fp".into(), "sms"), "opted_out", NOW).await.unwrap();
+        assert_eq!(import::suppressed(&mut session, &["fp".into(), "other".into()]).await.unwrap().len(), 1);
+        assert_eq!(import::postcodes(&mut session).await.unwrap(), [("837 71".to_owned(), "Duved".to_owned())]);
+        let missing: Vec<String> = import::missing(&mut session, &new, ("", 10)).await.unwrap().into_iter().map(|p| p.id).collect();
+        assert_eq!(missing, ["p0"]);
+        assert_eq!(import::page(&mut session, "p0", 10).await.unwrap().len(), 1);
+        assert_eq!(import::sent(&mut session, &new).await.unwrap(), 0);
+        import::forget_person(&mut session, "p1").await.unwrap();
+        assert_eq!(import::row(&mut session, "i1", 1).await.unwrap().unwrap().item, "{}");
+        import::forget_rows(&mut session, "i1").await.unwrap();
+        assert_eq!(import::row(&mut session, "i1", 2).await.unwrap().unwrap().cells, None);
+        assert_eq!(import::remove_made(&mut session, "i1").await.unwrap(), 1);
+        assert!(area::tree(&mut session).await.unwrap().get("2380-ny").is_none());
+        import::remove(&mut session, "i1").await.unwrap();
+        assert_eq!(import::get(&mut session, "i1").await.unwrap(), None);
+    }
+
+    async fn receipts_are_stored_once(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        frozen_alert(&mut session).await;
+        let new = |delivery_id: i64, word: &str| NewReceipt {
+            delivery_id, attempt: 1, word: word.into(), gateway: "elks".into(), gateway_ref: "s1".into(), state: None,
+        };
+        let known = IDS_PER_MESSAGE + 1;
+        let stored = receipt::store(&mut session, &[new(known, "delivered"), new(99, "delivered")], NOW).await.unwrap();
+        assert_eq!(stored, [(known, 1, "delivered".to_owned())], "an unknown delivery stores nothing");
+        assert_eq!(receipt::store(&mut session, &[new(known, "delivered")], NOW + 1).await.unwrap(), []);
+        assert_eq!(receipt::store(&mut session, &[new(known, "sent")], NOW + 1).await.unwrap().len(), 1);
+        let words: Vec<String> = receipt::of_delivery(&mut session, known).await.unwrap().into_iter().map(|r| r.word).collect();
+        assert_eq!(words, ["delivered", "sent"]);
+    }
+
+    async fn a_gateways_slots_and_states(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let first = gateway::reserve(&mut session, "elks", 1_000_000).await.unwrap();
+        let second = gateway::reserve(&mut session, "elks", 500_000).await.unwrap();
+        assert_eq!(second.next_slot_us, first.next_slot_us + 500_000, "the debt adds up");
+        gateway::put_state(&mut session, "elks", ("up", None), Some(NOW), NOW).await.unwrap();
+        gateway::put_state(&mut session, "elks", ("up", None), None, NOW + 5).await.unwrap();
+        gateway::put_receipt(&mut session, "elks", NOW + 7).await.unwrap();
+        gateway::put_balance(&mut session, "elks", "12.50".into(), NOW + 8).await.unwrap();
+        let seen = gateway::states(&mut session).await.unwrap().remove(0);
+        assert_eq!((seen.since_at, seen.last_answer_at, seen.last_receipt_at), (NOW, Some(NOW), Some(NOW + 7)));
+        assert_eq!(seen.balance.as_deref(), Some("12.50"));
+        gateway::put_state(&mut session, "elks", ("down", Some("gateway.refused")), None, NOW + 9).await.unwrap();
+        assert_eq!(gateway::states(&mut session).await.unwrap()[0].since_at, NOW + 9);
+    }
+
+    async fn daemons_keys_and_operators_come_and_go(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        for id in ["d1", "d2"] {
+            daemon::register(&mut session, &Daemon { id: id.into(), lock_key: 7 }, NOW).await.unwrap();
+        }
+        assert_eq!(daemon::others(&mut session, "d1").await.unwrap(), [Daemon { id: "d2".into(), lock_key: 7 }]);
+        daemon::end(&mut session, "d2", NOW).await.unwrap();
+        assert_eq!(daemon::others(&mut session, "d1").await.unwrap(), []);
+        let key = ApiKey {
+            id: "k1".into(), name: "larm".into(), key_hash: "h1".into(), role: "admin".into(), area_code: "2380".into(),
+            created_at: NOW, last_used_at: None, revoked_at: None,
+        };
+        api_key::insert(&mut session, &key).await.unwrap();
+        assert_eq!(api_key::by_hash(&mut session, "h1").await.unwrap(), Some(key));
+        api_key::touch(&mut session, "k1", NOW + 1).await.unwrap();
+        assert_eq!(api_key::list(&mut session).await.unwrap()[0].last_used_at, Some(NOW + 1));
+        assert_eq!(api_key::revoke(&mut session, "larm", NOW + 2).await.unwrap(), 1);
+        assert_eq!(api_key::revoke(&mut session, "k1", NOW + 2).await.unwrap(), 0);
+        assert_eq!(api_key::by_hash(&mut session, "h1").await.unwrap(), None);
+        let person = Operator {
+            id: "o1".into(), name: "Eva".into(), email: "eva@example.org".into(), role: "chief".into(), area_code: "2380".into(),
+            created_at: NOW, disabled_at: None,
+        };
+        operator::insert(&mut session, &person).await.unwrap();
+        assert_eq!(operator::by_id_or_email(&mut session, "EVA@example.org").await.unwrap(), Some(person));
+        operator::put_link(&mut session, "o1", "t1".into(), NOW + 9).await.unwrap();
+        operator::put_link(&mut session, "o1", "t2".into(), NOW + 9).await.unwrap();
+        assert!(operator::disable(&mut session, "o1", NOW).await.unwrap());
+        assert!(!operator::disable(&mut session, "o1", NOW).await.unwrap());
+        assert_eq!(operator::list(&mut session).await.unwrap()[0].disabled_at, Some(NOW));
+    }
+
+    async fn small_things_are_kept(kind: Kind) {
+        let (store, database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        assert_eq!(setting::get(&mut session, setting::NEWEST_AT).await.unwrap(), None);
+        setting::set(&mut session, setting::NEWEST_AT, "1".into()).await.unwrap();
+        setting::set(&mut session, setting::NEWEST_AT, "2".into()).await.unwrap();
+        assert_eq!(setting::get_or_set(&mut session, setting::NEWEST_AT, "3".into()).await.unwrap(), "2");
+        assert_eq!(setting::get_or_set(&mut session, setting::RESUMED_AT, "3".into()).await.unwrap(), "3");
+        assert!(setting::clear(&mut session, setting::NEWEST_AT).await.unwrap());
+        assert!(!setting::clear(&mut session, setting::NEWEST_AT).await.unwrap());
+        assert_eq!(setting::next_message_number(&mut session).await.unwrap(), 1);
+        assert_eq!(setting::next_message_number(&mut session).await.unwrap(), 2);
+        let who = ("caller", "key");
+        assert_eq!(idempotency::reserve(&mut session, who, "hash", NOW).await.unwrap(), None);
+        idempotency::finish(&mut session, who, 201, "{}".into()).await.unwrap();
+        let kept = idempotency::reserve(&mut session, who, "other", NOW).await.unwrap().unwrap();
+        assert_eq!((kept.request_hash.as_str(), kept.answer_code, kept.answer.as_str()), ("hash", 201, "{}"));
+        assert_eq!(idempotency::forget(&mut session, NOW).await.unwrap(), 0);
+        assert_eq!(idempotency::forget(&mut session, NOW + 1).await.unwrap(), 1);
+        for id in ["1", "2"] {
+            let new = Decision {
+                id: id.into(), outcome: "not_sent".into(), decided_by: "Befäl".into(), reason: "nej".into(), areas: "[]".into(),
+                message_id: None, created_by: "test".into(), created_at: NOW,
+            };
+            decision::insert(&mut session, &new).await.unwrap();
+        }
+        assert_eq!(decision::page(&mut session, "", 10).await.unwrap().len(), 2);
+        assert_eq!(decision::page(&mut session, "2", 10).await.unwrap()[0].id, "1");
+        for _ in 0..2 {
+            inbound_sms::keep(&mut session, ("elks", "digest"), "from=x".into(), NOW).await.unwrap();
+        }
+        session.commit().await.unwrap();
+        assert_eq!(database.texts("SELECT raw FROM inbound_sms").await, ["from=x"]);
+    }
+
+    async fn the_log_is_appended_sealed_and_checked(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        assert_eq!(audit::head(&mut session).await.unwrap(), None);
+        assert_eq!(audit::seal(&mut session, 10).await.unwrap(), None);
+        for id in ["1", "2", "3"] {
+            let entry = Entry { id, at: NOW, actor: "a", action: "x.y", object_kind: "thing", object_id: "o", detail: json!({}) };
+            audit::append(&mut session, &entry).await.unwrap();
+        }
+        let head = audit::seal(&mut session, 2).await.unwrap().unwrap();
+        assert_eq!(head.seq, 2);
+        let sealed = audit::sealed_after(&mut session, 0, 10).await.unwrap();
+        assert_eq!(sealed[0].hash, Some(sealed[0].chained(GENESIS, 1)));
+        assert_eq!(sealed[1].hash.as_ref(), Some(&head.hash));
+        assert_eq!(audit::head(&mut session).await.unwrap(), Some(head));
+        let all = Filter { from: 0, until: NOW + 1, ..Filter::default() };
+        assert_eq!(audit::page(&mut session, &all, 10).await.unwrap().len(), 3);
+        for none in [
+            Filter { actor: "b".into(), ..all.clone() }, Filter { action: "b".into(), ..all.clone() },
+            Filter { object_id: "b".into(), ..all.clone() }, Filter { until: NOW, ..all.clone() },
+            Filter { from: NOW + 1, ..all.clone() }, Filter { after: "1".into(), ..all.clone() },
+        ] {
+            assert_eq!(audit::page(&mut session, &none, 10).await.unwrap(), [], "{none:?}");
+        }
+        frozen_alert(&mut session).await;
+        let rows = claimed(&mut session, Channel::Sms).await;
+        stamp::stamp(&mut session, &gate(), "b1", &rows).await.unwrap();
+        move_all(&mut session, "b2", DeliveryState::Accepted).await;
+        let (changes, digest) = verify::batch_digest(&mut session, "b2").await.unwrap();
+        assert_eq!((changes, digest.len()), (2, 64));
+        assert_eq!(verify::unknown_batches(&mut session).await.unwrap(), Vec::<String>::new());
+        assert_eq!(verify::overdue_leases(&mut session, NOW).await.unwrap(), Vec::<String>::new());
+        for statement in verify::COUNTS_EQUAL_ROWS.iter().chain(&verify::HISTORY_IS_MONOTONE).chain(&verify::COVERED_ONCE) {
+            assert_eq!(verify::lines(&mut session, statement).await.unwrap(), Vec::<String>::new(), "{statement}");
+        }
+        assert_eq!(verify::lines(&mut session, verify::LOGGED[0]).await.unwrap().len(), 1, "m1 is not in the log");
+    }
+
+    async fn what_is_held_on_a_person_is_found_and_a_restored_database_is_paused(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        frozen_alert(&mut session).await;
+        let messages = extract::messages(&mut session, "p2").await.unwrap();
+        assert_eq!((messages.len(), messages[0].message_id.as_str(), messages[0].state.as_deref()), (1, "m1", Some("queued")));
+        assert_eq!(extract::log(&mut session, "p2").await.unwrap(), []);
+        assert_eq!(extract::file_rows(&mut session, "p2").await.unwrap(), []);
+        let contents = backup::contents(&mut session).await.unwrap();
+        assert_eq!((contents.contact_persons, contents.messages, contents.waiting, contents.open), (4, 1, 2, 0));
+        session.commit().await.unwrap();
+        assert_eq!(backup::pause_restored(&store).await.unwrap(), contents);
+        let mut session = store.read().await.unwrap();
+        assert_eq!(setting::get(&mut session, setting::PAUSED).await.unwrap().as_deref(), Some("restored"));
+    }
+
+    async fn an_sqlite_database_is_copied_and_checked_by_itself_and_postgresql_by_its_own_tools(kind: Kind) {
+        let (store, database) = fresh(kind).await;
+        let file = database.folder.path().join("copy.db");
+        let (copied, checked) = (backup::copy_to(&store, file.to_str().unwrap()).await, backup::check(&store).await);
+        match kind {
+            Kind::Sqlite => {
+                copied.unwrap();
+                checked.unwrap();
+                let copy = Store::open(&format!("sqlite:{}", file.display()), 2).await.unwrap();
+                assert_eq!(area::tree(&mut copy.read().await.unwrap()).await.unwrap().iter().count(), 4);
+            }
+            Kind::Postgres => {
+                assert!(matches!(copied, Err(StoreError::Schema(_))), "{copied:?}");
+                assert!(matches!(checked, Err(StoreError::Schema(_))), "{checked:?}");
+                assert!(!file.exists());
+            }
+        }
+    }
+
+    async fn a_row_that_exists_is_a_conflict_and_a_dropped_session_leaves_nothing(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        message::insert(&mut session, &a_message("m1", 1, "alert")).await.unwrap();
+        let twice = message::insert(&mut session, &a_message("m1", 1, "alert")).await;
+        assert!(matches!(twice, Err(StoreError::Conflict(_))), "{twice:?}");
+        drop(session);
+        let mut session = store.read().await.unwrap();
+        assert_eq!(message::get(&mut session, "m1").await.unwrap(), None);
+        assert!(store.migrations().await.unwrap().iter().all(|migration| migration.applied));
+        drop(session);
+        store.close().await;
+        assert!(matches!(store.begin().await, Err(store::StoreError::Unavailable(_))));
+    }
+}

@@ -1,0 +1,82 @@
+//! Small things to call the API about: a person, an alert, a letter, an import.
+
+use serde_json::{Value, json};
+
+use super::{Answer, TestApp};
+
+/// One of each.
+#[derive(Debug, Clone)]
+pub struct Things {
+    pub person: String,
+    pub alert: String,
+    pub delivery: String,
+    pub letter: String,
+    pub import: String,
+}
+
+impl Things {
+    /// The id that a path means by `{id}`.
+    pub fn id_for(&self, path: &str) -> &str {
+        match path.split('/').nth(1).unwrap_or_default() {
+            "contact-persons" => &self.person,
+            "alerts" => &self.alert,
+            "deliveries" => &self.delivery,
+            "letters" => &self.letter,
+            "imports" => &self.import,
+            other => panic!("{other} has no ids"),
+        }
+    }
+}
+
+pub fn person_body() -> Value {
+    json!({ "name": "Eva Ek", "mobile": "070-174 06 01", "email": "eva.ek@example.org", "municipality": "2326",
+        "watch_area": "Hackås", "households": 4 })
+}
+
+pub fn alert_body() -> Value {
+    json!({ "text": "Röd skåpbil söks", "areas": ["2326"], "decided_by": "Vakthavande befäl" })
+}
+
+pub fn letter_body() -> Value {
+    json!({ "subject": "Läget i höst", "body_markdown": "Lås.", "areas": ["2326"], "no_registry_number": true })
+}
+
+/// A body that is right for an operation; what takes none gets `{}`.
+pub fn body_for(operation: &str) -> Value {
+    match operation {
+        "POST /contact-persons" => person_body(),
+        "PATCH /contact-persons/{id}" => json!({ "note": "ny" }),
+        "POST /alerts" | "PATCH /alerts/{id}" => alert_body(),
+        "POST /alerts/{id}/approve" | "POST /alerts/{id}/return" => json!({ "revision": 1, "reason": "nej" }),
+        "POST /alerts/{id}/send-unreviewed" => json!({ "reason": "bråttom" }),
+        "POST /alerts/{id}/follow-ups" => json!({ "kind": "update", "text": "Fortfarande söks" }),
+        "POST /alerts/{id}/in-doubt" | "POST /deliveries/{id}/resolve" => json!({ "as": "give_up" }),
+        "POST /audiences" => json!({ "areas": ["2326"], "channel": "sms" }),
+        "POST /texts/sms" => json!({ "text": "Hej" }),
+        "POST /decisions" => json!({ "decided_by": "Befäl", "reason": "gripen", "areas": ["2326"] }),
+        "POST /letters" => letter_body(),
+        "PATCH /letters/{id}" => json!({ "subject": "Ny rubrik" }),
+        "POST /letters/{id}/test" => json!({ "email": "test@example.org" }),
+        "POST /imports/{id}/answers" => json!({ "answers": [] }),
+        _ => json!({}),
+    }
+}
+
+impl TestApp {
+    /// One of each thing, made by the administrator. The clock stands still in the undo window: nothing goes out.
+    pub async fn things(&self) -> Things {
+        let person = id_of(&self.api.post("/contact-persons", person_body()).await);
+        let alert = id_of(&self.api.post("/alerts", alert_body()).await);
+        let delivery =
+            self.api.get(&format!("/alerts/{alert}/deliveries?limit=1")).await.json["items"][0]["id"].clone();
+        let letter = id_of(&self.api.post("/letters", letter_body()).await);
+        let csv = "name,mobile,municipality,watch_area,households\nNils Nord,070-174 06 09,2326,Hackås,3\n";
+        let import = self.api.send_bytes(reqwest::Method::POST, "/api/v1/imports", "text/csv", csv.into()).await;
+        Things { person, alert, delivery: delivery.as_str().unwrap().to_owned(), letter, import: id_of(&import) }
+    }
+}
+
+fn id_of(answer: &Answer) -> String {
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    answer.json["id"].as_str().unwrap().to_owned()
+}
