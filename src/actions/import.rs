@@ -134,8 +134,12 @@ pub fn file_problem(error: &FileError) -> ActionError {
 /// # Errors
 /// [`ActionError`].
 pub async fn preview(desk: &Desk, actor: &Actor, file: RegisterFile<'_>, progress: Progress<'_>) -> Result<ImportView> {
+    let mut session = desk.store.begin().await?;
+    allowed(&mut session, actor).await?;
+    clear_dead(desk, &mut session).await?;
+    session.commit().await?;
     let mut session = desk.store.read().await?;
-    let tree = allowed(&mut session, actor).await?;
+    let tree = store::area::tree(&mut session).await?;
     let mut run = Run::begin(desk, &mut session, &tree, file).await?;
     for chunk in chunks(file) {
         let planned = run.plan(desk, &mut session, &chunk?).await?;
@@ -165,8 +169,7 @@ pub async fn store(
     file: RegisterFile<'_>,
     progress: Progress<'_>,
 ) -> Result<ImportView> {
-    let tree = allowed(session, actor).await?;
-    let import = begin(desk, session, actor, file).await?;
+    let (import, tree) = begin(desk, session, actor, file).await?;
     let mut run = Run::begin(desk, session, &tree, file).await?;
     for chunk in chunks(file) {
         run.write(desk, session, &chunk?, &import.id).await?;
@@ -187,8 +190,7 @@ pub async fn write_unseen(
     progress: Progress<'_>,
 ) -> Result<(Import, ImportView)> {
     let mut session = desk.store.begin().await?;
-    let tree = allowed(&mut session, actor).await?;
-    let import = begin(desk, &mut session, actor, file).await?;
+    let (import, tree) = begin(desk, &mut session, actor, file).await?;
     let run = Run::begin(desk, &mut session, &tree, file).await?;
     session.commit().await?;
     match write_chunks(desk, run, file, &import, progress).await {
@@ -367,17 +369,19 @@ pub(super) async fn change_person(
     Ok(store::contact_person::put(session, &person).await?)
 }
 
-/// Notes that an import runs, after clearing away what one that died has left.
-async fn begin(desk: &Desk, session: &mut Session, actor: &Actor, file: RegisterFile<'_>) -> Result<Import> {
+/// Notes that an import runs, after clearing away what one that died has left; gives the tree as it is then.
+async fn begin(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    file: RegisterFile<'_>,
+) -> Result<(Import, AreaTree)> {
+    allowed(session, actor).await?;
     let now = desk.now();
     let id = desk.id();
     store::setting::set(session, LOCK, id.clone()).await?;
-    for other in store::import::running(session).await? {
-        let is_alive = now - other.seen_at < i64::try_from(DEAD_AFTER.as_millis()).unwrap_or(i64::MAX);
-        if is_alive {
-            return Err(ActionError::conflict("import.running", "En annan import pågår. Vänta tills den är klar."));
-        }
-        store::import::remove(session, &other.id).await?;
+    if clear_dead(desk, session).await? > 0 {
+        return Err(ActionError::conflict("import.running", "En annan import pågår. Vänta tills den är klar."));
     }
     let import = Import {
         id,
@@ -389,7 +393,20 @@ async fn begin(desk: &Desk, session: &mut Session, actor: &Actor, file: Register
         ..Import::default()
     };
     store::import::put(session, &import).await?;
-    Ok(import)
+    Ok((import, store::area::tree(session).await?))
+}
+
+/// Clears away imports that died before they were published; says how many are alive.
+async fn clear_dead(desk: &Desk, session: &mut Session) -> Result<usize> {
+    let mut alive = 0;
+    for import in store::import::running(session).await? {
+        if desk.now() - import.seen_at < i64::try_from(DEAD_AFTER.as_millis()).unwrap_or(i64::MAX) {
+            alive += 1;
+        } else {
+            store::import::remove(session, &import.id).await?;
+        }
+    }
+    Ok(alive)
 }
 
 /// What was found out about a file.
