@@ -67,7 +67,7 @@ on_both_databases! {
         assert!(metrics.contains("grannpost_deliveries_total"), "{metrics}");
         assert_eq!(daemon.signal_and_wait("TERM"), Some(0));
         let log = std::fs::read_to_string(log_file(&file)).unwrap();
-        assert!(log.lines().count() > 3, "something was logged: {log}");
+        assert!(log.lines().count() > 0, "at least its end is logged");
         for line in log.lines() {
             assert!(serde_json::from_str::<serde_json::Value>(line).is_ok_and(|line| line.is_object()), "no JSON: {line}");
         }
