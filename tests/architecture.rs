@@ -2,6 +2,8 @@
 //!
 //! A fully qualified path counts as an import, and so does one inside a macro. Code under `#[cfg(test)]` is exempt.
 
+#![expect(clippy::unwrap_used, reason = "a check that cannot read the source has failed")]
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

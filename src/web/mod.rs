@@ -50,19 +50,16 @@ pub struct Web {
 }
 
 /// Everything an operator or another system of ours uses.
-#[must_use]
 pub fn console(web: Web) -> Router {
     finish(console_routes(), web)
 }
 
 /// What strangers may reach: hooks and public pages.
-#[must_use]
 pub fn public(web: Web) -> Router {
     finish(public_routes(), web)
 }
 
 /// Both on one address.
-#[must_use]
 pub fn whole(web: Web) -> Router {
     finish(console_routes().merge(public_routes()), web)
 }

@@ -43,6 +43,9 @@ impl TestApp {
     }
 }
 
+/// A call below /hooks/: method, path, content type, body, and the codes it may be answered with.
+type Case = (Method, String, &'static str, Vec<u8>, &'static [u16]);
+
 on_both_databases! {
     async fn every_answer_below_hooks_is_empty_and_has_the_right_code(kind: Kind) {
         let app = TestApp::spawn(kind).await;
@@ -51,7 +54,7 @@ on_both_databases! {
         let token = receipt.rsplit('/').next().unwrap();
         let report = format!("id={reference}&status=delivered&delivered=2026-11-20T01:31:05");
         let post = Method::POST;
-        let cases: Vec<(Method, String, &str, Vec<u8>, &[u16])> = vec![
+        let cases: Vec<Case> = vec![
             (post.clone(), receipt.clone(), FORM, report.clone().into(), &[204]),
             (post.clone(), receipt.clone(), FORM, report.clone().into(), &[204]),
             (post.clone(), receipt.clone(), FORM, "id=&status=".into(), &[204]),

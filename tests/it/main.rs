@@ -1,5 +1,7 @@
 //! The integration binary: stories over real HTTP and SMTP, on both databases.
 
+#![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed, and says where")]
+
 mod alert;
 mod backup;
 mod crash;
