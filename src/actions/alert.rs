@@ -149,7 +149,7 @@ pub struct Stopped {
 pub async fn stop(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<Stopped> {
     require(actor, Right::SendAlerts)?;
     let tree = store::area::tree(session).await?;
-    let message = locked(session, actor, &tree, id).await?;
+    let message = found(session, actor, &tree, id).await?;
     let stopped = stop_rest(desk, session, actor, message).await?;
     let already_handed_over = store::delivery::count_stamped(session, id).await?;
     let detail = serde_json::json!({ "stopped": stopped, "already_handed_over": already_handed_over });
@@ -163,13 +163,13 @@ pub(super) async fn stop_rest(desk: &Desk, session: &mut Session, actor: &Actor,
         return Ok(0);
     }
     let now = desk.now();
-    message.stopped_at = Some(now);
-    store::message::set_state(session, &message, MessageState::Stopped, now).await?;
     let mut stopped = 0;
+    // Deliveries before their message, as everywhere: a dispatch under way and a stop must not wait for each other.
+    // What comes back to the queue meanwhile is refused at the gate, which asks the message.
     loop {
         let held = store::delivery::lock_set(session, Which::Unstamped(&message.id), 5_000).await?;
         if held.is_empty() {
-            return Ok(stopped);
+            break;
         }
         let steps: Vec<Step> =
             held.into_iter().map(|held| Step::new(held, DeliveryState::Stopped, Some("message.stopped"))).collect();
@@ -179,14 +179,23 @@ pub(super) async fn stop_rest(desk: &Desk, session: &mut Session, actor: &Actor,
         crate::telemetry::count_changes(&changes);
         stopped += i64::try_from(changes.len()).unwrap_or(i64::MAX);
     }
+    message.stopped_at = Some(desk.now());
+    store::message::set_state(session, &message, MessageState::Stopped, desk.now()).await?;
+    Ok(stopped)
+}
+
+/// An alert of the actor's areas.
+pub(super) async fn found(session: &mut Session, actor: &Actor, tree: &AreaTree, id: &str) -> Result<Message> {
+    let message = store::message::get(session, id).await?.filter(|message| message.kind == "alert");
+    let message = message.ok_or(ActionError::NotFound)?;
+    let areas = store::message::chosen_areas(session, id).await?;
+    if holds_areas(actor, tree, &areas) { Ok(message) } else { Err(ActionError::NotFound) }
 }
 
 /// An alert of the actor's areas, its row held.
 pub(super) async fn locked(session: &mut Session, actor: &Actor, tree: &AreaTree, id: &str) -> Result<Message> {
-    let message = store::message::get_locked(session, id).await?.filter(|message| message.kind == "alert");
-    let message = message.ok_or(ActionError::NotFound)?;
-    let areas = store::message::chosen_areas(session, id).await?;
-    if holds_areas(actor, tree, &areas) { Ok(message) } else { Err(ActionError::NotFound) }
+    found(session, actor, tree, id).await?;
+    store::message::get_locked(session, id).await?.ok_or(ActionError::NotFound)
 }
 
 /// Whom an alert to `areas` would reach now.

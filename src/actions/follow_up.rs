@@ -64,7 +64,7 @@ pub async fn create(
         ActionError::field("kind", "field.invalid", "Tillåtna värden: all_clear, correction, update.")
     })?;
     let tree = store::area::tree(session).await?;
-    let first = alert::locked(session, actor, &tree, first_id).await?;
+    let first = alert::found(session, actor, &tree, first_id).await?;
     let checked = check(desk, session, actor, (&first, new)).await?;
     if kind.closes() {
         alert::stop_rest(desk, session, actor, first.clone()).await?;
