@@ -9,7 +9,7 @@ BINARY := target/release/grannpost
 # Root installs by itself, everybody else through sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help build demo test bench fmt lint audit clean setup-build setup-test
+.PHONY: help build demo test fmt lint audit clean setup-build setup-test
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -24,9 +24,6 @@ test: setup-test ## Install what tests need, then check format, lints and all te
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
-
-bench: setup-test ## Run the benches; they print ratios
-	$(CARGO) bench --locked
 
 fmt: ## Format the code
 	$(CARGO) fmt

@@ -1,3 +1,0 @@
-//! Benches of the whole engine.
-
-fn main() {}
