@@ -16,8 +16,7 @@ RUN mkdir -p src tests/it \
  && printf '//! Empty.\nfn main() {}\n' | tee src/main.rs tests/it/main.rs tests/architecture.rs > /dev/null \
  && echo '//! Empty.' > src/lib.rs \
  && cargo build --release --locked --lib --bins \
- && rm -rf src benches
-COPY benches benches
+ && rm -rf src
 COPY config config
 COPY data data
 COPY migrations migrations
