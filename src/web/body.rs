@@ -1,5 +1,7 @@
 //! Owns reading requests: JSON bodies and query parameters, with errors that name the field.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
@@ -9,6 +11,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::error::Problem;
+
+/// How long a JSON body of at most 1 MiB may take to come.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A JSON body.
 #[derive(Debug)]
@@ -30,17 +35,28 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
                 "Skicka JSON med Content-Type: application/json.",
             ));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(rejection.status()))?;
+        let bytes = read_whole(request, state, PATIENCE).await?;
         Ok(Self { value: parse(&bytes)?, bytes })
     }
 }
 
-/// A body that was too large, too slow or cut.
-pub(super) fn unreadable(status: StatusCode) -> Problem {
-    if status == StatusCode::PAYLOAD_TOO_LARGE {
-        Problem::new(status, "request.too_large", "Innehållet är för stort. Gränsen är 1 MiB, för importer 64 MiB.")
-    } else {
-        Problem::new(StatusCode::BAD_REQUEST, "request.unreadable", "Innehållet gick inte att läsa.")
+/// Reads a whole body, if it comes within `patience` in all: drop by drop is no way to hold a connection.
+pub(super) async fn read_whole<S: Send + Sync>(
+    request: Request,
+    state: &S,
+    patience: Duration,
+) -> Result<Bytes, Problem> {
+    match tokio::time::timeout(patience, Bytes::from_request(request, state)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(rejection)) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "request.too_large",
+            "Innehållet är för stort. Gränsen är 1 MiB, för importer 64 MiB.",
+        )),
+        Ok(Err(_)) => {
+            Err(Problem::new(StatusCode::BAD_REQUEST, "request.unreadable", "Innehållet gick inte att läsa."))
+        }
+        Err(_) => Err(Problem::new(StatusCode::REQUEST_TIMEOUT, "request.too_slow", "Innehållet kom inte fram i tid.")),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod auth;
 pub mod body;
 pub mod error;
 pub mod hooks;
+pub mod leftover;
 pub mod limits;
 pub mod pages;
 pub mod transact;
@@ -78,6 +79,7 @@ fn finish(router: Router<Web>, web: Web) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn(limits::refuse_nul))
+        .layer(middleware::from_fn(leftover::read_to_end))
         .layer(CatchPanicLayer::custom(error::panicked))
         .layer(middleware::from_fn(limits::empty_below_hooks))
         .layer(middleware::from_fn(limits::security_headers))

@@ -1,6 +1,8 @@
 //! Bad input: every field and parameter of the API with hostile values. Never a 5xx, never a panic: a 422 that names the
 //! field, or stored and shown inertly.
 
+use std::io::{BufRead as _, Write as _};
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use unicode_normalization::UnicodeNormalization as _;
@@ -8,6 +10,9 @@ use unicode_normalization::UnicodeNormalization as _;
 use crate::support::openapi::operations;
 use crate::support::things::{Things, alert_body, body_for, letter_body, person_body};
 use crate::support::{Answer, Kind, TestApp, on_both_databases};
+
+/// One key calls here as fast as the machine can.
+const MANY_CALLS: &str = "server.calls_per_second = 100000\nserver.call_burst = 100000";
 
 /// Values as JSON text, because some of them are no JSON that a library would write.
 fn hostile_values() -> Vec<String> {
@@ -237,7 +242,7 @@ async fn id_for(app: &TestApp, things: &Things, path: &str) -> String {
 
 on_both_databases! {
     async fn no_field_of_the_api_takes_a_hostile_value_badly(kind: Kind) {
-        let app = TestApp::spawn(kind).await;
+        let app = TestApp::spawn_with(kind, MANY_CALLS).await;
         let things = app.things().await;
         let values = hostile_values();
         let mut bad = Vec::new();
@@ -267,7 +272,7 @@ on_both_databases! {
     }
 
     async fn no_parameter_takes_a_hostile_value_badly(kind: Kind) {
-        let app = TestApp::spawn(kind).await;
+        let app = TestApp::spawn_with(kind, MANY_CALLS).await;
         let things = app.things().await;
         let long = "a".repeat(8_000);
         let values = [
@@ -315,6 +320,29 @@ on_both_databases! {
             assert_problem(&app.api.send_bytes(Method::TRACE, &target, "text/plain", Vec::new()).await, 405, &name);
         }
         assert_problem(&app.api.get("/nothing").await, 404, "an unknown path");
+    }
+
+    async fn who_writes_a_whole_body_before_reading_still_gets_the_answer(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        let address = app.api.base().trim_start_matches("http://").to_owned();
+        let (wrong, right) = ("grp_wrong".to_owned(), app.api.key().to_owned());
+        for (key, kind, expected) in [(wrong, "application/json", "401"), (right.clone(), "text/csv", "415"), (right, "application/json", "413")] {
+            let (address, body) = (address.clone(), vec![b' '; 4 << 20]);
+            let answer = tokio::task::spawn_blocking(move || {
+                let mut stream = std::net::TcpStream::connect(address).unwrap();
+                let head = format!(
+                    "POST /api/v1/alerts HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n",
+                    body.len()
+                );
+                stream.write_all(head.as_bytes()).unwrap();
+                stream.write_all(&body).unwrap();
+                let mut line = String::new();
+                std::io::BufReader::new(stream).read_line(&mut line).unwrap();
+                line
+            });
+            let line = answer.await.unwrap();
+            assert!(line.contains(expected), "{expected}: {line}");
+        }
     }
 
     async fn paging_by_one_gives_everything_once(kind: Kind) {

@@ -1,5 +1,7 @@
 //! Owns `/imports` and the register as a file.
 
+use std::time::Duration;
+
 use std::collections::BTreeMap;
 
 use axum::body::Bytes;
@@ -28,7 +30,7 @@ use crate::register_file::heading::Column;
 use crate::register_file::survey::{Overrides, Survey};
 use crate::web::Web;
 use crate::web::auth::Caller;
-use crate::web::body::{JsonBody, Page, Params, unreadable};
+use crate::web::body::{JsonBody, Page, Params, read_whole};
 use crate::web::error::Problem;
 use crate::web::transact::{Begun, Repeatable, Work, begin};
 
@@ -95,6 +97,9 @@ impl ImportQuery {
 /// The bytes of a register file.
 struct FileBody(Bytes);
 
+/// How long a file of at most 64 MiB may take to come.
+const PATIENCE: Duration = Duration::from_secs(600);
+
 impl<S: Send + Sync> FromRequest<S> for FileBody {
     type Rejection = Problem;
 
@@ -106,7 +111,7 @@ impl<S: Send + Sync> FromRequest<S> for FileBody {
                 "Skicka filens innehåll med Content-Type: text/csv.",
             ));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| unreadable(rejection.status()))?;
+        let bytes = read_whole(request, state, PATIENCE).await?;
         Ok(Self(bytes))
     }
 }
