@@ -202,7 +202,20 @@ impl Store {
         let read = pool(max_connections).connect_lazy(&url)?;
         let dispatch = match dialect {
             Dialect::Sqlite => write.clone(),
-            Dialect::Postgres => pool(max_connections.min(6)).connect_lazy(&url)?,
+            Dialect::Postgres => pool(max_connections.min(6))
+                // Plans by key, made anew for each call: one made before an alert was frozen thinks the table empty.
+                .after_connect(move |connection, _| {
+                    Box::pin(async move {
+                        prepare_connection(dialect, connection).await?;
+                        connection
+                            .execute(sqlx::raw_sql(
+                                "SET enable_seqscan = off; SET plan_cache_mode = force_custom_plan;",
+                            ))
+                            .await
+                            .map(drop)
+                    })
+                })
+                .connect_lazy(&url)?,
         };
         Ok(Self { dialect, write, read, dispatch })
     }
@@ -332,7 +345,10 @@ async fn prepare_connection(dialect: Dialect, connection: &mut AnyConnection) ->
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; \
              PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000;"
         }
-        Dialect::Postgres => "SET lock_timeout = '5s'; SET statement_timeout = '60s'; SET TIME ZONE 'UTC';",
+        // Statements are short and many: compiling one takes longer than running it.
+        Dialect::Postgres => {
+            "SET lock_timeout = '5s'; SET statement_timeout = '60s'; SET TIME ZONE 'UTC'; SET jit = off;"
+        }
     };
     connection.execute(sqlx::raw_sql(settings)).await.map(drop)
 }

@@ -492,8 +492,8 @@ on_both_databases! {
     async fn a_gateways_slots_and_states(kind: Kind) {
         let (store, _database) = fresh(kind).await;
         let mut session = store.begin().await.unwrap();
-        let first = gateway::reserve(&mut session, "elks", 1_000_000).await.unwrap();
-        let second = gateway::reserve(&mut session, "elks", 500_000).await.unwrap();
+        let first = gateway::reserve(&mut session, "elks", 1_000_000, 0).await.unwrap();
+        let second = gateway::reserve(&mut session, "elks", 500_000, 0).await.unwrap();
         assert_eq!(second.next_slot_us, first.next_slot_us + 500_000, "the debt adds up");
         gateway::put_state(&mut session, "elks", ("up", None), Some(NOW), NOW).await.unwrap();
         gateway::put_state(&mut session, "elks", ("up", None), None, NOW + 5).await.unwrap();
