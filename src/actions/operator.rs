@@ -3,9 +3,10 @@
 use super::key::{checked_name, digest, role_and_area};
 use super::{ActionError, Desk, Result, require};
 use crate::ambient;
+use crate::config::Environment;
 use crate::domain::email_address::EmailAddress;
 use crate::domain::operator::{Actor, Right};
-use crate::store::operator::Operator;
+use crate::store::operator::{Link, Operator};
 use crate::store::{self, Session, StoreError};
 
 /// A one-time link is good for three days.
@@ -55,6 +56,8 @@ pub async fn add(desk: &Desk, session: &mut Session, actor: &Actor, new: &NewOpe
         area_code,
         created_at: desk.now(),
         disabled_at: None,
+        subject: None,
+        last_signed_in_at: None,
     };
     store::operator::insert(session, &operator).await.map_err(|error| match error {
         StoreError::Conflict(_) => {
@@ -64,11 +67,24 @@ pub async fn add(desk: &Desk, session: &mut Session, actor: &Actor, new: &NewOpe
     })?;
     let detail = serde_json::json!({ "role": operator.role, "area": operator.area_code });
     desk.audit(session, actor, "operator.added", ("operator", &operator.id), detail).await?;
-    let link = new_link(desk, session, &operator).await?;
+    let link = new_link(desk, session, &operator, "enrol").await?;
     Ok(Invited { operator, link })
 }
 
-/// Disables an operator, at once.
+/// A link that leads straight in, without password and code. Only where nothing that is sent reaches anybody.
+///
+/// # Errors
+/// [`ActionError::Forbidden`] anywhere else.
+pub async fn demo_link(desk: &Desk, session: &mut Session, actor: &Actor, operator: &Operator) -> Result<String> {
+    require(actor, Right::Administer)?;
+    if desk.config.environment() != Environment::Demo {
+        return Err(ActionError::Forbidden);
+    }
+    desk.audit(session, actor, "operator.demo_link", ("operator", &operator.id), serde_json::json!({})).await?;
+    new_link(desk, session, operator, "enter").await
+}
+
+/// Disables an operator, at once: their sessions end and their links are void.
 ///
 /// # Errors
 /// [`ActionError`]; the last administrator stays.
@@ -84,11 +100,12 @@ pub async fn disable(desk: &Desk, session: &mut Session, actor: &Actor, id_or_em
         return Err(ActionError::conflict("operator.last_admin", "Den sista administratören kan inte stängas av."));
     }
     store::operator::disable(session, &operator.id, desk.now()).await?;
+    end_access(session, &operator.id).await?;
     desk.audit(session, actor, "operator.disabled", ("operator", &operator.id), serde_json::json!({})).await?;
     Ok(operator)
 }
 
-/// Gives an operator a new one-time link; earlier unused ones become void.
+/// Gives an operator a new one-time link. What they signed in with before is void at once, and their sessions end.
 ///
 /// # Errors
 /// [`ActionError`].
@@ -98,13 +115,27 @@ pub async fn reset(desk: &Desk, session: &mut Session, actor: &Actor, id_or_emai
     if operator.disabled_at.is_some() {
         return Err(ActionError::conflict("operator.disabled", "Handläggaren är avstängd."));
     }
+    end_access(session, &operator.id).await?;
+    store::credential::remove(session, &operator.id).await?;
     desk.audit(session, actor, "operator.reset", ("operator", &operator.id), serde_json::json!({})).await?;
-    let link = new_link(desk, session, &operator).await?;
+    let link = new_link(desk, session, &operator, "enrol").await?;
     Ok(Invited { operator, link })
 }
 
-async fn new_link(desk: &Desk, session: &mut Session, operator: &Operator) -> Result<String> {
+async fn end_access(session: &mut Session, operator_id: &str) -> Result<()> {
+    store::sign_in_session::end_others(session, operator_id, "").await?;
+    Ok(store::operator::void_links(session, operator_id).await?)
+}
+
+async fn new_link(desk: &Desk, session: &mut Session, operator: &Operator, purpose: &str) -> Result<String> {
     let token = data_encoding::BASE32_NOPAD.encode(&ambient::random_bytes::<32>()).to_lowercase();
-    store::operator::put_link(session, &operator.id, digest(&token), desk.now() + LINK_LASTS_MS).await?;
+    let link = Link {
+        token_hash: digest(&token),
+        operator_id: operator.id.clone(),
+        purpose: purpose.to_owned(),
+        expires_at: desk.now() + LINK_LASTS_MS,
+        used_at: None,
+    };
+    store::operator::put_link(session, &link).await?;
     Ok(desk.config.server.public_link(&format!("/sign-in/{token}")))
 }

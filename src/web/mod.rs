@@ -52,35 +52,44 @@ pub struct Web {
 
 /// Everything an operator or another system of ours uses.
 pub fn console(web: Web) -> Router {
-    finish(console_routes(), web)
+    finish(with_fault_pages(console_routes(), &web), web)
 }
 
 /// What strangers may reach: hooks and public pages.
 pub fn public(web: Web) -> Router {
-    finish(public_routes(), web)
+    let router = public_routes().fallback(error::not_found).method_not_allowed_fallback(error::method_not_allowed);
+    finish(guarded(router), web)
 }
 
 /// Both on one address.
 pub fn whole(web: Web) -> Router {
-    finish(console_routes().merge(public_routes()), web)
+    finish(with_fault_pages(console_routes().merge(public_routes()), &web), web)
 }
 
 fn console_routes() -> Router<Web> {
-    Router::new().merge(api::router()).merge(watch::router()).merge(pages::start::router())
+    Router::new().merge(api::router()).merge(watch::router()).merge(pages::console())
 }
 
 fn public_routes() -> Router<Web> {
-    hooks::router().merge(pages::router())
+    hooks::router().merge(pages::public())
 }
 
-fn finish(router: Router<Web>, web: Web) -> Router {
+/// Whoever asks for a page gets what went wrong as one, whichever layer said so.
+fn with_fault_pages(router: Router<Web>, web: &Web) -> Router<Web> {
+    guarded(router.fallback(error::not_found).method_not_allowed_fallback(error::method_not_allowed))
+        .layer(middleware::from_fn_with_state(web.clone(), pages::fault::as_page))
+}
+
+fn guarded(router: Router<Web>) -> Router<Web> {
     router
-        .fallback(error::not_found)
-        .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn(limits::refuse_nul))
         .layer(middleware::from_fn(leftover::read_to_end))
         .layer(CatchPanicLayer::custom(error::panicked))
+}
+
+fn finish(router: Router<Web>, web: Web) -> Router {
+    router
         .layer(middleware::from_fn(limits::empty_below_hooks))
         .layer(middleware::from_fn(limits::security_headers))
         .with_state(web)

@@ -13,6 +13,7 @@ mod letter;
 mod logs;
 mod mail_relay;
 mod roles;
+mod sign_in;
 mod simulator;
 mod store_conformance;
 mod support;

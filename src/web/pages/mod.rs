@@ -1,9 +1,19 @@
-//! Owns the pages: for people outside, who need no sign-in and get no cookies, and the first page.
+//! Owns the pages: those for people outside, who need no sign-in and get no cookies, and the console of those who sign in.
 //!
-//! Invariant: a GET changes nothing, since programs follow links before people do.
+//! Invariants: a GET changes nothing, since programs follow links before people do; no rule lives in a page, every one of
+//! them calls the same actions as the API.
 
+pub mod assets;
+pub mod fault;
+pub mod form;
+pub mod frame;
+pub mod menu;
+pub mod sign_in;
 pub mod start;
+pub mod theme;
+pub mod time;
 pub mod unsubscribe;
+pub mod visit;
 
 use axum::Router;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -13,12 +23,17 @@ use sha2::{Digest, Sha256};
 
 use super::Web;
 
-/// The style of these pages; it stands in them, and the policy allows it by its hash.
+/// The style of the public pages; it stands in them, and the policy allows it by its hash.
 const STYLE: &str = include_str!("../../../templates/pages/public.css");
 
 /// The public pages.
-pub fn router() -> Router<Web> {
+pub fn public() -> Router<Web> {
     unsubscribe::router()
+}
+
+/// The pages of those who sign in.
+pub fn console() -> Router<Web> {
+    Router::new().merge(assets::router()).merge(sign_in::router()).merge(start::router()).merge(theme::router())
 }
 
 fn page_response(status: StatusCode, page: String) -> Response {

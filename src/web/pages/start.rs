@@ -1,27 +1,30 @@
-//! Owns the first page, and what a sign-in link shows until there are pages to sign in to.
-//!
-//! Invariant: it reads no token, so nothing is used up and nothing is told about one.
+//! Owns the first page: what is the case now.
 
 use askama::Template;
 use axum::Router;
-use axum::http::StatusCode;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 
-use super::{STYLE, page_response};
+use super::frame::{Frame, show};
+use super::menu::Section;
+use super::visit::SignedIn;
 use crate::web::Web;
+use crate::web::error::Problem;
 
 /// The routes.
 pub fn router() -> Router<Web> {
-    Router::new().route("/", get(start)).route("/sign-in/{token}", get(start))
+    Router::new().route("/", get(start))
 }
 
 #[derive(Template)]
 #[template(path = "pages/start.html")]
-struct StartPage<'a> {
-    style: &'a str,
+struct StartPage {
+    frame: Frame,
 }
 
-async fn start() -> Response {
-    page_response(StatusCode::OK, StartPage { style: STYLE }.render().unwrap_or_default())
+async fn start(State(web): State<Web>, headers: HeaderMap, who: SignedIn) -> Result<Response, Problem> {
+    let frame = Frame::of(&web, &headers, &who, (Section::Start, "Läget nu")).await;
+    show(StatusCode::OK, &StartPage { frame })
 }

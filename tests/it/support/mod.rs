@@ -1,6 +1,7 @@
 //! What stories need: the real app on a free port with a fresh database, a clock that tests move, and the simulator.
 
 pub mod api;
+pub mod browser;
 pub mod child;
 pub mod database;
 pub mod openapi;

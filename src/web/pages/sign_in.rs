@@ -1,0 +1,158 @@
+//! Owns the ways in and out: the one-time link, e-mail with password and code, signing out.
+//!
+//! It checks nothing itself; `actions::sign_in` does. Invariants: a GET uses nothing up; whatever was wrong is answered in
+//! the same words.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+
+use super::form::{Faults, SignedForm, StrangerForm};
+use super::frame::{Frame, show};
+use super::visit::{self, SignedIn, Stranger, browser_of, local_path};
+use crate::actions::session;
+use crate::actions::sign_in::{self, Attempt};
+use crate::web::Web;
+use crate::web::error::Problem;
+
+/// The routes.
+pub fn router() -> Router<Web> {
+    Router::new()
+        .route("/sign-in", get(ask).post(check))
+        .route("/sign-in/{token}", get(look_at_link).post(use_link))
+        .route("/sign-out", post(sign_out))
+        .route("/session/keep", get(keep))
+}
+
+#[derive(Template)]
+#[template(path = "pages/sign_in.html")]
+struct SignInPage<'a> {
+    frame: Frame,
+    faults: Faults,
+    email: &'a str,
+    next: &'a str,
+    has_passwords: bool,
+    notice: &'a str,
+}
+
+/// What the page of sign-in may be asked with.
+#[derive(Debug, Default, Deserialize)]
+struct AskQuery {
+    #[serde(default)]
+    next: String,
+    #[serde(default)]
+    done: String,
+}
+
+async fn ask(State(web): State<Web>, headers: HeaderMap, Query(query): Query<AskQuery>) -> Result<Response, Problem> {
+    let next = local_path(&query.next);
+    let here = visit::of_headers(&web, &headers, next).await?;
+    if here.is_some_and(|who| who.visitor.session.state == "open") {
+        return Ok(Redirect::to(next).into_response());
+    }
+    let stranger = Stranger::of(&web, &headers);
+    let page = SignInPage {
+        frame: Frame::of_stranger(&web, &headers, &stranger.form_token(), "Logga in"),
+        faults: Faults::default(),
+        email: "",
+        next,
+        has_passwords: web.desk.config.sign_in.passwords,
+        notice: match query.done.as_str() {
+            "signed-out" => "Du är utloggad.",
+            _ if next != "/" => "Logga in för att komma till sidan.",
+            _ => "",
+        },
+    };
+    Ok(stranger.kept_by(&web, show(StatusCode::OK, &page)?))
+}
+
+async fn check(State(web): State<Web>, form: StrangerForm) -> Result<Response, Problem> {
+    let fields = &form.fields;
+    let attempt = Attempt { email: fields.text("email"), password: fields.text("password"), code: fields.text("code") };
+    let checked = sign_in::check_password(&web.desk, attempt).await?;
+    let browser = browser_of(&form.headers);
+    let mut session = web.desk.store.begin().await?;
+    let opened = sign_in::with_password(&web.desk, &mut session, &checked, (attempt.code, &browser)).await?;
+    session.commit().await?;
+    let next = local_path(fields.text("next"));
+    if let Some(opened) = opened {
+        let mut response = Redirect::to(next).into_response();
+        visit::sign_in(&web, &mut response, &opened.token);
+        return Ok(response);
+    }
+    let page = SignInPage {
+        frame: Frame::of_stranger(&web, &form.headers, &form.stranger.form_token(), "Logga in").with_faults(true),
+        faults: wrong(),
+        email: attempt.email,
+        next,
+        has_passwords: web.desk.config.sign_in.passwords,
+        notice: "",
+    };
+    show(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}
+
+/// One answer for everything that can be wrong.
+pub(super) fn wrong() -> Faults {
+    let detail = "Uppgifterna stämmer inte. Kontrollera e-post och lösenord, och skriv koden som appen visar just nu. \
+                  En kod går bara att använda en gång.";
+    Faults::one("email", "session.refused", detail)
+}
+
+#[derive(Template)]
+#[template(path = "pages/link.html")]
+struct LinkPage<'a> {
+    frame: Frame,
+    name: Option<&'a str>,
+    enters: bool,
+}
+
+async fn look_at_link(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Path(token): Path<String>,
+) -> Result<Response, Problem> {
+    let mut session = web.desk.store.read().await?;
+    let view = sign_in::look(&web.desk, &mut session, &token).await?;
+    drop(session);
+    let stranger = Stranger::of(&web, &headers);
+    let status = if view.is_some() { StatusCode::OK } else { StatusCode::NOT_FOUND };
+    let page = LinkPage {
+        frame: Frame::of_stranger(&web, &headers, &stranger.form_token(), "Inloggningslänk"),
+        name: view.as_ref().map(|view| view.operator.name.as_str()),
+        enters: view.as_ref().is_some_and(|view| view.enters),
+    };
+    Ok(stranger.kept_by(&web, show(status, &page)?))
+}
+
+async fn use_link(State(web): State<Web>, Path(token): Path<String>, form: StrangerForm) -> Result<Response, Problem> {
+    let mut session = web.desk.store.begin().await?;
+    let opened = sign_in::use_link(&web.desk, &mut session, &token, &browser_of(&form.headers)).await?;
+    session.commit().await?;
+    let Some(opened) = opened else {
+        let frame = Frame::of_stranger(&web, &form.headers, &form.stranger.form_token(), "Inloggningslänk");
+        return show(StatusCode::NOT_FOUND, &LinkPage { frame, name: None, enters: false });
+    };
+    let to = if opened.session.state == "open" { "/" } else { "/enrol" };
+    let mut response = Redirect::to(to).into_response();
+    visit::sign_in(&web, &mut response, &opened.token);
+    Ok(response)
+}
+
+async fn sign_out(State(web): State<Web>, form: SignedForm) -> Result<Response, Problem> {
+    let visitor = &form.who.visitor;
+    let mut session = web.desk.store.begin().await?;
+    session::end(&web.desk, &mut session, visitor, &visitor.session.id).await?;
+    session.commit().await?;
+    let mut response = Redirect::to("/sign-in?done=signed-out").into_response();
+    visit::sign_out(&web, &mut response);
+    Ok(response)
+}
+
+/// Keeps a session alive; asking for any page does.
+async fn keep(_: SignedIn) -> StatusCode {
+    StatusCode::NO_CONTENT
+}
