@@ -116,6 +116,7 @@ impl Daemon {
             receipts,
             hooks: Arc::new(hooks(config, &gateways)),
             limits: Arc::new(Limits::new(&config.server)),
+            sign_in_limits: Arc::default(),
             metrics: crate::telemetry::init_metrics(),
             stop: engine.stop.clone(),
         };

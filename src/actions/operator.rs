@@ -1,6 +1,6 @@
 //! Owns the people who sign in: adding, disabling, and the one-time link that begins it.
 
-use super::key::{checked_name, digest, role_and_area};
+use super::key::{checked_name, digest, require_area, role_and_area};
 use super::{ActionError, Desk, Result, require};
 use crate::ambient;
 use crate::config::Environment;
@@ -48,6 +48,7 @@ pub async fn add(desk: &Desk, session: &mut Session, actor: &Actor, new: &NewOpe
     let email =
         EmailAddress::parse(&new.email).map_err(|error| ActionError::field("email", error.code(), error.detail()))?;
     let (role, area_code) = role_and_area(session, &new.role, &new.area).await?;
+    require_area(session, actor, &area_code).await?;
     let operator = Operator {
         id: desk.id(),
         name: checked_name(&new.name)?,
@@ -89,20 +90,88 @@ pub async fn demo_link(desk: &Desk, session: &mut Session, actor: &Actor, operat
 /// # Errors
 /// [`ActionError`]; the last administrator stays.
 pub async fn disable(desk: &Desk, session: &mut Session, actor: &Actor, id_or_email: &str) -> Result<Operator> {
-    require(actor, Right::Administer)?;
-    let operator = store::operator::by_id_or_email(session, id_or_email).await?.ok_or(ActionError::NotFound)?;
-    let admins = store::operator::list(session)
-        .await?
-        .into_iter()
-        .filter(|other| other.role == "admin" && other.disabled_at.is_none() && other.id != operator.id)
-        .count();
-    if operator.role == "admin" && admins == 0 {
-        return Err(ActionError::conflict("operator.last_admin", "Den sista administratören kan inte stängas av."));
-    }
+    let operator = get(session, actor, id_or_email).await?;
+    require_another_admin(session, &operator).await?;
     store::operator::disable(session, &operator.id, desk.now()).await?;
     end_access(session, &operator.id).await?;
     desk.audit(session, actor, "operator.disabled", ("operator", &operator.id), serde_json::json!({})).await?;
     Ok(operator)
+}
+
+/// Lets a disabled operator in again: with a new link, since what they signed in with before is void.
+///
+/// # Errors
+/// [`ActionError`].
+pub async fn enable(desk: &Desk, session: &mut Session, actor: &Actor, id_or_email: &str) -> Result<Invited> {
+    let operator = get(session, actor, id_or_email).await?;
+    if !store::operator::enable(session, &operator.id).await? {
+        return Err(ActionError::conflict("operator.enabled", "Handläggaren är inte avstängd."));
+    }
+    store::credential::remove(session, &operator.id).await?;
+    desk.audit(session, actor, "operator.enabled", ("operator", &operator.id), serde_json::json!({})).await?;
+    let link = new_link(desk, session, &operator, "enrol").await?;
+    Ok(Invited { operator, link })
+}
+
+/// Gives an operator another role or area, at once.
+///
+/// # Errors
+/// [`ActionError`]; the last administrator of everything stays one.
+pub async fn change(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    (id, role, area): (&str, &str, &str),
+) -> Result<()> {
+    let operator = get(session, actor, id).await?;
+    let (role, area_code) = role_and_area(session, role, area).await?;
+    require_area(session, actor, &area_code).await?;
+    if role.code() != operator.role || area_code != operator.area_code {
+        require_another_admin(session, &operator).await?;
+    }
+    store::operator::change(session, &operator.id, role.code(), &area_code).await?;
+    let detail = serde_json::json!({
+        "role": role.code(), "area": area_code, "role_before": operator.role, "area_before": operator.area_code
+    });
+    desk.audit(session, actor, "operator.changed", ("operator", &operator.id), detail).await
+}
+
+/// The operators that the actor has the care of, oldest first.
+///
+/// # Errors
+/// [`ActionError`].
+pub async fn list(session: &mut Session, actor: &Actor) -> Result<Vec<Operator>> {
+    require(actor, Right::Administer)?;
+    let tree = store::area::tree(session).await?;
+    let mut operators = store::operator::list(session).await?;
+    operators.retain(|operator| tree.is_within(&operator.area_code, &actor.area));
+    Ok(operators)
+}
+
+/// One of them.
+///
+/// # Errors
+/// [`ActionError::NotFound`] when there is no such one in the actor's areas.
+pub async fn get(session: &mut Session, actor: &Actor, id_or_email: &str) -> Result<Operator> {
+    require(actor, Right::Administer)?;
+    let operator = store::operator::by_id_or_email(session, id_or_email).await?.ok_or(ActionError::NotFound)?;
+    let tree = store::area::tree(session).await?;
+    if tree.is_within(&operator.area_code, &actor.area) { Ok(operator) } else { Err(ActionError::NotFound) }
+}
+
+/// Nobody is left who could let others in when the last administrator of the whole area goes.
+async fn require_another_admin(session: &mut Session, operator: &Operator) -> Result<()> {
+    let tree = store::area::tree(session).await?;
+    let is_admin_of_all = |one: &Operator| {
+        one.role == "admin" && one.disabled_at.is_none() && tree.root().is_some_and(|root| root.code == one.area_code)
+    };
+    let others = store::operator::list(session).await?;
+    let has_another = others.iter().any(|other| other.id != operator.id && is_admin_of_all(other));
+    if is_admin_of_all(operator) && !has_another {
+        let detail = "Den sista administratören för hela området måste finnas kvar. Lägg till en till först.";
+        return Err(ActionError::conflict("operator.last_admin", detail));
+    }
+    Ok(())
 }
 
 /// Gives an operator a new one-time link. What they signed in with before is void at once, and their sessions end.
@@ -110,8 +179,7 @@ pub async fn disable(desk: &Desk, session: &mut Session, actor: &Actor, id_or_em
 /// # Errors
 /// [`ActionError`].
 pub async fn reset(desk: &Desk, session: &mut Session, actor: &Actor, id_or_email: &str) -> Result<Invited> {
-    require(actor, Right::Administer)?;
-    let operator = store::operator::by_id_or_email(session, id_or_email).await?.ok_or(ActionError::NotFound)?;
+    let operator = get(session, actor, id_or_email).await?;
     if operator.disabled_at.is_some() {
         return Err(ActionError::conflict("operator.disabled", "Handläggaren är avstängd."));
     }

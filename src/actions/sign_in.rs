@@ -273,6 +273,42 @@ pub async fn enrol(
     Ok((opened, codes))
 }
 
+/// Changes the visitor's password. All their sessions end, and this browser goes on under a new token; `None` when the old
+/// password or the code was wrong.
+///
+/// # Errors
+/// [`ActionError::Store`].
+pub async fn change_password(
+    desk: &Desk,
+    session: &mut Session,
+    visitor: &Visitor,
+    (checked, code, password_hash): (&Checked, &str, String),
+) -> Result<Option<Opened>> {
+    if !prove(desk, session, visitor, (checked, code)).await? {
+        return Ok(None);
+    }
+    let id = &visitor.operator.id;
+    let credential = store::credential::get(session, id).await?.ok_or(ActionError::NotFound)?;
+    let changed = Credential { password_hash, changed_at: desk.now(), ..credential };
+    store::credential::put(session, &changed).await?;
+    store::sign_in_session::end_others(session, id, "").await?;
+    desk.audit(session, &visitor.actor, "credential.password_changed", ("operator", id), json!({})).await?;
+    let opening = Opening { way: "password", state: "open", browser: &visitor.session.browser };
+    session::open(desk, session, &visitor.operator, opening).await.map(Some)
+}
+
+/// Gives the visitor new recovery codes, to be shown once; earlier ones become void.
+///
+/// # Errors
+/// [`ActionError::NotFound`] for somebody who does not sign in with a password.
+pub async fn renew_recovery_codes(desk: &Desk, session: &mut Session, visitor: &Visitor) -> Result<Vec<String>> {
+    let id = &visitor.operator.id;
+    let credential = store::credential::get(session, id).await?;
+    credential.filter(|credential| credential.confirmed_at.is_some()).ok_or(ActionError::NotFound)?;
+    desk.audit(session, &visitor.actor, "recovery_code.renewed", ("operator", id), json!({})).await?;
+    new_recovery_codes(session, id).await
+}
+
 async fn new_recovery_codes(session: &mut Session, operator_id: &str) -> Result<Vec<String>> {
     let codes: Vec<String> = std::iter::repeat_with(|| one_time_code::recovery_code(ambient::random_bytes()))
         .take(one_time_code::RECOVERY_CODES)

@@ -78,6 +78,19 @@ pub async fn disable(session: &mut Session, id: &str, now: i64) -> Result<bool> 
     Ok(session.execute(session.sql(DISABLE).bind(id.to_owned()).bind(now)).await? > 0)
 }
 
+const ENABLE: &str = "UPDATE operator
+ SET disabled_at = NULL
+ WHERE id = $1
+   AND disabled_at IS NOT NULL";
+
+/// Lets a disabled operator in again; says whether they were disabled.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn enable(session: &mut Session, id: &str) -> Result<bool> {
+    Ok(session.execute(session.sql(ENABLE).bind(id.to_owned())).await? > 0)
+}
+
 const VOID_LINKS: &str = "DELETE FROM sign_in_link
  WHERE operator_id = $1
    AND used_at IS NULL";

@@ -11,6 +11,7 @@ pub mod hooks;
 pub mod leftover;
 pub mod limits;
 pub mod pages;
+pub mod sign_in_limits;
 pub mod transact;
 pub mod watch;
 
@@ -29,6 +30,7 @@ use crate::inbound::gateway_hook::GatewayHook;
 use crate::inbound::receipt::ReceiptDesk;
 
 use limits::Limits;
+use sign_in_limits::SignInLimits;
 
 /// Bodies larger than this are refused: 1 MiB.
 pub const BODY_LIMIT: usize = 1024 * 1024;
@@ -44,6 +46,8 @@ pub struct Web {
     pub hooks: Arc<BTreeMap<String, GatewayHook>>,
     /// How often one may call.
     pub limits: Arc<Limits>,
+    /// How often one may try to sign in.
+    pub sign_in_limits: Arc<SignInLimits>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// Cancelled when the daemon stops; streams end then.

@@ -552,6 +552,8 @@ on_both_databases! {
         assert!(operator::disable(&mut session, "o1", NOW).await.unwrap());
         assert!(!operator::disable(&mut session, "o1", NOW).await.unwrap());
         assert_eq!(operator::list(&mut session).await.unwrap()[0].disabled_at, Some(NOW));
+        assert!(operator::enable(&mut session, "o1").await.unwrap());
+        assert!(!operator::enable(&mut session, "o1").await.unwrap());
     }
 
     async fn operators_change_and_their_links_work_once(kind: Kind) {

@@ -2,11 +2,13 @@
 //!
 //! Invariant: no handler sees a field of a form that came from another site or without its token.
 
+use std::net::IpAddr;
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts as _, Request};
 use axum::http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
-use std::time::Duration;
 use subtle::ConstantTimeEq as _;
 
 use super::visit::{Arriving, Proven, SignedIn, Stranger};
@@ -14,6 +16,7 @@ use crate::actions::FieldProblem;
 use crate::web::Web;
 use crate::web::body::read_whole;
 use crate::web::error::Problem;
+use crate::web::limits::address_of;
 
 /// How long a form may take to come.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -88,6 +91,10 @@ pub struct SignedForm {
     pub who: SignedIn,
     /// Its fields.
     pub fields: Fields,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// Where it came from.
+    pub address: IpAddr,
 }
 
 impl FromRequest<Web> for SignedForm {
@@ -98,7 +105,7 @@ impl FromRequest<Web> for SignedForm {
         let found = SignedIn::from_request_parts(&mut parts, web).await;
         let who = found.map_err(|problem| problem.with_kept(fields.shown()))?;
         fields.check_token(&who.form_token)?;
-        Ok(Self { who, fields })
+        Ok(Self { who, fields, address: address_of(web, &parts), headers: parts.headers })
     }
 }
 
@@ -109,6 +116,10 @@ pub struct ProvenForm {
     pub who: SignedIn,
     /// Its fields.
     pub fields: Fields,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// Where it came from.
+    pub address: IpAddr,
 }
 
 impl FromRequest<Web> for ProvenForm {
@@ -119,7 +130,7 @@ impl FromRequest<Web> for ProvenForm {
         let found = Proven::from_request_parts(&mut parts, web).await;
         let Proven(who) = found.map_err(|problem| problem.with_kept(fields.shown()))?;
         fields.check_token(&who.form_token)?;
-        Ok(Self { who, fields })
+        Ok(Self { who, fields, address: address_of(web, &parts), headers: parts.headers })
     }
 }
 
@@ -130,6 +141,10 @@ pub struct ArrivingForm {
     pub who: SignedIn,
     /// Its fields.
     pub fields: Fields,
+    /// The request's headers.
+    pub headers: HeaderMap,
+    /// Where it came from.
+    pub address: IpAddr,
 }
 
 impl FromRequest<Web> for ArrivingForm {
@@ -139,7 +154,7 @@ impl FromRequest<Web> for ArrivingForm {
         let (mut parts, fields) = read(request, web).await?;
         let Arriving(who) = Arriving::from_request_parts(&mut parts, web).await?;
         fields.check_token(&who.form_token)?;
-        Ok(Self { who, fields })
+        Ok(Self { who, fields, address: address_of(web, &parts), headers: parts.headers })
     }
 }
 
@@ -153,7 +168,7 @@ pub struct StrangerForm {
     /// The request's headers.
     pub headers: HeaderMap,
     /// Where it came from.
-    pub address: std::net::IpAddr,
+    pub address: IpAddr,
 }
 
 impl FromRequest<Web> for StrangerForm {
@@ -163,7 +178,7 @@ impl FromRequest<Web> for StrangerForm {
         let (parts, fields) = read(request, web).await?;
         let stranger = Stranger::of(web, &parts.headers);
         fields.check_token(&stranger.form_token())?;
-        Ok(Self { stranger, fields, address: crate::web::limits::address_of(web, &parts), headers: parts.headers })
+        Ok(Self { stranger, fields, address: address_of(web, &parts), headers: parts.headers })
     }
 }
 

@@ -133,7 +133,7 @@ impl Frame {
         frame.who = Some(Who {
             name: visitor.operator.name.clone(),
             role: role_name(role),
-            can_change_shift: web.desk.config.sign_in.passwords && visitor.session.state == "open",
+            can_change_shift: web.desk.config.sign_in.passwords && visitor.session.way == "password",
         });
         frame.menu = menu::entries(role, section);
         frame.is_account = section == Section::Account;

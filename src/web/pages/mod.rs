@@ -3,11 +3,23 @@
 //! Invariants: a GET changes nothing, since programs follow links before people do; no rule lives in a page, every one of
 //! them calls the same actions as the API.
 
+pub mod account;
+pub mod actor_names;
+pub mod administration;
 pub mod assets;
+pub mod audit;
+pub mod audit_words;
+pub mod decision;
+pub mod enrol;
 pub mod fault;
 pub mod form;
 pub mod frame;
+pub mod gateway;
+pub mod key;
 pub mod menu;
+pub mod operator;
+pub mod proof;
+pub mod shift;
 pub mod sign_in;
 pub mod start;
 pub mod theme;
@@ -33,7 +45,12 @@ pub fn public() -> Router<Web> {
 
 /// The pages of those who sign in.
 pub fn console() -> Router<Web> {
-    Router::new().merge(assets::router()).merge(sign_in::router()).merge(start::router()).merge(theme::router())
+    let ways_in = sign_in::router().merge(enrol::router()).merge(proof::router()).merge(shift::router());
+    let own = account::router().merge(theme::router());
+    let administration =
+        administration::router().merge(operator::router()).merge(key::router()).merge(gateway::router());
+    let work = start::router().merge(decision::router()).merge(audit::router());
+    assets::router().merge(ways_in).merge(own).merge(administration).merge(work)
 }
 
 fn page_response(status: StatusCode, page: String) -> Response {

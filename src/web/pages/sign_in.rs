@@ -3,19 +3,22 @@
 //! It checks nothing itself; `actions::sign_in` does. Invariants: a GET uses nothing up; whatever was wrong is answered in
 //! the same words.
 
+use std::net::IpAddr;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
+use axum::http::header::RETRY_AFTER;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
-use super::form::{Faults, SignedForm, StrangerForm};
+use super::form::{ArrivingForm, Faults, Fields, StrangerForm};
 use super::frame::{Frame, show};
 use super::visit::{self, SignedIn, Stranger, browser_of, local_path};
-use crate::actions::session;
-use crate::actions::sign_in::{self, Attempt};
+use crate::actions::session::{self, Opened};
+use crate::actions::sign_in::{self, Attempt, Checked};
 use crate::web::Web;
 use crate::web::error::Problem;
 
@@ -72,27 +75,67 @@ async fn ask(State(web): State<Web>, headers: HeaderMap, Query(query): Query<Ask
 
 async fn check(State(web): State<Web>, form: StrangerForm) -> Result<Response, Problem> {
     let fields = &form.fields;
-    let attempt = Attempt { email: fields.text("email"), password: fields.text("password"), code: fields.text("code") };
-    let checked = sign_in::check_password(&web.desk, attempt).await?;
-    let browser = browser_of(&form.headers);
-    let mut session = web.desk.store.begin().await?;
-    let opened = sign_in::with_password(&web.desk, &mut session, &checked, (attempt.code, &browser)).await?;
-    session.commit().await?;
+    let attempt = attempt_of(fields);
     let next = local_path(fields.text("next"));
-    if let Some(opened) = opened {
-        let mut response = Redirect::to(next).into_response();
-        visit::sign_in(&web, &mut response, &opened.token);
-        return Ok(response);
-    }
+    let (status, faults, wait) = match try_to_sign_in(&web, &form, attempt).await {
+        Ok(Some(opened)) => {
+            let mut response = Redirect::to(next).into_response();
+            visit::sign_in(&web, &mut response, &opened.token);
+            visit::remember_browser(&web, &form.headers, &mut response, attempt.email);
+            return Ok(response);
+        }
+        Ok(None) => (StatusCode::UNPROCESSABLE_ENTITY, wrong(), None),
+        Err(problem) => {
+            let Some(wait) = problem.retry_after() else { return Err(problem) };
+            (StatusCode::TOO_MANY_REQUESTS, too_many(wait), Some(wait))
+        }
+    };
     let page = SignInPage {
         frame: Frame::of_stranger(&web, &form.headers, &form.stranger.form_token(), "Logga in").with_faults(true),
-        faults: wrong(),
+        faults,
         email: attempt.email,
         next,
         has_passwords: web.desk.config.sign_in.passwords,
         notice: "",
     };
-    show(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    let mut response = show(status, &page)?;
+    if let Some(wait) = wait {
+        response.headers_mut().insert(RETRY_AFTER, wait.into());
+    }
+    Ok(response)
+}
+
+async fn try_to_sign_in(web: &Web, form: &StrangerForm, attempt: Attempt<'_>) -> Result<Option<Opened>, Problem> {
+    let checked = checked(web, (&form.headers, form.address), attempt).await?;
+    let browser = browser_of(&form.headers);
+    let mut session = web.desk.store.begin().await?;
+    let opened = sign_in::with_password(&web.desk, &mut session, &checked, (attempt.code, &browser)).await?;
+    session.commit().await?;
+    Ok(opened)
+}
+
+/// What a form says that somebody typed.
+pub(super) fn attempt_of(fields: &Fields) -> Attempt<'_> {
+    Attempt { email: fields.text("email"), password: fields.text("password"), code: fields.text("code") }
+}
+
+/// Checks a password at the pace that tries are allowed.
+pub(super) async fn checked(
+    web: &Web,
+    (headers, address): (&HeaderMap, IpAddr),
+    attempt: Attempt<'_>,
+) -> Result<Checked, Problem> {
+    let account = web.desk.token_key.fingerprint("account", &attempt.email.trim().to_lowercase());
+    let known = visit::known_browser(web, headers, attempt.email);
+    web.sign_in_limits.note_try(&account, address, known.as_deref())?;
+    let _turn = web.sign_in_limits.turn_to_hash().await;
+    Ok(sign_in::check_password(&web.desk, attempt).await?)
+}
+
+/// What is said to whoever tries too often.
+pub(super) fn too_many(seconds: u64) -> Faults {
+    let detail = format!("Det har blivit för många försök. Vänta {seconds} s och försök igen.");
+    Faults::one("email", "session.too_many", &detail)
 }
 
 /// One answer for everything that can be wrong.
@@ -142,7 +185,7 @@ async fn use_link(State(web): State<Web>, Path(token): Path<String>, form: Stran
     Ok(response)
 }
 
-async fn sign_out(State(web): State<Web>, form: SignedForm) -> Result<Response, Problem> {
+async fn sign_out(State(web): State<Web>, form: ArrivingForm) -> Result<Response, Problem> {
     let visitor = &form.who.visitor;
     let mut session = web.desk.store.begin().await?;
     session::end(&web.desk, &mut session, visitor, &visitor.session.id).await?;

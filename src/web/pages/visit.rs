@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
 
 use crate::actions::session::{self, Visitor};
 use crate::ambient;
@@ -23,7 +24,7 @@ const STRANGER: &str = "grannpost-form";
 /// Light, dark or as the machine has it.
 pub const THEME: &str = "grannpost-theme";
 /// A browser that somebody has signed in from before.
-pub const KNOWN: &str = "grannpost-known";
+const KNOWN: &str = "grannpost-known";
 /// Sign-in through the identity provider, on its way.
 pub const IDENTITY: &str = "grannpost-identity";
 
@@ -197,6 +198,52 @@ pub fn cookie(web: &Web, headers: &HeaderMap, name: &str) -> Option<String> {
 
 fn cookie_name(web: &Web, name: &str) -> String {
     if web.desk.config.server.is_https() { format!("__Host-{name}") } else { name.to_owned() }
+}
+
+/// A browser that somebody has signed in from before: its own name, and a mark for each of those who have.
+struct KnownBrowser {
+    name: String,
+    marks: Vec<String>,
+}
+
+impl KnownBrowser {
+    /// People who are remembered: those of a shift or two.
+    const MOST: usize = 12;
+
+    fn of(web: &Web, headers: &HeaderMap) -> Option<Self> {
+        let value = cookie(web, headers, KNOWN)?;
+        let mut parts = value.split('.').map(str::to_owned);
+        Some(Self { name: parts.next()?, marks: parts.take(Self::MOST).collect() })
+    }
+
+    fn mark(web: &Web, name: &str, email: &str) -> String {
+        let text = format!("{name} {}", email.trim().to_lowercase());
+        let mut mark = web.desk.token_key.fingerprint("known browser", &text);
+        mark.truncate(32);
+        mark
+    }
+}
+
+/// The name of the browser, when the person with this e-mail has signed in from it before.
+#[must_use]
+pub fn known_browser(web: &Web, headers: &HeaderMap, email: &str) -> Option<String> {
+    let known = KnownBrowser::of(web, headers)?;
+    let mark = KnownBrowser::mark(web, &known.name, email);
+    let fits = known.marks.iter().any(|one| bool::from(one.as_bytes().ct_eq(mark.as_bytes())));
+    fits.then_some(known.name)
+}
+
+/// Remembers that the person with this e-mail has signed in from the browser, for half a year.
+pub fn remember_browser(web: &Web, headers: &HeaderMap, response: &mut Response, email: &str) {
+    const HALF_A_YEAR: i64 = 182 * 24 * 3600;
+    let known = KnownBrowser::of(web, headers);
+    let mut known = known.unwrap_or_else(|| KnownBrowser { name: new_secret(), marks: Vec::new() });
+    let mark = KnownBrowser::mark(web, &known.name, email);
+    known.marks.retain(|one| *one != mark);
+    known.marks.insert(0, mark);
+    known.marks.truncate(KnownBrowser::MOST);
+    let value = format!("{}.{}", known.name, known.marks.join("."));
+    set_cookie(web, response, (KNOWN, &value), Some(HALF_A_YEAR));
 }
 
 /// A browser in a few words: enough to tell one's own sessions apart, and no more.

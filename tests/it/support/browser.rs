@@ -158,3 +158,67 @@ fn path_of(link: &str) -> String {
     let (_, rest) = link.split_once("://").unwrap();
     rest[rest.find('/').unwrap()..].to_owned()
 }
+
+/// An operator with password and code, and a browser they are signed in from.
+#[derive(Debug, Clone)]
+pub struct Account {
+    pub email: String,
+    /// Secret of the codes.
+    pub secret: String,
+    pub recovery_codes: Vec<String>,
+    pub browser: Browser,
+}
+
+/// What every account here signs in with.
+pub const PASSWORD: &str = "lampa kvarn brosme tallrik";
+
+impl TestApp {
+    /// An operator who has come by their link and chosen password and app.
+    pub async fn enrolled(&self, name: &str, role: &str, area: &str) -> Account {
+        let (email, link) = self.invite(name, role, area).await;
+        let mut browser = self.browser();
+        let page = browser.get(&link).await;
+        let page = browser.submit(&page, &link, &[]).await;
+        assert_eq!(page.path, "/enrol", "{}", page.html);
+        let secret = page.secret();
+        let code = self.code(&secret);
+        let fields = [("password", PASSWORD), ("repeated", PASSWORD), ("code", code.as_str())];
+        let page = browser.submit(&page, "/enrol", &fields).await;
+        assert_eq!(page.status, 200, "{}", page.html);
+        let recovery_codes = page.list("class=\"codes\"");
+        assert_eq!(recovery_codes.len(), 10);
+        Account { email, secret, recovery_codes, browser }
+    }
+
+    /// The code that an app shows, after waiting for one that was not used.
+    pub fn next_code(&self, secret: &str) -> String {
+        self.advance(std::time::Duration::from_secs(30));
+        self.code(secret)
+    }
+
+    /// The code that an app shows now.
+    pub fn code(&self, secret: &str) -> String {
+        grannpost::domain::one_time_code::code_at(secret, self.clock.now_ms()).unwrap()
+    }
+
+    /// Fills in the page of sign-in, from wherever it leads.
+    pub async fn sign_in(&self, browser: &mut Browser, (email, password, code): (&str, &str, &str)) -> Page {
+        let page = browser.get("/sign-in").await;
+        browser.submit(&page, "/sign-in", &[("email", email), ("password", password), ("code", code)]).await
+    }
+}
+
+impl Page {
+    /// The key that the page of enrolment shows.
+    pub fn secret(&self) -> String {
+        let (_, rest) = self.html.split_once("<p class=\"secret\">").unwrap();
+        rest.split('<').next().unwrap().replace(' ', "")
+    }
+
+    /// The items of the list behind `mark`.
+    pub fn list(&self, mark: &str) -> Vec<String> {
+        let (_, rest) = self.html.split_once(mark).unwrap();
+        let list = rest.split("</ul>").next().unwrap();
+        list.split("<li>").skip(1).map(|item| item.split('<').next().unwrap().to_owned()).collect()
+    }
+}
