@@ -105,6 +105,12 @@ impl Page {
         Some(rest.split('"').next().unwrap().to_owned())
     }
 
+    /// Every address that the page links to, in order.
+    pub fn links(&self) -> Vec<String> {
+        let links = self.html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
+        links.map(|link| link.replace("&#38;", "&")).collect()
+    }
+
     /// Whether the page says this, entities resolved.
     pub fn says(&self, text: &str) -> bool {
         self.html.contains(text) || self.html.contains(&text.replace('&', "&#38;"))
