@@ -26,6 +26,7 @@ pub mod paper;
 pub mod pause;
 pub mod session;
 pub mod sign_in;
+pub mod sign_in_elsewhere;
 pub mod unsubscribe;
 
 use std::sync::Arc;

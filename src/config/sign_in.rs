@@ -33,6 +33,8 @@ pub struct SignIn {
     /// File with the secret.
     #[serde(default)]
     pub oidc_client_secret_file: Option<PathBuf>,
+    /// Whether its e-mail addresses are right though it does not say that they are verified.
+    pub oidc_email_is_verified: bool,
     /// What the button says.
     pub oidc_name: String,
 }

@@ -27,6 +27,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::actions::Desk;
 use crate::inbound::gateway_hook::GatewayHook;
+use crate::inbound::identity::IdentityDesk;
 use crate::inbound::receipt::ReceiptDesk;
 
 use limits::Limits;
@@ -48,6 +49,8 @@ pub struct Web {
     pub limits: Arc<Limits>,
     /// How often one may try to sign in.
     pub sign_in_limits: Arc<SignInLimits>,
+    /// The authority's identity provider, if there is one.
+    pub identity: Option<Arc<IdentityDesk>>,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// Cancelled when the daemon stops; streams end then.

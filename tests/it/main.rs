@@ -16,6 +16,7 @@ mod mail_relay;
 mod pages;
 mod roles;
 mod sign_in;
+mod sign_in_elsewhere;
 mod simulator;
 mod store_conformance;
 mod support;

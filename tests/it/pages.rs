@@ -35,6 +35,8 @@ const OTHERS: &[&str] = &[
     "/shift",
     "/sign-in",
     "/sign-in/{token}",
+    "/sign-in/oidc",
+    "/sign-in/oidc/back",
     "/session/keep",
     "/assets/{name}",
     "/favicon.ico",
@@ -71,7 +73,8 @@ fn routes(method: &str) -> BTreeSet<String> {
     for entry in std::fs::read_dir("src/web/pages").unwrap() {
         let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
         for route in text.split(".route(").skip(1) {
-            let Some((path, rest)) = route.trim_start().trim_start_matches('"').split_once('"') else { continue };
+            let literal = route.trim_start().strip_prefix('"').expect("a path stands where it is routed");
+            let (path, rest) = literal.split_once('"').unwrap();
             let handlers = rest.split(".route(").next().unwrap().split(";\n").next().unwrap();
             let handlers = handlers.split("\n}").next().unwrap();
             if handlers.contains(&format!("{method}(")) {

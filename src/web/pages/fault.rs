@@ -6,7 +6,8 @@
 use askama::Template;
 use axum::extract::{Request, State};
 use axum::http::header::ACCEPT;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::request::Parts;
+use axum::http::{Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Redirect, Response};
 
@@ -34,8 +35,8 @@ pub async fn as_page(State(web): State<Web>, request: Request, next: Next) -> Re
     let is_page = asks_for_page(&request);
     let method = request.method().clone();
     let here = request.uri().path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
-    let headers = request.headers().clone();
-    let mut response = next.run(request).await;
+    let (parts, body) = request.into_parts();
+    let mut response = next.run(Request::from_parts(parts.clone(), body)).await;
     let Some(problem) = response.extensions_mut().remove::<Problem>() else { return response };
     if let Some(to) = detour(&problem, &method, &here) {
         return Redirect::to(&to).into_response();
@@ -43,7 +44,7 @@ pub async fn as_page(State(web): State<Web>, request: Request, next: Next) -> Re
     if !is_page {
         return response;
     }
-    page(&web, &headers, &problem, &here).await.unwrap_or(response)
+    page(&web, &parts, &problem).await.unwrap_or(response)
 }
 
 fn asks_for_page(request: &Request) -> bool {
@@ -64,8 +65,9 @@ fn detour(problem: &Problem, method: &Method, here: &str) -> Option<String> {
     }
 }
 
-async fn page(web: &Web, headers: &HeaderMap, problem: &Problem, here: &str) -> Option<Response> {
-    let who = visit::of_headers(web, headers, here).await.ok().flatten();
+async fn page(web: &Web, parts: &Parts, problem: &Problem) -> Option<Response> {
+    let headers = &parts.headers;
+    let who = visit::signed_in(web, parts).await.ok().flatten();
     let who = who.filter(|who| who.visitor.session.state == "open");
     let (heading, mut paragraphs) = words(problem);
     if problem.code() == "auth.forbidden"
@@ -105,6 +107,9 @@ fn words(problem: &Problem) -> (&'static str, Vec<String>) {
         ("request.form_token" | "request.cross_site", _) => {
             ("Formuläret togs inte emot", vec![detail, "Ingenting är gjort.".to_owned()])
         }
+        ("identity.unknown", _) => ("Du har inget konto här", vec![detail]),
+        ("identity.refused", _) => ("Inloggningen godtogs inte", vec![detail]),
+        ("identity.unreachable", _) => ("Inloggningstjänsten svarar inte", vec![detail]),
         (_, StatusCode::NOT_FOUND) => (
             "Sidan finns inte",
             vec!["Kontrollera adressen. Det som hör till ett område du inte har hand om visas inte heller.".to_owned()],

@@ -243,7 +243,7 @@ pub fn role_name(role: Role) -> &'static str {
     match role {
         Role::Operator => "Operatör",
         Role::Chief => "Områdeschef",
-        Role::Officer => "Handläggare",
+        Role::Officer => "Kommunpolis",
         Role::Admin => "Administratör",
         Role::Auditor => "Revisor",
     }

@@ -15,6 +15,7 @@ pub mod fault;
 pub mod form;
 pub mod frame;
 pub mod gateway;
+pub mod identity;
 pub mod key;
 pub mod menu;
 pub mod operator;
@@ -45,7 +46,11 @@ pub fn public() -> Router<Web> {
 
 /// The pages of those who sign in.
 pub fn console() -> Router<Web> {
-    let ways_in = sign_in::router().merge(enrol::router()).merge(proof::router()).merge(shift::router());
+    let ways_in = sign_in::router()
+        .merge(identity::router())
+        .merge(enrol::router())
+        .merge(proof::router())
+        .merge(shift::router());
     let own = account::router().merge(theme::router());
     let administration =
         administration::router().merge(operator::router()).merge(key::router()).merge(gateway::router());

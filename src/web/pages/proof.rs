@@ -37,6 +37,8 @@ struct ProofPage<'a> {
     faults: Faults,
     email: &'a str,
     next: &'a str,
+    /// Where somebody proves it who did not sign in here.
+    elsewhere: Option<String>,
 }
 
 async fn ask(
@@ -56,7 +58,16 @@ async fn page(
 ) -> Result<Response, Problem> {
     let frame = Frame::of(web, headers, who, (Section::None, "Visa vem du är")).await.with_width("narrow");
     let email = &who.visitor.operator.email;
-    let page = ProofPage { frame: frame.with_faults(!faults.is_empty()), faults, email, next: local_path(next) };
+    let next = local_path(next);
+    let target: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+    let is_elsewhere = who.visitor.session.way == "oidc";
+    let page = ProofPage {
+        frame: frame.with_faults(!faults.is_empty()),
+        faults,
+        email,
+        next,
+        elsewhere: is_elsewhere.then(|| format!("/sign-in/oidc?again=1&next={target}")),
+    };
     show(status, &page)
 }
 

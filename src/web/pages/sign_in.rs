@@ -9,6 +9,7 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
 use axum::http::header::RETRY_AFTER;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
@@ -16,9 +17,11 @@ use serde::Deserialize;
 
 use super::form::{ArrivingForm, Faults, Fields, StrangerForm};
 use super::frame::{Frame, show};
-use super::visit::{self, SignedIn, Stranger, browser_of, local_path};
+use super::identity;
+use super::visit::{self, SignedIn, Stranger, browser_of, local_path, vouched_for};
 use crate::actions::session::{self, Opened};
 use crate::actions::sign_in::{self, Attempt, Checked};
+use crate::actions::sign_in_elsewhere::with_proxy;
 use crate::web::Web;
 use crate::web::error::Problem;
 
@@ -38,8 +41,31 @@ struct SignInPage<'a> {
     faults: Faults,
     email: &'a str,
     next: &'a str,
-    has_passwords: bool,
+    ways: Ways,
     notice: &'a str,
+}
+
+/// The ways in that there are.
+#[derive(Debug)]
+struct Ways {
+    has_passwords: bool,
+    /// Where the identity provider is asked, and what the button says.
+    elsewhere: Option<(String, String)>,
+    /// Whether a proxy in front lets people in.
+    has_proxy: bool,
+}
+
+impl Ways {
+    fn of(web: &Web, next: &str) -> Self {
+        let config = &web.desk.config.sign_in;
+        let next: String = url::form_urlencoded::byte_serialize(next.as_bytes()).collect();
+        let elsewhere = web.identity.is_some();
+        Self {
+            has_passwords: config.passwords,
+            elsewhere: elsewhere.then(|| (format!("/sign-in/oidc?next={next}"), config.oidc_name.clone())),
+            has_proxy: !config.proxy_header.is_empty(),
+        }
+    }
 }
 
 /// What the page of sign-in may be asked with.
@@ -51,19 +77,23 @@ struct AskQuery {
     done: String,
 }
 
-async fn ask(State(web): State<Web>, headers: HeaderMap, Query(query): Query<AskQuery>) -> Result<Response, Problem> {
-    let next = local_path(&query.next);
-    let here = visit::of_headers(&web, &headers, next).await?;
+async fn ask(State(web): State<Web>, parts: Parts, Query(query): Query<AskQuery>) -> Result<Response, Problem> {
+    let (headers, next) = (&parts.headers, local_path(&query.next));
+    let here = visit::signed_in(&web, &parts).await?;
     if here.is_some_and(|who| who.visitor.session.state == "open") {
         return Ok(Redirect::to(next).into_response());
     }
-    let stranger = Stranger::of(&web, &headers);
+    let is_leaving = query.done == "signed-out";
+    if let Some(email) = vouched_for(&web, &parts).filter(|_| !is_leaving) {
+        return enter_by_proxy(&web, headers, (&email, next)).await;
+    }
+    let stranger = Stranger::of(&web, headers);
     let page = SignInPage {
-        frame: Frame::of_stranger(&web, &headers, &stranger.form_token(), "Logga in"),
+        frame: Frame::of_stranger(&web, headers, &stranger.form_token(), "Logga in"),
         faults: Faults::default(),
         email: "",
         next,
-        has_passwords: web.desk.config.sign_in.passwords,
+        ways: Ways::of(&web, next),
         notice: match query.done.as_str() {
             "signed-out" => "Du är utloggad.",
             _ if next != "/" => "Logga in för att komma till sidan.",
@@ -71,6 +101,17 @@ async fn ask(State(web): State<Web>, headers: HeaderMap, Query(query): Query<Ask
         },
     };
     Ok(stranger.kept_by(&web, show(StatusCode::OK, &page)?))
+}
+
+/// Lets in whom a proxy in front vouches for.
+async fn enter_by_proxy(web: &Web, headers: &HeaderMap, (email, next): (&str, &str)) -> Result<Response, Problem> {
+    let mut session = web.desk.store.begin().await?;
+    let opened = with_proxy(&web.desk, &mut session, email, &browser_of(headers)).await?;
+    session.commit().await?;
+    let opened = opened.ok_or_else(identity::unknown)?;
+    let mut response = Redirect::to(next).into_response();
+    visit::sign_in(web, &mut response, &opened.token);
+    Ok(response)
 }
 
 async fn check(State(web): State<Web>, form: StrangerForm) -> Result<Response, Problem> {
@@ -95,7 +136,7 @@ async fn check(State(web): State<Web>, form: StrangerForm) -> Result<Response, P
         faults,
         email: attempt.email,
         next,
-        has_passwords: web.desk.config.sign_in.passwords,
+        ways: Ways::of(&web, next),
         notice: "",
     };
     let mut response = show(status, &page)?;

@@ -3,7 +3,9 @@
 //! It decides nothing about sessions; `actions::session` does. Invariants: behind TLS every cookie is `__Host-`, `Secure`
 //! and `HttpOnly`; a form's token follows from a secret that only this browser has.
 
-use axum::extract::FromRequestParts;
+use std::net::SocketAddr;
+
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::header::{COOKIE, SET_COOKIE, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -109,19 +111,34 @@ fn no_session() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, NO_SESSION, "Logga in för att fortsätta.")
 }
 
-async fn signed_in(web: &Web, parts: &Parts) -> Result<Option<SignedIn>, Problem> {
-    let here = parts.uri.path_and_query().map_or("/", |path| path.as_str());
-    of_headers(web, &parts.headers, here).await
-}
-
-/// Who a request's cookie says is signed in.
+/// Who a request's cookie says is signed in, also with a session that is not open. Whom a proxy let in it must vouch for
+/// on every request: otherwise they have signed out there, or the request has come past it.
 ///
 /// # Errors
 /// [`Problem`] when the database cannot be asked.
-pub async fn of_headers(web: &Web, headers: &HeaderMap, here: &str) -> Result<Option<SignedIn>, Problem> {
-    let Some(token) = cookie(web, headers, SESSION) else { return Ok(None) };
-    let visitor = session::visitor_of(&web.desk, &token).await?;
-    Ok(visitor.map(|visitor| SignedIn { visitor, form_token: form_token(&token), here: here.to_owned() }))
+pub async fn signed_in(web: &Web, parts: &Parts) -> Result<Option<SignedIn>, Problem> {
+    let Some(token) = cookie(web, &parts.headers, SESSION) else { return Ok(None) };
+    let Some(visitor) = session::visitor_of(&web.desk, &token).await? else { return Ok(None) };
+    if visitor.session.way == "proxy" && vouched_for(web, parts).as_ref() != Some(&visitor.operator.email) {
+        return Ok(None);
+    }
+    let here = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
+    Ok(Some(SignedIn { visitor, form_token: form_token(&token), here }))
+}
+
+/// The e-mail, in lower case, of whom a proxy in front vouches for. Only from the proxies that are configured: anybody can
+/// send a header.
+#[must_use]
+pub fn vouched_for(web: &Web, parts: &Parts) -> Option<String> {
+    let config = &web.desk.config.sign_in;
+    let ConnectInfo(peer) = parts.extensions.get::<ConnectInfo<SocketAddr>>()?;
+    if config.proxy_header.is_empty() || !config.proxy_addresses.contains(&peer.ip().to_canonical()) {
+        return None;
+    }
+    let mut values = parts.headers.get_all(config.proxy_header.as_str()).iter();
+    let value = values.next()?.to_str().ok()?.trim().to_lowercase();
+    // Two of them mean that the proxy lets through what a stranger sent.
+    (values.next().is_none() && !value.is_empty()).then_some(value)
 }
 
 /// A browser that nobody is signed in from, and what protects its forms.

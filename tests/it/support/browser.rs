@@ -38,6 +38,12 @@ impl Browser {
         self.follow(request, path).await
     }
 
+    /// Asks for a page and stays where it leads to another.
+    pub async fn step(&mut self, path: &str) -> Page {
+        let request = self.client.request(Method::GET, self.at(path));
+        self.once(request, path).await
+    }
+
     /// Posts fields, with what a browser says about a form of its own site and the token of the page `from`.
     pub async fn submit(&mut self, from: &Page, action: &str, fields: &[(&str, &str)]) -> Page {
         let token = from.form_token();
