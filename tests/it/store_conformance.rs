@@ -138,6 +138,21 @@ async fn frozen_alert(session: &mut Session) -> Message {
     new
 }
 
+fn a_sign_in_session(id: &str) -> SignInSession {
+    SignInSession {
+        id: id.into(),
+        token_hash: format!("hash {id}"),
+        operator_id: "o1".into(),
+        way: "password".into(),
+        state: "open".into(),
+        browser: "Firefox på Linux".into(),
+        created_at: NOW,
+        seen_at: NOW,
+        proved_at: NOW,
+        expires_at: NOW + 1_000,
+    }
+}
+
 async fn an_operator(session: &mut Session, id: &str) {
     let new = Operator {
         id: id.into(),
@@ -619,10 +634,7 @@ on_both_databases! {
         let (store, _database) = fresh(kind).await;
         let mut session = store.begin().await.unwrap();
         an_operator(&mut session, "o1").await;
-        let new = |id: &str| SignInSession {
-            id: id.into(), token_hash: format!("hash {id}"), operator_id: "o1".into(), way: "password".into(), state: "open".into(),
-            browser: "Firefox på Linux".into(), created_at: NOW, seen_at: NOW, proved_at: NOW, expires_at: NOW + 1_000,
-        };
+        let new = a_sign_in_session;
         for id in ["s1", "s2", "s3", "s4"] {
             sign_in_session::insert(&mut session, &new(id)).await.unwrap();
         }
@@ -729,10 +741,18 @@ on_both_databases! {
         assert_eq!(extract::file_rows(&mut session, "p2").await.unwrap(), []);
         let contents = backup::contents(&mut session).await.unwrap();
         assert_eq!((contents.contact_persons, contents.messages, contents.waiting, contents.open), (4, 1, 2, 0));
+        an_operator(&mut session, "o1").await;
+        let link = operator::Link {
+            token_hash: "t1".into(), operator_id: "o1".into(), purpose: "enrol".into(), expires_at: NOW + 9, used_at: None,
+        };
+        operator::put_link(&mut session, &link).await.unwrap();
+        sign_in_session::insert(&mut session, &a_sign_in_session("s1")).await.unwrap();
         session.commit().await.unwrap();
         assert_eq!(backup::pause_restored(&store).await.unwrap(), contents);
         let mut session = store.read().await.unwrap();
         assert_eq!(setting::get(&mut session, setting::PAUSED).await.unwrap().as_deref(), Some("restored"));
+        assert_eq!(operator::link(&mut session, "t1").await.unwrap(), None);
+        assert_eq!(sign_in_session::of_operator(&mut session, "o1").await.unwrap(), []);
     }
 
     async fn an_sqlite_database_is_copied_and_checked_by_itself_and_postgresql_by_its_own_tools(kind: Kind) {
