@@ -22,6 +22,7 @@ COPY config config
 COPY data data
 COPY migrations migrations
 COPY templates templates
+COPY web web
 COPY src src
 # The empty program is newer than the sources it stood in for.
 RUN find src -name '*.rs' -exec touch {} + \

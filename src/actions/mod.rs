@@ -24,6 +24,9 @@ pub mod notice;
 pub mod operator;
 pub mod paper;
 pub mod pause;
+pub mod session;
+pub mod sign_in;
+pub mod sign_in_elsewhere;
 pub mod unsubscribe;
 
 use std::sync::Arc;

@@ -11,6 +11,7 @@ pub mod audience;
 pub mod audit;
 pub mod backup;
 pub mod contact_person;
+pub mod credential;
 pub mod daemon;
 pub mod decision;
 pub mod delivery;
@@ -28,6 +29,7 @@ pub mod queue;
 pub mod receipt;
 pub mod setting;
 pub mod settle;
+pub mod sign_in_session;
 pub mod stamp;
 pub mod verify;
 

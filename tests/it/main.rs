@@ -4,6 +4,7 @@
 
 mod alert;
 mod backup;
+mod console;
 mod crash;
 mod elks_gateway;
 mod hooks;
@@ -12,7 +13,10 @@ mod import;
 mod letter;
 mod logs;
 mod mail_relay;
+mod pages;
 mod roles;
+mod sign_in;
+mod sign_in_elsewhere;
 mod simulator;
 mod store_conformance;
 mod support;
