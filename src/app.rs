@@ -33,6 +33,7 @@ use crate::upkeep::presence::{Presence, PresenceError};
 use crate::upkeep::{self, Upkeep};
 
 use crate::web::limits::Limits;
+use crate::web::transact::UnderWay;
 use crate::web::{self, Web};
 
 /// How long work in flight may take to settle when the daemon stops.
@@ -116,6 +117,7 @@ impl Daemon {
             receipts,
             hooks: Arc::new(hooks(config, &gateways)),
             limits: Arc::new(Limits::new(&config.server)),
+            under_way: UnderWay::default(),
             metrics: crate::telemetry::init_metrics(),
             stop: engine.stop.clone(),
         };

@@ -29,6 +29,7 @@ use crate::inbound::gateway_hook::GatewayHook;
 use crate::inbound::receipt::ReceiptDesk;
 
 use limits::Limits;
+use transact::UnderWay;
 
 /// Bodies larger than this are refused: 1 MiB.
 pub const BODY_LIMIT: usize = 1024 * 1024;
@@ -44,6 +45,8 @@ pub struct Web {
     pub hooks: Arc<BTreeMap<String, GatewayHook>>,
     /// How often one may call.
     pub limits: Arc<Limits>,
+    /// Requests with a key that are being answered.
+    pub under_way: UnderWay,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// Cancelled when the daemon stops; streams end then.
