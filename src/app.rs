@@ -34,6 +34,7 @@ use crate::upkeep::presence::{Presence, PresenceError};
 use crate::upkeep::{self, Upkeep};
 
 use crate::web::limits::Limits;
+use crate::web::transact::UnderWay;
 use crate::web::{self, Web};
 
 /// How long work in flight may take to settle when the daemon stops.
@@ -119,6 +120,7 @@ impl Daemon {
             limits: Arc::new(Limits::new(&config.server)),
             sign_in_limits: Arc::default(),
             identity: IdentityDesk::new(config)?.map(Arc::new),
+            under_way: UnderWay::default(),
             metrics: crate::telemetry::init_metrics(),
             stop: engine.stop.clone(),
         };

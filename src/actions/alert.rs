@@ -5,28 +5,24 @@
 
 use jiff::Timestamp;
 
+use super::alert_text::{Draft, audit_detail, compose};
 use super::alert_view::{self, AlertView};
+use super::freezing::refuse_under_way;
+use super::message::{self, Stopped, add_written, area_problems, area_rows, freeze, undo_seconds};
 use super::{ActionError, Desk, FieldProblem, Result, holds_areas, require};
-use crate::config::RegistrationNumbers;
 use crate::domain::alert::{AlertKind, LONGEST_VALIDITY_MINUTES, Spread};
 use crate::domain::area::{AreaKind, AreaTree};
 use crate::domain::audience::AlertAudience;
+use crate::domain::coverage::{Coverage, Crowd};
 use crate::domain::delivery::DeliveryState;
-use crate::domain::lint;
-use crate::domain::message::{MessageState, priority};
 use crate::domain::operator::{Actor, Right};
 use crate::domain::plain_text::{clean_line, is_forbidden_control};
 use crate::domain::sms_text::SmsText;
-use crate::render::sms::{Framing, alert_text};
 use crate::store::alert::AlertRow;
-use crate::store::audience::Freeze;
-use crate::store::delivery::{Step, Which};
-use crate::store::message::{Message, Review};
-use crate::store::settle::Batch;
+use crate::store::audience::Asked;
+use crate::store::message::Message;
 use crate::store::{self, Session};
 
-/// When deliveries that await approval are due: never.
-pub(super) const NEVER: i64 = i64::MAX / 4;
 /// How far ahead an alert may be timed: 30 days.
 const FARTHEST_AHEAD_MS: i64 = 30 * 24 * 3600 * 1000;
 const LONGEST_DECIDED_BY: usize = 200;
@@ -71,6 +67,7 @@ pub(super) struct Checked {
 }
 
 /// Makes an alert and freezes its audience; it goes after the undo window, or waits for approval where the settings say so.
+/// For a large audience see [`super::large_alert`].
 ///
 /// # Errors
 /// [`ActionError`]; nothing is made then.
@@ -78,13 +75,47 @@ pub async fn create(desk: &Desk, session: &mut Session, actor: &Actor, new: &New
     require(actor, Right::SendAlerts)?;
     let tree = store::area::tree(session).await?;
     let checked = check(desk, actor, &tree, new)?;
-    let id = desk.id();
     let number = store::setting::next_message_number(session).await?;
-    let audience = count(desk, session, &tree, &checked.areas).await?;
-    let message = compose(desk, actor, (id.clone(), number, 1), &checked, audience, None)?;
+    let crowd = crowd(desk, session, &tree, &checked).await?;
+    let audience = crowd.alert_audience();
+    let draft =
+        Draft { id: desk.id(), number, revision: 1, at: desk.now(), checked: &checked, audience, follows: None };
+    let message = compose(desk, actor, draft)?;
     expect_recipients(new.expected_recipients, audience)?;
     store::message::insert(session, &message).await?;
-    write_revision(desk, session, actor, &tree, (&message, &checked)).await?;
+    write_revision(session, actor, &tree, (&message, &checked)).await?;
+    let deliveries = store::coverage::write(session, &freeze(&message, desk.now()), &Coverage::of(crowd, &[])).await?;
+    store::settle::start_counting(session, &message.id, DeliveryState::Queued, deliveries).await?;
+    log_created(desk, session, actor, (&message, &checked, audience)).await?;
+    alert_view::load(desk, session, &message.id).await
+}
+
+/// An alert as it would be made now, with nothing frozen. Whoever shows it rolls the transaction back.
+///
+/// # Errors
+/// As [`create`].
+pub async fn preview(desk: &Desk, session: &mut Session, actor: &Actor, new: &NewAlert) -> Result<AlertView> {
+    require(actor, Right::SendAlerts)?;
+    let tree = store::area::tree(session).await?;
+    let checked = check(desk, actor, &tree, new)?;
+    let number = store::setting::next_message_number(session).await?;
+    let audience = count(desk, session, &tree, &checked.areas).await?;
+    let draft =
+        Draft { id: desk.id(), number, revision: 1, at: desk.now(), checked: &checked, audience, follows: None };
+    let message = compose(desk, actor, draft)?;
+    expect_recipients(new.expected_recipients, audience)?;
+    store::message::insert(session, &message).await?;
+    write_revision(session, actor, &tree, (&message, &checked)).await?;
+    alert_view::load(desk, session, &message.id).await
+}
+
+/// Writes the decision behind a new alert, and the audit row.
+pub(super) async fn log_created(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    (message, checked, audience): (&Message, &Checked, AlertAudience),
+) -> Result<()> {
     store::decision::insert(
         session,
         &store::decision::Decision {
@@ -93,15 +124,14 @@ pub async fn create(desk: &Desk, session: &mut Session, actor: &Actor, new: &New
             decided_by: checked.decided_by.clone(),
             reason: String::new(),
             areas: serde_json::json!(checked.areas).to_string(),
-            message_id: Some(id.clone()),
+            message_id: Some(message.id.clone()),
             created_by: actor.id.clone(),
             created_at: desk.now(),
         },
     )
     .await?;
-    let detail = audit_detail(&message, &checked, audience);
-    desk.audit(session, actor, "alert.created", ("alert", &id), detail).await?;
-    alert_view::load(desk, session, &id).await
+    let detail = audit_detail(message, checked, audience);
+    desk.audit(session, actor, "alert.created", ("alert", &message.id), detail).await
 }
 
 /// Writes a new revision of an alert that was returned or awaits approval; an approval given before is void.
@@ -111,38 +141,33 @@ pub async fn create(desk: &Desk, session: &mut Session, actor: &Actor, new: &New
 pub async fn revise(desk: &Desk, session: &mut Session, actor: &Actor, id: &str, new: &NewAlert) -> Result<AlertView> {
     require(actor, Right::SendAlerts)?;
     let tree = store::area::tree(session).await?;
-    let before = locked(session, actor, &tree, id).await?;
-    if !before.state().is_editable() {
-        return Err(ActionError::conflict(
-            "alert.not_editable",
-            "Larmet är redan på väg. Skicka en rättelse eller ny information i stället.",
-        ));
-    }
+    let before = editable(session, actor, &tree, id).await?;
     let checked = check(desk, actor, &tree, new)?;
-    let audience = count(desk, session, &tree, &checked.areas).await?;
-    let mut message =
-        compose(desk, actor, (id.to_owned(), before.number, before.revision + 1), &checked, audience, None)?;
-    message.created_at = before.created_at;
+    let crowd = crowd(desk, session, &tree, &checked).await?;
+    let audience = crowd.alert_audience();
+    let draft = Draft {
+        id: before.id,
+        number: before.number,
+        revision: before.revision + 1,
+        at: desk.now(),
+        checked: &checked,
+        audience,
+        follows: None,
+    };
+    let message = compose(desk, actor, draft)?;
     expect_recipients(new.expected_recipients, audience)?;
-    store::audience::thaw(session, id).await?;
+    while store::coverage::thaw(session, id, i64::MAX).await? > 0 {}
     store::message::clear_counts(session, id).await?;
     store::message::revise(session, &message).await?;
-    write_revision(desk, session, actor, &tree, (&message, &checked)).await?;
+    write_revision(session, actor, &tree, (&message, &checked)).await?;
+    let deliveries = store::coverage::write(session, &freeze(&message, desk.now()), &Coverage::of(crowd, &[])).await?;
+    store::settle::start_counting(session, id, DeliveryState::Queued, deliveries).await?;
     let detail = audit_detail(&message, &checked, audience);
     desk.audit(session, actor, "alert.revised", ("alert", id), detail).await?;
     alert_view::load(desk, session, id).await
 }
 
-/// What a stop did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stopped {
-    /// Deliveries that will not go.
-    pub stopped: i64,
-    /// Deliveries whose hand-over stamp is set; they go, or have gone.
-    pub already_handed_over: i64,
-}
-
-/// Stops what is left of a message.
+/// Stops what is left of an alert.
 ///
 /// # Errors
 /// [`ActionError`].
@@ -150,38 +175,8 @@ pub async fn stop(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
     require(actor, Right::SendAlerts)?;
     let tree = store::area::tree(session).await?;
     let message = found(session, actor, &tree, id).await?;
-    let stopped = stop_rest(desk, session, actor, message).await?;
-    let already_handed_over = store::delivery::count_stamped(session, id).await?;
-    let detail = serde_json::json!({ "stopped": stopped, "already_handed_over": already_handed_over });
-    desk.audit(session, actor, "alert.stopped", ("alert", id), detail).await?;
-    Ok(Stopped { stopped, already_handed_over })
-}
-
-/// Stops every delivery of a message that has not passed the gate; says how many.
-pub(super) async fn stop_rest(desk: &Desk, session: &mut Session, actor: &Actor, mut message: Message) -> Result<i64> {
-    if !message.state().can_be_stopped() {
-        return Ok(0);
-    }
-    let now = desk.now();
-    let mut stopped = 0;
-    // Deliveries before their message, as everywhere: a dispatch under way and a stop must not wait for each other.
-    // What comes back to the queue meanwhile is refused at the gate, which asks the message.
-    loop {
-        let held = store::delivery::lock_set(session, Which::Unstamped(&message.id), 5_000).await?;
-        if held.is_empty() {
-            break;
-        }
-        let steps: Vec<Step> =
-            held.into_iter().map(|held| Step::new(held, DeliveryState::Stopped, Some("message.stopped"))).collect();
-        let batch_id = desk.id();
-        let batch = Batch { id: &batch_id, actor: &actor.id, action: "deliveries.stopped", now };
-        let changes = store::delivery::apply(session, &batch, steps).await?;
-        crate::telemetry::count_changes(&changes);
-        stopped += i64::try_from(changes.len()).unwrap_or(i64::MAX);
-    }
-    message.stopped_at = Some(desk.now());
-    store::message::set_state(session, &message, MessageState::Stopped, desk.now()).await?;
-    Ok(stopped)
+    refuse_under_way(session, id).await?;
+    message::stop(desk, session, actor, message).await
 }
 
 /// An alert of the actor's areas.
@@ -192,10 +187,24 @@ pub(super) async fn found(session: &mut Session, actor: &Actor, tree: &AreaTree,
     if holds_areas(actor, tree, &areas) { Ok(message) } else { Err(ActionError::NotFound) }
 }
 
-/// An alert of the actor's areas, its row held.
+/// An alert of the actor's areas, its row held; not while its audience is being frozen.
 pub(super) async fn locked(session: &mut Session, actor: &Actor, tree: &AreaTree, id: &str) -> Result<Message> {
     found(session, actor, tree, id).await?;
-    store::message::get_locked(session, id).await?.ok_or(ActionError::NotFound)
+    let message = store::message::get_locked(session, id).await?.ok_or(ActionError::NotFound)?;
+    refuse_under_way(session, id).await?;
+    Ok(message)
+}
+
+/// An alert that may still be changed, its row held.
+pub(super) async fn editable(session: &mut Session, actor: &Actor, tree: &AreaTree, id: &str) -> Result<Message> {
+    let message = locked(session, actor, tree, id).await?;
+    if message.state().is_editable() {
+        return Ok(message);
+    }
+    Err(ActionError::conflict(
+        "alert.not_editable",
+        "Larmet är redan på väg. Skicka en rättelse eller ny information i stället.",
+    ))
 }
 
 /// Whom an alert to `areas` would reach now.
@@ -205,7 +214,7 @@ pub(super) async fn locked(session: &mut Session, actor: &Actor, tree: &AreaTree
 pub async fn audience(desk: &Desk, session: &mut Session, actor: &Actor, areas: &[String]) -> Result<AlertAudience> {
     require(actor, Right::ReadAreas)?;
     let tree = store::area::tree(session).await?;
-    let problems = area_problems(&tree, areas);
+    let problems = area_problems(&tree, areas, "alert.audience_empty");
     if !problems.is_empty() {
         return Err(ActionError::Invalid(problems));
     }
@@ -225,9 +234,16 @@ pub(super) async fn count(
     Ok(store::audience::count_sms(session, codes.iter().map(String::as_str), desk.now()).await?)
 }
 
+/// Everybody in the areas of an alert.
+async fn crowd(desk: &Desk, session: &mut Session, tree: &AreaTree, checked: &Checked) -> Result<Crowd> {
+    let areas_json = area_rows(tree, &checked.areas);
+    let asked = Asked { areas_json: &areas_json, now: desk.now(), is_large: false };
+    Ok(store::audience::sms_crowd(session, asked).await?)
+}
+
 /// Checks every field and reports all that is wrong at once.
 pub(super) fn check(desk: &Desk, actor: &Actor, tree: &AreaTree, new: &NewAlert) -> Result<Checked> {
-    let mut problems = area_problems(tree, &new.areas);
+    let mut problems = area_problems(tree, &new.areas, "alert.audience_empty");
     let text = SmsText::parse(&new.text).unwrap_or_else(|error| {
         problems.push(FieldProblem::new("text", error.code(), error.detail()));
         SmsText::default()
@@ -252,7 +268,11 @@ pub(super) fn check(desk: &Desk, actor: &Actor, tree: &AreaTree, new: &NewAlert)
     if send_at.is_some_and(|at| at <= desk.now() || at > desk.now() + FARTHEST_AHEAD_MS) {
         problems.push(FieldProblem::new("send_at", "alert.send_at", "Välj en tid framåt, högst 30 dagar."));
     }
-    let undo_seconds = undo_seconds(desk, actor, new.undo_seconds, &mut problems);
+    let undo_seconds = undo_seconds(actor, desk.config.alerts.undo_seconds, new.undo_seconds, "alert.undo_seconds")
+        .unwrap_or_else(|problem| {
+            problems.push(problem);
+            0
+        });
     if !problems.is_empty() {
         return Err(ActionError::Invalid(problems));
     }
@@ -264,20 +284,6 @@ pub(super) fn check(desk: &Desk, actor: &Actor, tree: &AreaTree, new: &NewAlert)
     areas.sort_unstable();
     areas.dedup();
     Ok(Checked { text, areas, decided_by, kind, spread, expires_in_minutes, send_at, undo_seconds, drill: new.drill })
-}
-
-fn area_problems(tree: &AreaTree, areas: &[String]) -> Vec<FieldProblem> {
-    if areas.is_empty() {
-        return vec![FieldProblem::new("areas", "alert.audience_empty", "Välj minst ett område.")];
-    }
-    areas
-        .iter()
-        .filter(|code| tree.get(code).is_none())
-        .map(|_| {
-            FieldProblem::new("areas", "area.unknown", "Ett av områdena finns inte. Koderna står under /api/v1/areas.")
-        })
-        .take(1)
-        .collect()
 }
 
 /// A value out of a closed list.
@@ -298,21 +304,6 @@ fn choice<T>(
     }
 }
 
-/// The undo window: the configured one, or a shorter one for administrators and keys.
-fn undo_seconds(desk: &Desk, actor: &Actor, wanted: Option<i64>, problems: &mut Vec<FieldProblem>) -> i64 {
-    let configured = i64::from(desk.config.alerts.undo_seconds);
-    let may_shorten = actor.is_key || actor.role.may(Right::Administer);
-    match wanted {
-        None => configured,
-        Some(wanted) if (0..=configured).contains(&wanted) && (may_shorten || wanted == configured) => wanted,
-        Some(_) => {
-            let detail = format!("Ångertiden är {configured} s. Bara administratörer och nycklar får korta den.");
-            problems.push(FieldProblem::new("undo_seconds", "alert.undo_seconds", detail));
-            configured
-        }
-    }
-}
-
 fn check_drill(actor: &Actor, tree: &AreaTree, new: &NewAlert) -> Result<()> {
     let is_drill_group = |code: &String| tree.get(code).is_some_and(|area| area.kind == AreaKind::DrillGroup);
     if new.drill && !actor.role.may(Right::Administer) && !new.areas.iter().all(is_drill_group) {
@@ -320,96 +311,6 @@ fn check_drill(actor: &Actor, tree: &AreaTree, new: &NewAlert) -> Result<()> {
         return Err(ActionError::field("areas", "alert.drill_areas", detail));
     }
     Ok(())
-}
-
-/// The message an alert becomes, with its text in the frame. `follows` is the first one's id, kind and text frame.
-pub(super) fn compose(
-    desk: &Desk,
-    actor: &Actor,
-    (id, number, revision): (String, i64, i64),
-    checked: &Checked,
-    audience: AlertAudience,
-    follow_up: Option<&super::follow_up::Following>,
-) -> Result<Message> {
-    let now = desk.now();
-    let starts = checked.send_at.unwrap_or(now);
-    let expires_at = starts + checked.expires_in_minutes * 60_000;
-    let body = framed(desk, checked, (now, expires_at), follow_up)?;
-    let closes = follow_up.is_some_and(|following| following.kind.closes());
-    let awaits = !closes && !checked.drill && desk.config.alerts.approval.is_needed_for(audience.by_sms);
-    let state = if awaits { MessageState::AwaitingApproval } else { MessageState::Queued };
-    let sends_at = (!awaits).then(|| starts.max(now + checked.undo_seconds * 1000));
-    Ok(Message {
-        id,
-        number,
-        kind: "alert".to_owned(),
-        state: state.code().to_owned(),
-        priority: if closes { priority::CLOSING } else { priority::ALERT },
-        revision,
-        content_hash: content_hash(&body, &checked.areas, audience),
-        body,
-        numeric_sender: i64::from(checked.kind == AlertKind::Observation),
-        audience: alert_view::audience_json(audience).to_string(),
-        reach_persons: 0,
-        reach_households: 0,
-        follows: follow_up.map(|following| following.first.clone()),
-        follow_up_kind: follow_up.map(|following| following.kind.code().to_owned()),
-        send_at: checked.send_at,
-        sends_at,
-        undo_seconds: checked.undo_seconds,
-        expires_at: Some(expires_at),
-        stopped_at: None,
-        handed_over_at: None,
-        done_at: None,
-        created_by: actor.id.clone(),
-        created_at: now,
-        changed_at: now,
-    })
-}
-
-/// The text as phones get it, refused when it may not go out.
-fn framed(
-    desk: &Desk,
-    checked: &Checked,
-    (now, until): (i64, i64),
-    follow_up: Option<&super::follow_up::Following>,
-) -> Result<String> {
-    let at = |ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
-    let frame = match (follow_up, checked.kind) {
-        (Some(following), _) => following.frame(),
-        (None, AlertKind::Observation) => &desk.config.alerts.frame_observation,
-        (None, AlertKind::Information) => &desk.config.alerts.frame_information,
-    };
-    let framing = Framing {
-        frame,
-        zone: &desk.config.server.zone(),
-        sent: at(now),
-        until: at(until),
-        original: follow_up.map(|following| at(following.first_at)),
-        contact_person_only: checked.spread == Spread::ContactPersonOnly,
-        drill: checked.drill,
-    };
-    let body = alert_text(&framing, checked.text.as_str());
-    let sms = SmsText::parse(&body).map_err(|error| ActionError::field("text", error.code(), error.detail()))?;
-    let mut refusals: Vec<FieldProblem> = lint::refusals(&checked.text, &sms)
-        .into_iter()
-        .map(|finding| FieldProblem::new("text", finding.code, finding.detail))
-        .collect();
-    if desk.config.alerts.registration_numbers == RegistrationNumbers::Refuse {
-        refusals.extend(
-            lint::warnings(&checked.text, &sms, &AreaTree::default(), &[], &[])
-                .into_iter()
-                .filter(|finding| finding.code == lint::REGISTRATION_NUMBER)
-                .map(|finding| FieldProblem::new("text", finding.code, finding.detail)),
-        );
-    }
-    if refusals.is_empty() { Ok(sms.as_str().to_owned()) } else { Err(ActionError::Invalid(refusals)) }
-}
-
-/// What an approval is bound to: the text as sent, the areas and the audience.
-fn content_hash(body: &str, areas: &[String], audience: AlertAudience) -> String {
-    let content = serde_json::json!([body, areas, alert_view::audience_json(audience)]).to_string();
-    store::settle::digest_of_lines([content.as_str()].into_iter())
 }
 
 pub(super) fn expect_recipients(expected: Option<i64>, audience: AlertAudience) -> Result<()> {
@@ -428,9 +329,8 @@ pub(super) fn expect_recipients(expected: Option<i64>, audience: AlertAudience) 
     }
 }
 
-/// Writes what belongs to one revision: own fields, areas, frozen audience, counters, who wrote it.
-async fn write_revision(
-    desk: &Desk,
+/// Writes what belongs to one revision: own fields, areas, who wrote it.
+pub(super) async fn write_revision(
     session: &mut Session,
     actor: &Actor,
     tree: &AreaTree,
@@ -440,9 +340,6 @@ async fn write_revision(
     let codes = tree.subtree(checked.areas.iter().map(String::as_str));
     let areas = codes.iter().map(|code| (code.as_str(), checked.areas.contains(code)));
     store::message::set_areas(session, &message.id, areas).await?;
-    let areas_json = store::area::codes_json(codes.iter().map(String::as_str));
-    let deliveries = store::audience::freeze_sms(session, &areas_json, &freeze(desk, message)).await?;
-    store::settle::start_counting(session, &message.id, DeliveryState::Queued, deliveries).await?;
     add_written(session, actor, message).await
 }
 
@@ -457,38 +354,4 @@ pub(super) async fn put_own_fields(session: &mut Session, message: &Message, che
         expires_in_minutes: checked.expires_in_minutes,
     };
     Ok(store::alert::put(session, &row).await?)
-}
-
-pub(super) fn freeze<'a>(desk: &Desk, message: &'a Message) -> Freeze<'a> {
-    Freeze {
-        message_id: &message.id,
-        number: message.number,
-        priority: message.priority,
-        due_at: message.sends_at.unwrap_or(NEVER),
-        expires_at: message.expires_at.unwrap_or(NEVER),
-        now: desk.now(),
-    }
-}
-
-pub(super) async fn add_written(session: &mut Session, actor: &Actor, message: &Message) -> Result<()> {
-    let review = Review {
-        revision: message.revision,
-        act: "written".to_owned(),
-        actor: actor.id.clone(),
-        content_hash: message.content_hash.clone(),
-        reason: String::new(),
-        at: message.changed_at,
-    };
-    Ok(store::message::add_review(session, &message.id, &review).await?)
-}
-
-pub(super) fn audit_detail(message: &Message, checked: &Checked, audience: AlertAudience) -> serde_json::Value {
-    serde_json::json!({
-        "areas": checked.areas,
-        "revision": message.revision,
-        "content_hash": message.content_hash,
-        "recipients": audience.by_sms,
-        "drill": checked.drill,
-        "decided_by": checked.decided_by,
-    })
 }

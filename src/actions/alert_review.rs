@@ -2,8 +2,9 @@
 //!
 //! Invariant: an approval is bound to one revision, its content and its audience, and never given by who wrote it.
 
-use super::alert::{self, NEVER};
+use super::alert;
 use super::alert_view::{self, AlertView};
+use super::freezing::{NEVER, release_first};
 use super::{ActionError, Desk, Result, notice, require};
 use crate::domain::message::MessageState;
 use crate::domain::operator::{Actor, Right};
@@ -131,7 +132,9 @@ async fn release(
     let sends_at = message.send_at.unwrap_or(now).max(now + message.undo_seconds * 1000);
     message.sends_at = Some(sends_at);
     store::message::set_state(session, &message, MessageState::Queued, now).await?;
-    store::delivery::reschedule(session, &message.id, sends_at).await?;
+    if !release_first(session, &message.id).await? {
+        store::delivery::reschedule(session, &message.id, sends_at).await?;
+    }
     add(session, actor, &message, (act, reason), now).await
 }
 

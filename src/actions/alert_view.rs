@@ -153,7 +153,8 @@ pub(super) fn audience_json(audience: AlertAudience) -> serde_json::Value {
     })
 }
 
-fn audience_of(json: &str) -> AlertAudience {
+/// The audience as frozen.
+pub(super) fn audience_of(json: &str) -> AlertAudience {
     let value: serde_json::Value = serde_json::from_str(json).unwrap_or_default();
     let figure = |name: &str| value[name].as_i64().unwrap_or(0);
     AlertAudience {

@@ -141,11 +141,15 @@ pub async fn search(
 /// Erases a contact person: a pseudonym is left for statistics, and keyed digests keep the addresses from coming back.
 ///
 /// # Errors
-/// [`ActionError::NotFound`].
+/// [`ActionError::NotFound`]; a conflict while an audience is being frozen in pieces, which may hold the person's address.
 pub async fn erase(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<()> {
     require(actor, Right::ChangeRegister)?;
     let tree = store::area::tree(session).await?;
     let row = held(session, actor, &tree, id).await?;
+    if store::freezing::is_writing(session, "").await? {
+        let detail = "Mottagarna av ett stort utskick låses just nu. Vänta några sekunder och försök igen.";
+        return Err(ActionError::conflict("contact_person.freezing", detail));
+    }
     let now = desk.now();
     for (channel, text) in fingerprinted(&row) {
         let fingerprint = desk.token_key.fingerprint(channel, &text);

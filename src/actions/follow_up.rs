@@ -4,14 +4,17 @@
 //! the same transaction and can never be overtaken by it.
 
 use super::alert::{self, Checked};
+use super::alert_text::{Draft, audit_detail, compose};
 use super::alert_view::{self, AlertView};
-use super::{ActionError, Desk, Result, require};
+use super::freezing::{NEVER, refuse_under_way};
+use super::{ActionError, Desk, Result, message, require};
 use crate::domain::alert::{AlertKind, Spread};
 use crate::domain::audience::AlertAudience;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::message::FollowUpKind;
 use crate::domain::operator::{Actor, Right};
 use crate::render::sms::{FRAME_ALL_CLEAR, FRAME_CORRECTION, FRAME_UPDATE};
+use crate::store::coverage::First;
 use crate::store::message::Message;
 use crate::store::{self, Session};
 
@@ -59,43 +62,93 @@ pub async fn create(
     first_id: &str,
     new: &NewFollowUp,
 ) -> Result<AlertView> {
+    let (first, following, checked) = begin(desk, session, actor, (first_id, new)).await?;
+    let number = store::setting::next_message_number(session).await?;
+    let (id, at) = (desk.id(), desk.now());
+    let draft = |audience| Draft {
+        id: id.clone(),
+        number,
+        revision: 1,
+        at,
+        checked: &checked,
+        audience,
+        follows: Some(&following),
+    };
+    // The row must stand before its deliveries, and its audience is known only after them.
+    let mut message = compose(desk, actor, draft(AlertAudience::default()))?;
+    store::message::insert(session, &message).await?;
+    let first = First { message_id: &first.id, number: first.number };
+    let whole = store::coverage::ids_of(first.number);
+    let deliveries = store::coverage::follow_up(session, &message::freeze(&message, at), first, whole).await?;
+    refuse_nobody(deliveries)?;
+    let audience = store::coverage::count(session, &id).await?;
+    message = compose(desk, actor, draft(audience))?;
+    store::message::revise(session, &message).await?;
+    store::delivery::reschedule(session, &id, message.sends_at.unwrap_or(NEVER)).await?;
+    store::settle::start_counting(session, &id, DeliveryState::Queued, deliveries).await?;
+    write(session, actor, (&message, &checked)).await?;
+    log(desk, session, actor, (&message, &checked, audience), &following).await?;
+    alert_view::load(desk, session, &id).await
+}
+
+/// Checks a follow-up; one that closes stops the rest of the first.
+pub(super) async fn begin(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    (first_id, new): (&str, &NewFollowUp),
+) -> Result<(Message, Following, Checked)> {
     require(actor, Right::SendAlerts)?;
     let kind = FollowUpKind::from_code(&new.kind).ok_or_else(|| {
         ActionError::field("kind", "field.invalid", "Tillåtna värden: all_clear, correction, update.")
     })?;
     let tree = store::area::tree(session).await?;
     let first = alert::found(session, actor, &tree, first_id).await?;
+    refuse_under_way(session, first_id).await?;
     let checked = check(desk, session, actor, (&first, new)).await?;
     if kind.closes() {
-        alert::stop_rest(desk, session, actor, first.clone()).await?;
+        message::stop_rest(desk, session, actor, first.clone()).await?;
     }
     let following = Following { first: first.id.clone(), first_at: first.created_at, kind };
-    let number = store::setting::next_message_number(session).await?;
-    let id = desk.id();
-    // The row must stand before its deliveries, and its audience is known only after them.
-    let ids = (id.clone(), number, 1);
-    let mut message = alert::compose(desk, actor, ids.clone(), &checked, AlertAudience::default(), Some(&following))?;
-    store::message::insert(session, &message).await?;
-    alert::put_own_fields(session, &message, &checked).await?;
-    store::message::set_areas(session, &id, checked.areas.iter().map(|code| (code.as_str(), true))).await?;
-    let deliveries = store::audience::freeze_follow_up(session, &first.id, &alert::freeze(desk, &message)).await?;
-    if deliveries == 0 {
-        return Err(ActionError::conflict(
-            "alert.nobody_has_it",
-            "Ingen telefon kan ha fått det första larmet. Stoppa det i stället.",
-        ));
+    Ok((first, following, checked))
+}
+
+/// Refuses a follow-up that nobody would get.
+pub(super) fn refuse_nobody(deliveries: u64) -> Result<()> {
+    if deliveries > 0 {
+        return Ok(());
     }
-    let audience = store::audience::count_frozen(session, &id).await?;
-    message = alert::compose(desk, actor, ids, &checked, audience, Some(&following))?;
-    store::message::revise(session, &message).await?;
-    store::delivery::reschedule(session, &id, message.sends_at.unwrap_or(alert::NEVER)).await?;
-    store::settle::start_counting(session, &id, DeliveryState::Queued, deliveries).await?;
-    alert::add_written(session, actor, &message).await?;
-    let mut detail = alert::audit_detail(&message, &checked, audience);
-    detail["follows"] = serde_json::json!(first.id);
-    detail["kind"] = serde_json::json!(kind.code());
-    desk.audit(session, actor, "alert.followed_up", ("alert", &id), detail).await?;
-    alert_view::load(desk, session, &id).await
+    Err(ActionError::conflict(
+        "alert.nobody_has_it",
+        "Ingen telefon kan ha fått det första larmet. Stoppa det i stället.",
+    ))
+}
+
+/// Writes what belongs to a follow-up beyond its audience. Its areas are those of the first as they were named: who gets it
+/// does not follow from them.
+pub(super) async fn write(
+    session: &mut Session,
+    actor: &Actor,
+    (message, checked): (&Message, &Checked),
+) -> Result<()> {
+    alert::put_own_fields(session, message, checked).await?;
+    let areas = checked.areas.iter().map(|code| (code.as_str(), true));
+    store::message::set_areas(session, &message.id, areas).await?;
+    message::add_written(session, actor, message).await
+}
+
+/// Writes the audit row of a new follow-up.
+pub(super) async fn log(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    (message, checked, audience): (&Message, &Checked, AlertAudience),
+    following: &Following,
+) -> Result<()> {
+    let mut detail = audit_detail(message, checked, audience);
+    detail["follows"] = serde_json::json!(following.first);
+    detail["kind"] = serde_json::json!(following.kind.code());
+    desk.audit(session, actor, "alert.followed_up", ("alert", &message.id), detail).await
 }
 
 /// The follow-up's fields, with what it takes over from the first.

@@ -7,16 +7,19 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
+use super::freezing::refuse_under_way;
 use super::letter_view::{self, LetterView};
-use super::{ActionError, Desk, FieldProblem, Result, alert, holds_areas, require};
+use super::message::{self, Stopped, add_written, area_problems, area_rows, freeze, undo_seconds};
+use super::{ActionError, Desk, FieldProblem, Result, holds_areas, require};
 use crate::domain::area::AreaTree;
 use crate::domain::audience::LetterAudience;
+use crate::domain::coverage::{Coverage, Crowd};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::email_address;
 use crate::domain::letter::{CopyRecipientFields, Letter, LetterFields, SignatureFields};
 use crate::domain::message::{MessageState, priority};
 use crate::domain::operator::{Actor, Right};
-use crate::store::audience::Freeze;
+use crate::store::audience::Asked;
 use crate::store::letter::LetterRow;
 use crate::store::message::Message;
 use crate::store::{self, Session};
@@ -143,46 +146,108 @@ pub async fn revise(
     letter_view::load(desk, session, id).await
 }
 
-/// Sends a draft: freezes its audience and date; hand-over begins after the undo window or at the time it was given.
+/// Sends a draft: freezes its audience and date; hand-over begins after the undo window or at the time it was given. For a
+/// large audience see [`super::large_letter`].
 ///
 /// # Errors
 /// [`ActionError`]; nothing is frozen then.
 pub async fn send(desk: &Desk, session: &mut Session, actor: &Actor, id: &str, sending: Sending) -> Result<LetterView> {
+    let outgoing = check_sending(desk, session, actor, (id, sending)).await?;
+    let asked = Asked { areas_json: &outgoing.areas_json, now: desk.now(), is_large: false };
+    let crowd = store::audience::letter_crowd(session, asked).await?;
+    let audience = crowd.letter_audience();
+    expect_recipients(desk, sending.expected_recipients, audience)?;
+    let message = write_sent(desk, session, &outgoing, audience, None).await?;
+    let coverage = Coverage::of(crowd, &outgoing.copies());
+    let deliveries = store::coverage::write(session, &freeze(&message, desk.now()), &coverage).await?;
+    store::settle::start_counting(session, id, DeliveryState::Queued, deliveries).await?;
+    log_sent(desk, session, actor, (&message, &outgoing, audience)).await?;
+    letter_view::load(desk, session, id).await
+}
+
+/// A draft that is about to be sent.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub message: Message,
+    row: LetterRow,
+    areas: Vec<String>,
+    /// The areas with all below them, as a statement takes them.
+    pub areas_json: String,
+    undo_seconds: i64,
+    copies: Vec<String>,
+}
+
+impl Outgoing {
+    /// The addresses on the list of copies.
+    pub(super) fn copies(&self) -> Vec<&str> {
+        self.copies.iter().map(String::as_str).collect()
+    }
+}
+
+/// Holds a draft and checks that it may be sent.
+pub(super) async fn check_sending(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    (id, sending): (&str, Sending),
+) -> Result<Outgoing> {
     require(actor, Right::SendLetters)?;
     let tree = store::area::tree(session).await?;
-    let mut message = locked_draft(session, actor, &tree, id).await?;
-    let mut row = store::letter::get(session, id).await?.ok_or(ActionError::NotFound)?;
-    let undo_seconds = undo_seconds(desk, actor, sending.undo_seconds)?;
+    let message = locked_draft(session, actor, &tree, id).await?;
+    let row = store::letter::get(session, id).await?.ok_or(ActionError::NotFound)?;
+    let undo_seconds =
+        undo_seconds(actor, desk.config.letters.undo_seconds, sending.undo_seconds, "letter.undo_seconds")
+            .map_err(|problem| ActionError::Invalid(vec![problem]))?;
     let areas = store::message::chosen_areas(session, id).await?;
-    let codes = tree.subtree(areas.iter().map(String::as_str));
-    let audience = store::letter_audience::count(session, codes.iter().map(String::as_str), desk.now()).await?;
-    expect_recipients(desk, sending.expected_recipients, audience)?;
+    let areas_json = area_rows(&tree, &areas);
+    let copies = copy_addresses(&row);
+    Ok(Outgoing { message, row, areas, areas_json, undo_seconds, copies })
+}
+
+/// Writes a draft as it is sent, with its date and times. `expires_at` is known already when its deliveries stand.
+pub(super) async fn write_sent(
+    desk: &Desk,
+    session: &mut Session,
+    outgoing: &Outgoing,
+    audience: LetterAudience,
+    expires_at: Option<i64>,
+) -> Result<Message> {
     let now = desk.now();
-    let sends_at = message.send_at.unwrap_or(now).max(now + undo_seconds * 1000);
+    let mut message = outgoing.message.clone();
+    let sends_at = message.send_at.unwrap_or(now).max(now + outgoing.undo_seconds * 1000);
     message.state = MessageState::Queued.code().to_owned();
     message.audience = letter_view::audience_json(audience).to_string();
-    message.undo_seconds = undo_seconds;
+    message.undo_seconds = outgoing.undo_seconds;
     message.sends_at = Some(sends_at);
-    message.expires_at = Some(sends_at + i64::from(desk.config.letters.give_up_hours) * 3_600_000);
+    message.expires_at = Some(expires_at.unwrap_or(sends_at + give_up_ms(desk)));
     message.changed_at = now;
+    let mut row = outgoing.row.clone();
     row.dated.get_or_insert_with(|| local_date(desk, sends_at));
     store::letter::put(session, &row).await?;
     store::message::revise(session, &message).await?;
-    let areas_json = store::area::codes_json(codes.iter().map(String::as_str));
-    let copies = copy_addresses(&row);
-    let copies: Vec<&str> = copies.iter().map(String::as_str).collect();
-    let frozen = store::letter_audience::freeze(session, &areas_json, &freeze(&message, now), &copies).await?;
-    let deliveries = frozen.by_email + frozen.on_paper;
-    store::settle::start_counting(session, id, DeliveryState::Queued, deliveries).await?;
+    Ok(message)
+}
+
+/// How long a letter is tried.
+pub(super) fn give_up_ms(desk: &Desk) -> i64 {
+    i64::from(desk.config.letters.give_up_hours) * 3_600_000
+}
+
+/// Writes the audit row of a letter that was sent.
+pub(super) async fn log_sent(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    (message, outgoing, audience): (&Message, &Outgoing, LetterAudience),
+) -> Result<()> {
     let detail = serde_json::json!({
-        "areas": areas,
+        "areas": outgoing.areas,
         "revision": message.revision,
         "content_hash": message.content_hash,
         "by_email": audience.by_email,
         "on_paper": audience.on_paper,
     });
-    desk.audit(session, actor, "letter.sent", ("letter", id), detail).await?;
-    letter_view::load(desk, session, id).await
+    desk.audit(session, actor, "letter.sent", ("letter", &message.id), detail).await
 }
 
 /// A test on its way.
@@ -230,8 +295,9 @@ pub async fn test(desk: &Desk, session: &mut Session, actor: &Actor, id: &str, t
     store::letter::put(session, &LetterRow { message_id: message.id.clone(), ..row }).await?;
     let areas = store::message::chosen_areas(session, id).await?;
     store::message::set_areas(session, &message.id, areas.iter().map(|code| (code.as_str(), true))).await?;
-    store::letter_audience::freeze_copies(session, &freeze(&message, now), &[&address]).await?;
-    store::settle::start_counting(session, &message.id, DeliveryState::Queued, 1).await?;
+    let coverage = Coverage::of(Crowd::default(), &[&address]);
+    let deliveries = store::coverage::write(session, &freeze(&message, now), &coverage).await?;
+    store::settle::start_counting(session, &message.id, DeliveryState::Queued, deliveries).await?;
     let delivery_id = store::delivery::page(session, &message.id, "", 0, 1).await?.first().map_or(0, |row| row.id);
     let detail = serde_json::json!({ "letter": id });
     desk.audit(session, actor, "letter.tested", ("test", &message.id), detail).await?;
@@ -242,23 +308,23 @@ pub async fn test(desk: &Desk, session: &mut Session, actor: &Actor, id: &str, t
 ///
 /// # Errors
 /// [`ActionError`].
-pub async fn stop(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<alert::Stopped> {
+pub async fn stop(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<Stopped> {
     require(actor, Right::SendLetters)?;
     let tree = store::area::tree(session).await?;
     let message = locked(session, actor, &tree, id).await?;
-    let stopped = alert::stop_rest(desk, session, actor, message).await?;
-    let already_handed_over = store::delivery::count_stamped(session, id).await?;
-    let detail = serde_json::json!({ "stopped": stopped, "already_handed_over": already_handed_over });
-    desk.audit(session, actor, "letter.stopped", ("letter", id), detail).await?;
-    Ok(alert::Stopped { stopped, already_handed_over })
+    message::stop(desk, session, actor, message).await
 }
 
-/// A letter of the actor's areas, its row held.
+/// A letter of the actor's areas, its row held; not while its audience is being frozen.
 pub(super) async fn locked(session: &mut Session, actor: &Actor, tree: &AreaTree, id: &str) -> Result<Message> {
     let message = store::message::get_locked(session, id).await?.filter(|message| message.kind == "letter");
     let message = message.ok_or(ActionError::NotFound)?;
     let areas = store::message::chosen_areas(session, id).await?;
-    if holds_areas(actor, tree, &areas) { Ok(message) } else { Err(ActionError::NotFound) }
+    if !holds_areas(actor, tree, &areas) {
+        return Err(ActionError::NotFound);
+    }
+    refuse_under_way(session, id).await?;
+    Ok(message)
 }
 
 async fn locked_draft(session: &mut Session, actor: &Actor, tree: &AreaTree, id: &str) -> Result<Message> {
@@ -276,7 +342,7 @@ async fn locked_draft(session: &mut Session, actor: &Actor, tree: &AreaTree, id:
 pub async fn audience(desk: &Desk, session: &mut Session, actor: &Actor, areas: &[String]) -> Result<LetterAudience> {
     require(actor, Right::SendLetters)?;
     let tree = store::area::tree(session).await?;
-    let problems = area_problems(&tree, areas);
+    let problems = area_problems(&tree, areas, "letter.audience_empty");
     if !problems.is_empty() {
         return Err(ActionError::Invalid(problems));
     }
@@ -284,7 +350,7 @@ pub async fn audience(desk: &Desk, session: &mut Session, actor: &Actor, areas: 
         return Err(ActionError::Forbidden);
     }
     let codes = tree.subtree(areas.iter().map(String::as_str));
-    Ok(store::letter_audience::count(session, codes.iter().map(String::as_str), desk.now()).await?)
+    Ok(store::audience::count_letter(session, codes.iter().map(String::as_str), desk.now()).await?)
 }
 
 fn changed(before: NewLetter, change: &LetterChange) -> NewLetter {
@@ -312,7 +378,7 @@ fn replace<T: Clone>(field: &mut T, with: Option<&T>) {
 
 /// Checks every field and reports all that is wrong at once.
 fn check(desk: &Desk, actor: &Actor, tree: &AreaTree, new: &NewLetter) -> Result<(Letter, Vec<String>)> {
-    let mut problems = area_problems(tree, &new.areas);
+    let mut problems = area_problems(tree, &new.areas, "letter.audience_empty");
     let letter = Letter::parse(&new.fields).map_err(|errors| {
         problems.extend(errors.into_iter().map(|error| FieldProblem::new(error.field, error.code, error.detail)));
     });
@@ -331,17 +397,6 @@ fn check(desk: &Desk, actor: &Actor, tree: &AreaTree, new: &NewLetter) -> Result
     Ok((letter, areas.into_iter().collect()))
 }
 
-fn area_problems(tree: &AreaTree, areas: &[String]) -> Vec<FieldProblem> {
-    if areas.is_empty() {
-        return vec![FieldProblem::new("areas", "letter.audience_empty", "Välj minst ett område.")];
-    }
-    if areas.iter().all(|code| tree.get(code).is_some()) {
-        return Vec::new();
-    }
-    let detail = "Ett av områdena finns inte. Koderna står under /api/v1/areas.";
-    vec![FieldProblem::new("areas", "area.unknown", detail)]
-}
-
 /// Writes what belongs to one revision of a draft.
 async fn write_draft(
     session: &mut Session,
@@ -353,24 +408,10 @@ async fn write_draft(
     let codes = tree.subtree(areas.iter().map(String::as_str));
     let rows = codes.iter().map(|code| (code.as_str(), areas.contains(code)));
     store::message::set_areas(session, &message.id, rows).await?;
-    alert::add_written(session, actor, message).await
+    add_written(session, actor, message).await
 }
 
-/// The undo window: the configured one, or a shorter one for administrators and keys.
-fn undo_seconds(desk: &Desk, actor: &Actor, wanted: Option<i64>) -> Result<i64> {
-    let configured = i64::from(desk.config.letters.undo_seconds);
-    let may_shorten = actor.is_key || actor.role.may(Right::Administer);
-    match wanted {
-        None => Ok(configured),
-        Some(wanted) if (0..=configured).contains(&wanted) && (may_shorten || wanted == configured) => Ok(wanted),
-        Some(_) => {
-            let detail = format!("Ångertiden är {configured} s. Bara administratörer och nycklar får korta den.");
-            Err(ActionError::field("undo_seconds", "letter.undo_seconds", detail))
-        }
-    }
-}
-
-fn expect_recipients(desk: &Desk, expected: Option<i64>, audience: LetterAudience) -> Result<()> {
+pub(super) fn expect_recipients(desk: &Desk, expected: Option<i64>, audience: LetterAudience) -> Result<()> {
     let LetterAudience { by_email, on_paper, .. } = audience;
     if expected.is_some_and(|expected| expected != by_email && expected != by_email + on_paper) {
         let detail = format!(
@@ -418,17 +459,6 @@ async fn test_address(session: &mut Session, actor: &Actor, to: Option<&str>) ->
 fn local_date(desk: &Desk, at: i64) -> String {
     let at = Timestamp::from_millisecond(at).unwrap_or(Timestamp::UNIX_EPOCH);
     at.to_zoned(desk.config.server.zone()).date().to_string()
-}
-
-fn freeze(message: &Message, now: i64) -> Freeze<'_> {
-    Freeze {
-        message_id: &message.id,
-        number: message.number,
-        priority: message.priority,
-        due_at: message.sends_at.unwrap_or(alert::NEVER),
-        expires_at: message.expires_at.unwrap_or(alert::NEVER),
-        now,
-    }
 }
 
 /// Digest of everything a reader sees and of the areas.

@@ -99,7 +99,7 @@ pub(super) async fn load(desk: &Desk, session: &mut Session, id: &str) -> Result
     let areas = store::message::chosen_areas(session, id).await?;
     let audience = if message.state() == MessageState::Draft {
         let codes = store::area::tree(session).await?.subtree(areas.iter().map(String::as_str));
-        store::letter_audience::count(session, codes.iter().map(String::as_str), desk.now()).await?
+        store::audience::count_letter(session, codes.iter().map(String::as_str), desk.now()).await?
     } else {
         audience_of(&message.audience)
     };

@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod alert_review;
+mod alert_text;
 pub mod alert_view;
 pub mod contact_person;
 pub mod decision;
@@ -13,13 +14,17 @@ pub mod error;
 pub mod export;
 pub mod extract;
 pub mod follow_up;
+pub mod freezing;
 pub mod import;
 pub mod import_answer;
 pub mod import_plan;
 pub mod import_undo;
 pub mod key;
+pub mod large_alert;
+pub mod large_letter;
 pub mod letter;
 pub mod letter_view;
+pub mod message;
 pub mod notice;
 pub mod operator;
 pub mod paper;

@@ -4,10 +4,11 @@
 //! transaction of what it tells; it holds no text of an alert and no contact person.
 
 use super::{Desk, Result};
+use crate::domain::coverage::{Coverage, Crowd};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::message::{MessageState, priority};
 use crate::domain::operator::{Actor, Role};
-use crate::store::audience::Freeze;
+use crate::store::coverage::Freeze;
 use crate::store::message::Message;
 use crate::store::{self, Session};
 
@@ -41,7 +42,8 @@ pub async fn to_administrators(
         expires_at: message.created_at + LASTS_MS,
         now: message.created_at,
     };
-    let deliveries = store::letter_audience::freeze_copies(session, &freeze, &addresses).await?;
+    let coverage = Coverage::of(Crowd::default(), &addresses);
+    let deliveries = store::coverage::write(session, &freeze, &coverage).await?;
     store::settle::start_counting(session, &message.id, DeliveryState::Queued, deliveries).await?;
     let detail = serde_json::json!({ "recipients": deliveries });
     desk.audit(session, actor, "notice.queued", ("notice", &message.id), detail).await

@@ -10,6 +10,7 @@ use super::{Failure, Outcome, actor, open, say, say_json};
 use crate::actions::Desk;
 use crate::actions::alert::{self, NewAlert};
 use crate::actions::alert_view::{self, AlertView};
+use crate::actions::large_alert;
 use crate::app::{self, Daemon};
 use crate::config::Loaded;
 use crate::domain::delivery::DeliveryState;
@@ -84,11 +85,11 @@ pub(super) async fn run(args: Args, loaded: Loaded, as_json: bool) -> Outcome {
     Ok(())
 }
 
-/// Makes the alert once the operator has seen it: in a transaction that is rolled back for the showing.
+/// Makes the alert once the operator has seen it; nothing is kept of the showing.
 async fn make(desk: &Desk, cli: &Actor, mut new: NewAlert, yes: bool) -> Result<Option<AlertView>, Failure> {
     let shown = {
         let mut session = desk.store.begin().await?;
-        alert::create(desk, &mut session, cli, &new).await?
+        alert::preview(desk, &mut session, cli, &new).await?
     };
     show(&shown);
     if !yes && !super::agrees()? {
@@ -96,6 +97,13 @@ async fn make(desk: &Desk, cli: &Actor, mut new: NewAlert, yes: bool) -> Result<
         return Ok(None);
     }
     new.expected_recipients = Some(shown.audience.by_sms);
+    if large_alert::is_large(desk, &new.areas).await? {
+        let unseen = large_alert::create(desk, cli, &new).await?;
+        let mut session = desk.store.begin().await?;
+        let view = large_alert::publish(desk, &mut session, cli, &unseen).await?;
+        session.commit().await?;
+        return Ok(Some(view));
+    }
     let mut session = desk.store.begin().await?;
     let view = alert::create(desk, &mut session, cli, &new).await?;
     session.commit().await?;

@@ -11,6 +11,7 @@ use super::{Failure, Outcome, actor, open, say, say_json};
 use crate::actions::Desk;
 use crate::actions::letter::{self, NewLetter, Sending};
 use crate::actions::letter_view::{self, LetterView};
+use crate::actions::{large_alert, large_letter};
 use crate::app::{self, Daemon};
 use crate::config::Loaded;
 use crate::domain::delivery::DeliveryState;
@@ -81,6 +82,14 @@ async fn make(desk: &Desk, cli: &Actor, new: &NewLetter, args: &Args) -> Result<
     let draft = letter::create(desk, &mut session, cli, new).await?;
     // The question above takes the place of the undo window.
     let sending = Sending { expected_recipients: Some(audience.by_email + audience.on_paper), undo_seconds: Some(0) };
+    if large_alert::is_large(desk, &new.areas).await? {
+        session.commit().await?;
+        let unseen = large_letter::send(desk, cli, &draft.message.id, sending).await?;
+        let mut session = desk.store.begin().await?;
+        large_letter::publish(desk, &mut session, cli, &unseen).await?;
+        session.commit().await?;
+        return Ok(Some(draft.message.id));
+    }
     let sent = letter::send(desk, &mut session, cli, &draft.message.id, sending).await?;
     session.commit().await?;
     Ok(Some(sent.message.id))

@@ -17,6 +17,8 @@ pub struct Database {
     pub url_file: Option<PathBuf>,
     /// Connections per pool.
     pub max_connections: u32,
+    /// Rows written in one transaction; a larger audience is frozen in pieces.
+    pub rows_at_once: u32,
 }
 
 impl Database {
@@ -27,6 +29,9 @@ impl Database {
         }
         if self.max_connections < 2 {
             return Err(ConfigError::invalid("database.max_connections", "must be at least 2"));
+        }
+        if self.rows_at_once == 0 {
+            return Err(ConfigError::invalid("database.rows_at_once", "must be at least 1"));
         }
         Ok(())
     }

@@ -6,6 +6,7 @@ pub mod alert;
 pub mod area;
 pub mod audience;
 pub mod contact_person;
+pub mod coverage;
 pub mod delivery;
 pub mod delivery_token;
 pub mod email_address;

@@ -64,6 +64,7 @@ const RECENT_TWIN: &str = "SELECT m.*
    AND m.created_at >= $2
    AND m.id <> $3
    AND m.state <> 'stopped'
+   AND NOT EXISTS (SELECT 1 FROM freezing f WHERE f.message_id = m.id AND f.stage = 'writing')
    AND EXISTS (
      SELECT 1
      FROM message_area mine

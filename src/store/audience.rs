@@ -1,31 +1,66 @@
-//! Owns who gets a message: counting an audience and freezing it as deliveries.
+//! Owns who is in an audience: counting it, and reading everybody in it.
 //!
-//! It does not know texts. Invariant: what is counted and what is frozen use the same conditions, word for word.
+//! It does not know texts, nor who is covered by which delivery (`domain::coverage`). Invariant: what is counted and what is
+//! read use the same conditions, word for word.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
 
 use super::area::codes_json;
 use super::{Result, Session};
-use crate::domain::audience::AlertAudience;
+use crate::domain::audience::{AlertAudience, LetterAudience};
+use crate::domain::coverage::{Candidate, Crowd, NotReached};
+use crate::domain::delivery::Channel;
 
-/// A contact person who can get an alert at `$2`.
-macro_rules! can_get_sms {
+/// Persons `p` in the areas `$1`.
+macro_rules! in_areas {
     () => {
-        "p.alerts = 1 AND p.mobile IS NOT NULL AND p.alerts_opt_out_at IS NULL
-     AND (p.paused_until_at IS NULL OR p.paused_until_at <= $2)"
+        "p.erased_at IS NULL
+   AND p.area_code IN (SELECT v.code FROM {rows $1: code TEXT})"
+    };
+}
+
+/// The same for a large part of the register. The expression keeps the index on areas out of the plan: read in its order,
+/// a large table is read many times over.
+macro_rules! in_areas_by_scan {
+    () => {
+        "p.erased_at IS NULL
+   AND p.area_code || '' IN (SELECT v.code FROM {rows $1: code TEXT})"
+    };
+}
+
+/// Why person `p` gets no alert at `$2`; NULL when nothing is in the way.
+macro_rules! no_alert {
+    () => {
+        "CASE WHEN p.mobile IS NULL THEN 'no_mobile'
+     WHEN p.alerts_opt_out_at IS NOT NULL THEN 'opted_out'
+     WHEN p.alerts = 0 THEN 'alerts_off'
+     WHEN p.paused_until_at > $2 THEN 'paused' END"
+    };
+}
+
+/// Why person `p` gets no letter at `$2`; NULL when nothing is in the way. Paper needs an address that a postman finds.
+macro_rules! no_letter {
+    () => {
+        "CASE WHEN p.letters_opt_out_at IS NOT NULL THEN 'opted_out'
+     WHEN p.letters = 0 THEN 'letters_off'
+     WHEN p.paused_until_at > $2 THEN 'paused'
+     WHEN p.email IS NULL AND (p.address = '' OR p.place = '') THEN 'no_address' END"
     };
 }
 
 const COUNT_SMS: &str = concat!(
     "SELECT CAST(COUNT(*) AS BIGINT) AS contact_persons,
-   CAST(COALESCE(SUM(p.households), 0) AS BIGINT) AS households,
-   CAST(COALESCE(SUM(CASE WHEN ",
-    can_get_sms!(),
-    " THEN 1 ELSE 0 END), 0) AS BIGINT) AS by_sms,
-   CAST(COALESCE(SUM(CASE WHEN ",
-    can_get_sms!(),
-    " THEN p.households ELSE 0 END), 0) AS BIGINT) AS households_by_sms
+   CAST(COALESCE(SUM(q.households), 0) AS BIGINT) AS households,
+   CAST(COALESCE(SUM(CASE WHEN q.why IS NULL THEN 1 ELSE 0 END), 0) AS BIGINT) AS by_sms,
+   CAST(COALESCE(SUM(CASE WHEN q.why IS NULL THEN q.households ELSE 0 END), 0) AS BIGINT) AS households_by_sms
+ FROM (SELECT p.households, ",
+    no_alert!(),
+    " AS why
  FROM contact_person p
- WHERE p.erased_at IS NULL
-   AND p.area_code IN (SELECT v.code FROM {rows $1: code TEXT})"
+ WHERE ",
+    in_areas!(),
+    ") q"
 );
 
 #[derive(sqlx::FromRow)]
@@ -34,6 +69,18 @@ struct SmsCounts {
     households: i64,
     by_sms: i64,
     households_by_sms: i64,
+}
+
+impl From<SmsCounts> for AlertAudience {
+    fn from(counts: SmsCounts) -> Self {
+        Self {
+            contact_persons: counts.contact_persons,
+            households: counts.households,
+            by_sms: counts.by_sms,
+            households_by_sms: counts.households_by_sms,
+            not_reached: counts.contact_persons - counts.by_sms,
+        }
+    }
 }
 
 /// Whom an alert to these areas (with all below them, expanded by the caller) would reach at `now`.
@@ -45,177 +92,164 @@ pub async fn count_sms<'a>(
     areas: impl IntoIterator<Item = &'a str>,
     now: i64,
 ) -> Result<AlertAudience> {
-    let statement = session.sql(COUNT_SMS).bind(codes_json(areas)).bind(now);
-    let counts: Option<SmsCounts> = session.one(statement).await?;
+    let counts: Option<SmsCounts> = session.one(session.sql(COUNT_SMS).bind(codes_json(areas)).bind(now)).await?;
+    Ok(counts.expect("an aggregate returns a row").into())
+}
+
+const COUNT_LETTER: &str = concat!(
+    "SELECT CAST(COUNT(*) AS BIGINT) AS contact_persons,
+   CAST(COALESCE(SUM(q.households), 0) AS BIGINT) AS households,
+   CAST(COALESCE(SUM(CASE WHEN q.why IS NULL AND q.email IS NOT NULL THEN 1 ELSE 0 END), 0) AS BIGINT) AS by_email,
+   CAST(COALESCE(SUM(CASE WHEN q.why IS NULL AND q.email IS NULL THEN 1 ELSE 0 END), 0) AS BIGINT) AS on_paper
+ FROM (SELECT p.households, p.email, ",
+    no_letter!(),
+    " AS why
+ FROM contact_person p
+ WHERE ",
+    in_areas!(),
+    ") q"
+);
+
+#[derive(sqlx::FromRow)]
+struct LetterCounts {
+    contact_persons: i64,
+    households: i64,
+    by_email: i64,
+    on_paper: i64,
+}
+
+/// Whom a letter to these areas (with all below them, expanded by the caller) would reach at `now`.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn count_letter<'a>(
+    session: &mut Session,
+    areas: impl IntoIterator<Item = &'a str>,
+    now: i64,
+) -> Result<LetterAudience> {
+    let counts: Option<LetterCounts> = session.one(session.sql(COUNT_LETTER).bind(codes_json(areas)).bind(now)).await?;
     let counts = counts.expect("an aggregate returns a row");
-    Ok(AlertAudience {
+    Ok(LetterAudience {
         contact_persons: counts.contact_persons,
         households: counts.households,
-        by_sms: counts.by_sms,
-        households_by_sms: counts.households_by_sms,
-        not_reached: counts.contact_persons - counts.by_sms,
+        by_email: counts.by_email,
+        on_paper: counts.on_paper,
+        not_reached: counts.contact_persons - counts.by_email - counts.on_paper,
     })
 }
 
-/// What the frozen deliveries of one message have in common.
-#[derive(Debug, Clone)]
-pub struct Freeze<'a> {
-    /// The message.
-    pub message_id: &'a str,
-    /// Its number; delivery ids are made of it.
-    pub number: i64,
-    /// Order among messages.
-    pub priority: i64,
-    /// When hand-over may begin, Unix ms.
-    pub due_at: i64,
-    /// When it must have happened, Unix ms.
-    pub expires_at: i64,
-    /// Now, Unix ms.
-    pub now: i64,
-}
-
-/// Delivery ids of one message span this many.
-pub const IDS_PER_MESSAGE: i64 = 10_000_000;
-
-const FREEZE_SMS: &str = concat!(
-    "WITH audience AS (
-   SELECT p.id, p.mobile AS address, p.area_code, p.households
-   FROM contact_person p
-   WHERE p.erased_at IS NULL
-     AND p.area_code IN (SELECT v.code FROM {rows $1: code TEXT})
-     AND ",
-    can_get_sms!(),
-    "),
- addressed AS (
-   SELECT address, MIN(id) AS contact_person_id, MIN(area_code) AS area_code,
-     CAST(COUNT(*) AS BIGINT) AS persons, CAST(SUM(households) AS BIGINT) AS households
-   FROM audience
-   GROUP BY address),
- ranked AS (
-   SELECT address, contact_person_id, area_code, persons, households,
-     ROW_NUMBER() OVER (PARTITION BY area_code ORDER BY households DESC, contact_person_id) AS place
-   FROM addressed)
- INSERT INTO delivery (id, message_id, channel, address, contact_person_id, area_code, persons, households,
-   state, priority, due_at, place, expires_at, queued_at)
- SELECT $3 + ROW_NUMBER() OVER (ORDER BY place, households DESC, contact_person_id),
-   $4, 'sms', address, contact_person_id, area_code, persons, households,
-   'queued', $5, $6, place, $7, $8
- FROM ranked"
-);
-
-const FREEZE_RECIPIENTS: &str = concat!(
-    "INSERT INTO message_recipient (message_id, contact_person_id, channel, delivery_id, area_code, households, not_reached)
- SELECT $3, p.id, 'sms', d.id, p.area_code, p.households,
-   CASE WHEN d.id IS NOT NULL THEN NULL
-     WHEN p.mobile IS NULL THEN 'no_mobile'
-     WHEN p.alerts_opt_out_at IS NOT NULL THEN 'opted_out'
-     WHEN p.alerts = 0 THEN 'alerts_off'
-     ELSE 'paused' END
+const COUNT_TO: &str = concat!(
+    "SELECT CAST(COUNT(*) AS BIGINT) AS persons
+ FROM (SELECT p.id
  FROM contact_person p
- LEFT JOIN delivery d ON d.message_id = $3 AND d.channel = 'sms' AND d.address = p.mobile
-   AND ",
-    can_get_sms!(),
+ WHERE ",
+    in_areas!(),
     "
- WHERE p.erased_at IS NULL
-   AND p.area_code IN (SELECT v.code FROM {rows $1: code TEXT})"
+ LIMIT $2) q"
 );
 
-/// Freezes the audience of an alert: one delivery for each number, each person covered by one. Coverage first:
-/// one per watch area, those with most households before others, then the second of each, and so on.
-/// Returns the number of deliveries.
+/// Whether more than `limit` persons are in these areas. It looks at no more than that many.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn freeze_sms(session: &mut Session, areas_json: &str, freeze: &Freeze<'_>) -> Result<u64> {
-    let statement = session
-        .sql(FREEZE_SMS)
-        .bind(areas_json.to_owned())
-        .bind(freeze.now)
-        .bind(freeze.number * IDS_PER_MESSAGE)
-        .bind(freeze.message_id.to_owned())
-        .bind(freeze.priority)
-        .bind(freeze.due_at)
-        .bind(freeze.expires_at)
-        .bind(freeze.now);
-    let deliveries = session.execute(statement).await?;
-    let statement =
-        session.sql(FREEZE_RECIPIENTS).bind(areas_json.to_owned()).bind(freeze.now).bind(freeze.message_id.to_owned());
-    session.execute(statement).await?;
-    Ok(deliveries)
+pub async fn is_larger_than<'a>(
+    session: &mut Session,
+    areas: impl IntoIterator<Item = &'a str>,
+    limit: i64,
+) -> Result<bool> {
+    let statement = session.sql(COUNT_TO).bind(codes_json(areas)).bind(limit.saturating_add(1));
+    let row: Option<(i64,)> = session.one(statement).await?;
+    Ok(row.is_some_and(|(persons,)| persons > limit))
 }
 
-const FREEZE_FOLLOW_UP: &str = "INSERT INTO delivery (id, message_id, channel, address, contact_person_id, area_code,
-   persons, households, state, priority, due_at, place, expires_at, queued_at, waits_for)
- SELECT $1 + ROW_NUMBER() OVER (ORDER BY d.id),
-   $2, d.channel, d.address, d.contact_person_id, d.area_code,
-   d.persons, d.households, 'queued', $3, $4, d.place, $5, $6, d.id
- FROM delivery d
- WHERE d.message_id = $7
-   AND (d.state IN ('accepted', 'in_doubt', 'delivered', 'unconfirmed')
-     OR (d.state = 'sending' AND d.stamped_at IS NOT NULL)
-     OR (d.state = 'failed' AND d.reason = 'in_doubt.given_up'))";
-
-const FREEZE_FOLLOW_UP_RECIPIENTS: &str =
-    "INSERT INTO message_recipient (message_id, contact_person_id, channel, delivery_id, area_code, households)
- SELECT $1, r.contact_person_id, r.channel, d.id, r.area_code, r.households
- FROM delivery d
- JOIN message_recipient r ON r.delivery_id = d.waits_for
- WHERE d.message_id = $1";
-
-/// Freezes a follow-up to exactly those whose phone may have message `first`; each delivery waits for a hand-over
-/// of the first to the same phone that is under way. Returns the number of deliveries.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn freeze_follow_up(session: &mut Session, first: &str, freeze: &Freeze<'_>) -> Result<u64> {
-    let statement = session
-        .sql(FREEZE_FOLLOW_UP)
-        .bind(freeze.number * IDS_PER_MESSAGE)
-        .bind(freeze.message_id.to_owned())
-        .bind(freeze.priority)
-        .bind(freeze.due_at)
-        .bind(freeze.expires_at)
-        .bind(freeze.now)
-        .bind(first.to_owned());
-    let deliveries = session.execute(statement).await?;
-    session.execute(session.sql(FREEZE_FOLLOW_UP_RECIPIENTS).bind(freeze.message_id.to_owned())).await?;
-    Ok(deliveries)
+/// Whose audience is read.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// Area codes with all below them, as JSON rows.
+    pub areas_json: &'a str,
+    /// Unix ms.
+    pub now: i64,
+    /// Whether it is a large part of the register.
+    pub is_large: bool,
 }
 
-const THAW_RECIPIENTS: &str = "DELETE FROM message_recipient
- WHERE message_id = $1";
-
-const THAW_DELIVERIES: &str = "DELETE FROM delivery
- WHERE message_id = $1";
-
-/// Takes back a frozen audience, before anything was approved or due: the message is edited and frozen anew.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn thaw(session: &mut Session, message_id: &str) -> Result<()> {
-    session.execute(session.sql(THAW_RECIPIENTS).bind(message_id.to_owned())).await?;
-    session.execute(session.sql(THAW_DELIVERIES).bind(message_id.to_owned())).await.map(drop)
+macro_rules! sms_crowd {
+    ($in_areas:expr) => {
+        concat!(
+            "SELECT p.id, p.area_code, p.households, 'sms' AS channel, p.mobile AS address, ",
+            no_alert!(),
+            " AS why
+ FROM contact_person p
+ WHERE ",
+            $in_areas
+        )
+    };
 }
 
-const FROZEN_COUNTS: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS contact_persons,
-   CAST(COALESCE(SUM(households), 0) AS BIGINT) AS households,
-   CAST(COALESCE(SUM(CASE WHEN delivery_id IS NOT NULL THEN 1 ELSE 0 END), 0) AS BIGINT) AS by_sms,
-   CAST(COALESCE(SUM(CASE WHEN delivery_id IS NOT NULL THEN households ELSE 0 END), 0) AS BIGINT) AS households_by_sms
- FROM message_recipient
- WHERE message_id = $1";
+const SMS_CROWD: &str = sms_crowd!(in_areas!());
+const LARGE_SMS_CROWD: &str = sms_crowd!(in_areas_by_scan!());
 
-/// The audience of a message as it was frozen.
+/// Everybody in the areas of an alert, reached or not.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn count_frozen(session: &mut Session, message_id: &str) -> Result<AlertAudience> {
-    let counts: Option<SmsCounts> = session.one(session.sql(FROZEN_COUNTS).bind(message_id.to_owned())).await?;
-    let counts = counts.expect("an aggregate returns a row");
-    Ok(AlertAudience {
-        contact_persons: counts.contact_persons,
-        households: counts.households,
-        by_sms: counts.by_sms,
-        households_by_sms: counts.households_by_sms,
-        not_reached: counts.contact_persons - counts.by_sms,
+pub async fn sms_crowd(session: &mut Session, asked: Asked<'_>) -> Result<Crowd> {
+    crowd(session, if asked.is_large { LARGE_SMS_CROWD } else { SMS_CROWD }, asked).await
+}
+
+macro_rules! letter_crowd {
+    ($in_areas:expr) => {
+        concat!(
+            "SELECT p.id, p.area_code, p.households, CASE WHEN p.email IS NULL THEN 'paper' ELSE 'email' END AS channel,
+   COALESCE(p.email, p.name || '\n' || p.address || '\n' || TRIM(p.postcode || ' ' || p.place)) AS address, ",
+            no_letter!(),
+            " AS why
+ FROM contact_person p
+ WHERE ",
+            $in_areas
+        )
+    };
+}
+
+const LETTER_CROWD: &str = letter_crowd!(in_areas!());
+const LARGE_LETTER_CROWD: &str = letter_crowd!(in_areas_by_scan!());
+
+/// Everybody in the areas of a letter, reached by e-mail, on paper under name and address as an envelope has them, or not.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn letter_crowd(session: &mut Session, asked: Asked<'_>) -> Result<Crowd> {
+    crowd(session, if asked.is_large { LARGE_LETTER_CROWD } else { LETTER_CROWD }, asked).await
+}
+
+async fn crowd(session: &mut Session, sql: &'static str, asked: Asked<'_>) -> Result<Crowd> {
+    let statement = session.sql(sql).bind(asked.areas_json.to_owned()).bind(asked.now);
+    let mut crowd = Crowd::default();
+    session
+        .each(statement, |row| {
+            crowd.push(&candidate(row)?);
+            Ok(())
+        })
+        .await?;
+    Ok(crowd)
+}
+
+fn candidate(row: &AnyRow) -> Result<Candidate<'_>> {
+    let why: Option<&str> = row.try_get(5)?;
+    let channel = match row.try_get(3)? {
+        "sms" => Channel::Sms,
+        "paper" if why.is_none() => Channel::Paper,
+        _ => Channel::Email,
+    };
+    let address = match why.and_then(NotReached::from_code) {
+        Some(reason) => Err(reason),
+        None => row.try_get::<Option<&str>, _>(4)?.ok_or(NotReached::NoAddress),
+    };
+    Ok(Candidate {
+        contact_person_id: row.try_get(0)?,
+        area_code: row.try_get(1)?,
+        households: row.try_get(2)?,
+        channel,
+        address,
     })
 }

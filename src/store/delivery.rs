@@ -478,10 +478,11 @@ macro_rules! select_delivery {
 const GET: &str = concat!(
     select_delivery!(),
     "
- WHERE id = $1"
+ WHERE id = $1
+   AND NOT EXISTS (SELECT 1 FROM freezing f WHERE f.message_id = delivery.message_id AND f.stage = 'writing')"
 );
 
-/// The delivery with this id.
+/// The delivery with this id; those of a message that is being frozen are not there yet.
 ///
 /// # Errors
 /// [`super::StoreError`].
@@ -495,6 +496,7 @@ const PAGE: &str = concat!(
  WHERE message_id = $1
    AND id > $2
    AND ($3 = '' OR state = $3)
+   AND NOT EXISTS (SELECT 1 FROM freezing f WHERE f.message_id = $1 AND f.stage = 'writing')
  ORDER BY id
  LIMIT $4"
 );

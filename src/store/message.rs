@@ -127,9 +127,20 @@ pub async fn revise(session: &mut Session, message: &Message) -> Result<()> {
     session.execute(statement).await.map(drop)
 }
 
-const GET: &str = "SELECT *
+/// A message that is being made in pieces is not there before the last of them.
+macro_rules! is_made {
+    () => {
+        "NOT EXISTS (SELECT 1 FROM freezing f WHERE f.message_id = message.id AND f.stage = 'writing' AND f.undo = 'remove')"
+    };
+}
+
+const GET: &str = concat!(
+    "SELECT *
  FROM message
- WHERE id = $1";
+ WHERE id = $1
+   AND ",
+    is_made!()
+);
 
 /// The message with this id.
 ///
@@ -152,12 +163,17 @@ pub async fn get_locked(session: &mut Session, id: &str) -> Result<Option<Messag
     session.one(session.sql(GET_LOCKED).bind(id.to_owned())).await
 }
 
-const PAGE: &str = "SELECT *
+const PAGE: &str = concat!(
+    "SELECT *
  FROM message
  WHERE kind = $1
    AND id < $2
+   AND ",
+    is_made!(),
+    "
  ORDER BY id DESC
- LIMIT $3";
+ LIMIT $3"
+);
 
 /// A page of messages of one kind, newest first, after the id `after` (empty = from the newest).
 ///
@@ -168,12 +184,17 @@ pub async fn page(session: &mut Session, kind: &'static str, after: &str, limit:
     session.list(session.sql(PAGE).bind(kind).bind(after).bind(limit)).await
 }
 
-const CHANGED: &str = "SELECT *
+const CHANGED: &str = concat!(
+    "SELECT *
  FROM message
  WHERE changed_at >= $1
    AND kind <> 'test'
+   AND ",
+    is_made!(),
+    "
  ORDER BY changed_at, id
- LIMIT $2";
+ LIMIT $2"
+);
 
 /// Messages that changed at or after `since` (Unix ms), in the order they changed.
 ///

@@ -11,18 +11,19 @@ pub mod audience;
 pub mod audit;
 pub mod backup;
 pub mod contact_person;
+pub mod coverage;
 pub mod credential;
 pub mod daemon;
 pub mod decision;
 pub mod delivery;
 pub mod dialect;
 pub mod extract;
+pub mod freezing;
 pub mod gateway;
 pub mod idempotency;
 pub mod import;
 pub mod inbound_sms;
 pub mod letter;
-pub mod letter_audience;
 pub mod message;
 pub mod operator;
 pub mod queue;
@@ -35,9 +36,11 @@ pub mod verify;
 
 use std::time::Duration;
 
+use futures_util::TryStreamExt as _;
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
+use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, FromRow, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, FromRow, SqlSafeStr as _, Transaction};
 
 pub use dialect::Dialect;
 
@@ -167,6 +170,19 @@ impl Session {
         Ok(row.as_ref().map(T::from_row).transpose()?)
     }
 
+    /// Gives each row of `statement` to `take` as it comes, so that not all stand in memory at once.
+    pub(crate) async fn each(
+        &mut self,
+        statement: Statement,
+        mut take: impl FnMut(&AnyRow) -> Result<()> + Send,
+    ) -> Result<()> {
+        let mut rows = statement.fetch(self.conn());
+        while let Some(row) = rows.try_next().await? {
+            take(&row)?;
+        }
+        Ok(())
+    }
+
     pub(crate) async fn row(&mut self, statement: Statement) -> Result<Option<AnyRow>> {
         Ok(statement.fetch_optional(self.conn()).await?)
     }
@@ -251,6 +267,12 @@ impl Store {
         Ok(Session { inner: Inner::Read(self.read.acquire().await?), dialect: self.dialect })
     }
 
+    /// Whether writers wait for each other, whatever they write: a long transaction holds up everybody then.
+    #[must_use]
+    pub fn has_one_writer(&self) -> bool {
+        self.dialect == Dialect::Sqlite
+    }
+
     /// Which database this is.
     #[must_use]
     pub fn dialect(&self) -> Dialect {
@@ -263,7 +285,7 @@ impl Store {
     /// [`StoreError::Schema`] when the database is newer than this program; it is left as it is.
     pub async fn migrate(&self) -> Result<usize> {
         let pending = self.migrations().await?.iter().filter(|migration| !migration.applied).count();
-        MIGRATIONS.run(&self.write).await.map_err(schema_error)?;
+        migrations_of(self.dialect).run(&self.write).await.map_err(schema_error)?;
         Ok(pending)
     }
 
@@ -321,7 +343,16 @@ pub struct Migration {
     pub applied: bool,
 }
 
-static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// The migrations with the marks of `dialect` replaced; their checksums are those of the files, and so the same on both.
+fn migrations_of(dialect: Dialect) -> Migrator {
+    let expanded = |migration: &sqlx::migrate::Migration| sqlx::migrate::Migration {
+        sql: AssertSqlSafe(dialect.expand_schema(migration.sql.as_str())).into_sql_str(),
+        ..migration.clone()
+    };
+    Migrator { migrations: MIGRATIONS.iter().map(expanded).collect(), ..Migrator::DEFAULT }
+}
 
 fn schema_error(error: sqlx::migrate::MigrateError) -> StoreError {
     match error {

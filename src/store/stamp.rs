@@ -1,7 +1,7 @@
 //! Owns the gate: the one conditional update after which a delivery counts as handed over.
 //!
 //! It sends nothing. Invariant: a delivery is stamped only while its lease is ours and it is not stopped, expired,
-//! suppressed, paused or behind the hand-over of a message it follows.
+//! suppressed, paused, written still, or behind the hand-over of a message it follows.
 
 use serde::Serialize;
 
@@ -60,7 +60,8 @@ macro_rules! stamp {
    AND delivery.expires_at > $3
    AND delivery.lease_until_at > $3
    AND NOT EXISTS (SELECT 1 FROM setting s WHERE s.name = 'paused')
-   AND NOT EXISTS (SELECT 1 FROM message m WHERE m.id = delivery.message_id AND m.stopped_at IS NOT NULL)
+   AND NOT EXISTS (SELECT 1 FROM message m WHERE m.id = delivery.message_id
+     AND (m.stopped_at IS NOT NULL OR m.state IN ('draft', 'awaiting_approval')))
    AND (delivery.waits_for IS NULL
      OR 1 = (SELECT 1 FROM delivery w WHERE w.id = delivery.waits_for
        AND (w.state IN ('accepted', 'in_doubt', 'delivered', 'undelivered', 'unconfirmed')

@@ -7,8 +7,9 @@ use super::{Result, Session};
 /// Broken rows shown for each statement.
 pub const MOST: i64 = 100;
 
-/// Persons of a message that no delivery covers, or deliveries that cover nobody.
-pub const COVERED_ONCE: [&str; 3] = [
+/// Persons of a message that no delivery covers, deliveries that cover nobody, and addresses with more than one. A message
+/// that is being frozen in pieces is not complete before the last.
+pub const COVERED_ONCE: [&str; 4] = [
     "SELECT 'message ' || r.message_id || ': person ' || r.contact_person_id || ' has a delivery of another message or channel' AS line
  FROM message_recipient r
  JOIN delivery d ON d.id = r.delivery_id
@@ -20,11 +21,17 @@ pub const COVERED_ONCE: [&str; 3] = [
  FROM delivery d
  WHERE d.contact_person_id IS NOT NULL
    AND d.persons <> (SELECT COUNT(*) FROM message_recipient r WHERE r.delivery_id = d.id)
+   AND NOT EXISTS (SELECT 1 FROM freezing f WHERE f.message_id = d.message_id AND f.stage = 'writing')
  LIMIT $1",
     "SELECT 'message ' || r.message_id || ': person ' || r.contact_person_id || ' has no delivery, and no reason why' AS line
  FROM message_recipient r
  WHERE r.delivery_id IS NULL
    AND r.not_reached IS NULL
+ LIMIT $1",
+    "SELECT 'delivery ' || CAST(MAX(d.id) AS TEXT) || ': not the only one of its message to its address' AS line
+ FROM delivery d
+ GROUP BY d.message_id, d.channel, CASE WHEN d.channel = 'email' THEN LOWER(d.address) ELSE d.address END
+ HAVING COUNT(*) > 1
  LIMIT $1",
 ];
 
@@ -36,11 +43,13 @@ pub const COUNTS_EQUAL_ROWS: [&str; 3] = [
  FROM message_count c
  WHERE c.deliveries <> (SELECT COUNT(*) FROM delivery d WHERE d.message_id = c.message_id
    AND CASE WHEN d.state = 'sending' THEN 'queued' ELSE d.state END = c.state)
+   AND NOT EXISTS (SELECT 1 FROM freezing f WHERE f.message_id = c.message_id AND f.stage = 'writing')
  LIMIT $1",
     "SELECT 'message ' || d.message_id || ': no counter of ' || d.state AS line
  FROM delivery d
  WHERE d.state <> 'sending'
    AND NOT EXISTS (SELECT 1 FROM message_count c WHERE c.message_id = d.message_id AND c.state = d.state)
+   AND NOT EXISTS (SELECT 1 FROM freezing f WHERE f.message_id = d.message_id AND f.stage = 'writing')
  GROUP BY d.message_id, d.state
  LIMIT $1",
     "SELECT 'message ' || m.id || ': reach is ' || CAST(m.reach_persons AS TEXT) || ' persons, rows say otherwise' AS line
@@ -120,6 +129,7 @@ pub const LOGGED: [&str; 2] = [
     "SELECT 'message ' || m.id || ': not in the log' AS line
  FROM message m
  WHERE NOT EXISTS (SELECT 1 FROM audit a WHERE a.object_id = m.id)
+   AND NOT EXISTS (SELECT 1 FROM freezing f WHERE f.message_id = m.id AND f.stage = 'writing')
  LIMIT $1",
     "SELECT 'decision ' || d.id || ': not in the log' AS line
  FROM decision d

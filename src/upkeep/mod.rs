@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod expire;
+pub mod freezing;
 pub mod gauge;
 pub mod presence;
 pub mod rescue;
@@ -48,6 +49,9 @@ impl Upkeep {
         }));
         let upkeep = self.clone();
         tracker.spawn(self.clone().every(Duration::from_millis(500), "expire", move || expire::round(upkeep.clone())));
+        let upkeep = self.clone();
+        let each = Duration::from_millis(500);
+        tracker.spawn(self.clone().every(each, "freezing", move || freezing::round(upkeep.clone())));
         let upkeep = self.clone();
         tracker.spawn(self.clone().every(Duration::from_millis(500), "seal", move || seal::round(upkeep.clone())));
         let watch = Arc::new(clock::Watch::new(&self.clock));

@@ -40,6 +40,9 @@ pub struct Problem {
     /// What somebody typed into a form that was not taken, for showing it again on a page.
     #[serde(skip)]
     kept: Vec<(String, String)>,
+    /// Whether others were met in the database, so that the same may succeed at once.
+    #[serde(skip)]
+    is_busy: bool,
 }
 
 /// One wrong field.
@@ -67,7 +70,14 @@ impl Problem {
             request_id: None,
             retry_after: None,
             kept: Vec::new(),
+            is_busy: false,
         }
+    }
+
+    /// Whether others were met in the database, so that the same may succeed at once.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.is_busy
     }
 
     /// Calls come too fast; `wait` until the next one.
@@ -181,11 +191,9 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::Busy(_) | StoreError::Unavailable(_) => {
                 tracing::warn!(code, "a request could not reach the database");
-                Self::new(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    code,
-                    "Databasen svarar inte just nu. Försök igen om några sekunder.",
-                )
+                let detail = "Databasen svarar inte just nu. Försök igen om några sekunder.";
+                let is_busy = matches!(error, StoreError::Busy(_));
+                Self { is_busy, ..Self::new(StatusCode::SERVICE_UNAVAILABLE, code, detail) }
             }
             StoreError::Full(_) => {
                 tracing::error!(code, "the database cannot be written to");

@@ -32,6 +32,7 @@ use crate::inbound::receipt::ReceiptDesk;
 
 use limits::Limits;
 use sign_in_limits::SignInLimits;
+use transact::UnderWay;
 
 /// Bodies larger than this are refused: 1 MiB.
 pub const BODY_LIMIT: usize = 1024 * 1024;
@@ -51,6 +52,8 @@ pub struct Web {
     pub sign_in_limits: Arc<SignInLimits>,
     /// The authority's identity provider, if there is one.
     pub identity: Option<Arc<IdentityDesk>>,
+    /// Requests with a key that are being answered.
+    pub under_way: UnderWay,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
     /// Cancelled when the daemon stops; streams end then.

@@ -7,6 +7,7 @@ mod backup;
 mod console;
 mod crash;
 mod elks_gateway;
+mod freezing;
 mod hooks;
 mod hostile;
 mod import;

@@ -2,18 +2,21 @@
 //! missing here.
 
 use grannpost::domain::area::{Area, AreaKind};
+use grannpost::domain::coverage::{Coverage, Crowd, POSITIONS as IDS_PER_MESSAGE};
 use grannpost::domain::delivery::{Channel, DeliveryState};
 use grannpost::domain::message::{MessageState, priority};
 use grannpost::store::alert::AlertRow;
 use grannpost::store::api_key::ApiKey;
 use grannpost::store::attempt::{AttemptOutcome, Ending};
-use grannpost::store::audience::{Freeze, IDS_PER_MESSAGE};
+use grannpost::store::audience::Asked;
 use grannpost::store::audit::{Entry, Filter, GENESIS};
 use grannpost::store::contact_person::{ContactPerson, Search};
+use grannpost::store::coverage::{First, Freeze, ids_of};
 use grannpost::store::credential::Credential;
 use grannpost::store::daemon::Daemon;
 use grannpost::store::decision::Decision;
 use grannpost::store::delivery::{Claim, Claimed, Step, Which};
+use grannpost::store::freezing::{Dead, Undo};
 use grannpost::store::import::{Import, ImportRow, LookUp};
 use grannpost::store::letter::LetterRow;
 use grannpost::store::message::{Message, Review};
@@ -23,9 +26,9 @@ use grannpost::store::settle::Batch;
 use grannpost::store::sign_in_session::SignInSession;
 use grannpost::store::stamp::Gate;
 use grannpost::store::{
-    self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, backup, contact_person,
-    credential, daemon, decision, delivery, extract, gateway, idempotency, import, inbound_sms, letter,
-    letter_audience, message, operator, queue, receipt, setting, settle, sign_in_session, stamp, verify,
+    self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, backup, contact_person, coverage,
+    credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import, inbound_sms, letter,
+    message, operator, queue, receipt, setting, settle, sign_in_session, stamp, verify,
 };
 use serde_json::json;
 
@@ -105,7 +108,7 @@ fn a_message(id: &str, number: i64, kind: &str) -> Message {
     }
 }
 
-fn freezing(message: &Message) -> Freeze<'_> {
+fn freeze_of(message: &Message) -> Freeze<'_> {
     Freeze {
         message_id: &message.id,
         number: message.number,
@@ -114,6 +117,15 @@ fn freezing(message: &Message) -> Freeze<'_> {
         expires_at: NOW + 1_000_000,
         now: NOW,
     }
+}
+
+fn asked(is_large: bool) -> Asked<'static> {
+    Asked { areas_json: AREAS, now: NOW, is_large }
+}
+
+/// The whole of message `m1`, to be followed.
+fn first() -> (First<'static>, (i64, i64)) {
+    (First { message_id: "m1", number: 1 }, ids_of(1))
 }
 
 fn batch(id: &str) -> Batch<'_> {
@@ -133,7 +145,8 @@ async fn frozen_alert(session: &mut Session) -> Message {
     let new = a_message("m1", 1, "alert");
     message::insert(session, &new).await.unwrap();
     message::set_areas(session, "m1", [("2380", true), ("2380-vik", false)]).await.unwrap();
-    assert_eq!(audience::freeze_sms(session, AREAS, &freezing(&new)).await.unwrap(), 2);
+    let crowd = audience::sms_crowd(session, asked(false)).await.unwrap();
+    assert_eq!(coverage::write(session, &freeze_of(&new), &Coverage::of(crowd, &[])).await.unwrap(), 2);
     settle::start_counting(session, "m1", DeliveryState::Queued, 2).await.unwrap();
     new
 }
@@ -294,21 +307,28 @@ on_both_databases! {
     async fn an_audience_is_counted_frozen_and_thawed(kind: Kind) {
         let (store, _database) = fresh(kind).await;
         let mut session = store.begin().await.unwrap();
-        let first = frozen_alert(&mut session).await;
+        let written = frozen_alert(&mut session).await;
         let counted = audience::count_sms(&mut session, ["2380", "2380-vik"], NOW).await.unwrap();
         assert_eq!((counted.contact_persons, counted.by_sms, counted.households_by_sms, counted.not_reached), (4, 3, 13, 1));
-        assert_eq!(audience::count_frozen(&mut session, "m1").await.unwrap(), counted);
+        assert_eq!(coverage::count(&mut session, "m1").await.unwrap(), counted);
+        for is_large in [false, true] {
+            let crowd = audience::sms_crowd(&mut session, asked(is_large)).await.unwrap();
+            assert_eq!(crowd.alert_audience(), counted);
+        }
         assert_eq!(audience::count_sms(&mut session, ["2380"], NOW).await.unwrap().contact_persons, 0);
+        assert!(audience::is_larger_than(&mut session, ["2380-vik"], 3).await.unwrap());
+        assert!(!audience::is_larger_than(&mut session, ["2380-vik"], 4).await.unwrap());
         let rows = delivery::page(&mut session, "m1", "", 0, 10).await.unwrap();
         assert_eq!(rows[0].address, "+46701740602", "most households first");
         assert_eq!(delivery::page(&mut session, "m1", "queued", rows[0].id, 10).await.unwrap().len(), 1);
         assert_eq!(delivery::page(&mut session, "m1", "delivered", 0, 10).await.unwrap(), []);
         let second = Message { follows: Some("m1".into()), follow_up_kind: Some("update".into()), ..a_message("m2", 2, "alert") };
         message::insert(&mut session, &second).await.unwrap();
-        assert_eq!(audience::freeze_follow_up(&mut session, "m1", &freezing(&second)).await.unwrap(), 0);
+        let (of, whole) = first();
+        assert_eq!(coverage::follow_up(&mut session, &freeze_of(&second), of, whole).await.unwrap(), 0);
         assert_eq!(move_all(&mut session, "b0", DeliveryState::Stopped).await, 2);
-        audience::thaw(&mut session, "m2").await.unwrap();
-        assert_eq!(audience::count_frozen(&mut session, &first.id).await.unwrap().by_sms, 3);
+        assert_eq!(coverage::thaw(&mut session, "m2", 10).await.unwrap(), 0);
+        assert_eq!(coverage::count(&mut session, &written.id).await.unwrap().by_sms, 3);
     }
 
     async fn a_follow_up_is_frozen_to_those_who_may_have_the_first_and_thawed(kind: Kind) {
@@ -319,11 +339,79 @@ on_both_databases! {
         stamp::stamp(&mut session, &gate(), "b1", &rows[..1]).await.unwrap();
         let second = Message { follows: Some("m1".into()), follow_up_kind: Some("update".into()), ..a_message("m2", 2, "alert") };
         message::insert(&mut session, &second).await.unwrap();
-        assert_eq!(audience::freeze_follow_up(&mut session, "m1", &freezing(&second)).await.unwrap(), 1);
-        assert_eq!(audience::count_frozen(&mut session, "m2").await.unwrap().by_sms, 2);
+        let (of, (before, last)) = first();
+        let end = coverage::piece_end(&mut session, "m1", before, 1).await.unwrap().unwrap();
+        assert_eq!(end, before + 1);
+        assert_eq!(coverage::follow_up(&mut session, &freeze_of(&second), of, (end, last)).await.unwrap(), 0);
+        assert_eq!(coverage::follow_up(&mut session, &freeze_of(&second), of, (before, end)).await.unwrap(), 1);
+        assert_eq!(coverage::count(&mut session, "m2").await.unwrap().by_sms, 2);
         assert_eq!(claimed(&mut session, Channel::Sms).await, [], "it waits for the hand-over under way");
-        audience::thaw(&mut session, "m2").await.unwrap();
+        assert_eq!(coverage::thaw(&mut session, "m2", 10).await.unwrap(), 2, "those who are covered");
+        assert_eq!(coverage::thaw(&mut session, "m2", 10).await.unwrap(), 1, "then what covers them");
+        assert_eq!(coverage::thaw(&mut session, "m2", 10).await.unwrap(), 0);
         assert_eq!(delivery::page(&mut session, "m2", "", 0, 10).await.unwrap(), []);
+    }
+
+    async fn what_is_frozen_in_pieces_is_hidden_until_it_is_published_and_then_released(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let new = Message { state: "draft".into(), ..a_message("m1", 1, "alert") };
+        message::insert(&mut session, &new).await.unwrap();
+        assert!(freezing::begin(&mut session, "m1", Undo::Remove, ("f1", NOW)).await.unwrap());
+        assert!(!freezing::begin(&mut session, "m1", Undo::Remove, ("f2", NOW)).await.unwrap(), "one at a time");
+        for known in [person("p1", Some("+46701740601"), None, 3), person("p2", Some("+46701740602"), None, 9)] {
+            contact_person::put(&mut session, &known).await.unwrap();
+        }
+        let whole = Coverage::of(audience::sms_crowd(&mut session, asked(true)).await.unwrap(), &[]);
+        let freeze = Freeze { due_at: NOW + 1_000_000_000, ..freeze_of(&new) };
+        let rows: Vec<_> = whole.deliveries().collect();
+        assert_eq!(coverage::add_deliveries(&mut session, &freeze, &rows).await.unwrap(), 2);
+        let rows: Vec<_> = whole.recipients().collect();
+        assert_eq!(coverage::add_recipients(&mut session, &freeze, &rows).await.unwrap(), 2);
+        assert!(freezing::hold(&mut session, "m1", "f1", NOW + 5).await.unwrap());
+        assert_eq!(message::get(&mut session, "m1").await.unwrap(), None);
+        assert_eq!(message::page(&mut session, "alert", "", 10).await.unwrap(), []);
+        assert_eq!(message::changed_since(&mut session, 0, 10).await.unwrap(), []);
+        assert_eq!(delivery::page(&mut session, "m1", "", 0, 10).await.unwrap(), []);
+        assert_eq!(delivery::get(&mut session, IDS_PER_MESSAGE + 1).await.unwrap(), None);
+        assert!(freezing::is_writing(&mut session, "m1").await.unwrap() && freezing::is_writing(&mut session, "").await.unwrap());
+        assert_eq!(freezing::dead(&mut session, NOW + 5).await.unwrap(), []);
+        let dead = Dead { message_id: "m1".into(), undo: Undo::Remove };
+        assert_eq!(freezing::dead(&mut session, NOW + 6).await.unwrap(), std::slice::from_ref(&dead));
+        assert!(freezing::take_over(&mut session, "m1", NOW + 6, ("f2", NOW + 9)).await.unwrap());
+        assert!(!freezing::take_over(&mut session, "m1", NOW + 6, ("f3", NOW + 9)).await.unwrap());
+        assert!(!freezing::hold(&mut session, "m1", "f1", NOW + 10).await.unwrap(), "the fence is another's");
+        assert!(!freezing::publish(&mut session, "m1", "f1", 1).await.unwrap());
+        assert!(freezing::publish(&mut session, "m1", "f2", 1).await.unwrap());
+        assert_eq!(freezing::releasable(&mut session).await.unwrap(), Vec::<String>::new(), "a draft may not go");
+        message::set_state(&mut session, &new, MessageState::Queued, NOW).await.unwrap();
+        assert_eq!(freezing::releasable(&mut session).await.unwrap(), ["m1"]);
+        assert_eq!(freezing::release(&mut session, "m1", 1).await.unwrap(), Some(true));
+        assert_eq!(claimed(&mut session, Channel::Sms).await.len(), 1);
+        assert_eq!(freezing::release(&mut session, "m1", 1).await.unwrap(), Some(true));
+        assert_eq!(freezing::release(&mut session, "m1", 1).await.unwrap(), Some(false));
+        assert_eq!(freezing::release(&mut session, "m1", 1).await.unwrap(), None);
+        assert_eq!(claimed(&mut session, Channel::Sms).await.len(), 1);
+        assert!(message::get(&mut session, "m1").await.unwrap().is_some());
+    }
+
+    async fn a_freezing_that_died_leaves_what_it_shall(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        for (id, number, undo) in [("m1", 1, Undo::Remove), ("m2", 2, Undo::ToDraft), ("m3", 3, Undo::Keep)] {
+            message::insert(&mut session, &Message { state: "awaiting_approval".into(), ..a_message(id, number, "alert") }).await.unwrap();
+            message::set_areas(&mut session, id, [("2380", true)]).await.unwrap();
+            assert!(freezing::begin(&mut session, id, undo, ("f1", NOW)).await.unwrap());
+        }
+        for dead in freezing::dead(&mut session, NOW + 1).await.unwrap() {
+            freezing::undo(&mut session, &dead, NOW + 2).await.unwrap();
+        }
+        assert!(!freezing::is_writing(&mut session, "").await.unwrap());
+        assert_eq!(message::state(&mut session, "m1").await.unwrap(), None);
+        assert_eq!(message::chosen_areas(&mut session, "m1").await.unwrap(), Vec::<String>::new());
+        assert_eq!(message::state(&mut session, "m2").await.unwrap(), Some(MessageState::Draft));
+        assert_eq!(message::state(&mut session, "m3").await.unwrap(), Some(MessageState::AwaitingApproval));
+        session.commit().await.unwrap();
     }
 
     async fn deliveries_are_claimed_renewed_and_released(kind: Kind) {
@@ -437,14 +525,21 @@ on_both_databases! {
         letter::put(&mut session, &LetterRow { subject: "Nej".into(), ..row.clone() }).await.unwrap();
         letter::put(&mut session, &row).await.unwrap();
         assert_eq!(letter::get(&mut session, "m1").await.unwrap(), Some(row));
-        let counted = letter_audience::count(&mut session, ["2380", "2380-vik"], NOW).await.unwrap();
+        let counted = audience::count_letter(&mut session, ["2380", "2380-vik"], NOW).await.unwrap();
         assert_eq!((counted.contact_persons, counted.by_email, counted.on_paper, counted.not_reached), (4, 2, 1, 1));
-        let frozen = letter_audience::freeze(&mut session, AREAS, &freezing(&new), &["c@example.org", "a@EXAMPLE.org"]).await.unwrap();
-        assert_eq!((frozen.by_email, frozen.on_paper), (2, 1), "who has the letter gets no copy");
-        assert_eq!(letter_audience::count_frozen(&mut session, "m1").await.unwrap(), counted);
+        for is_large in [true, false] {
+            let crowd = audience::letter_crowd(&mut session, asked(is_large)).await.unwrap();
+            assert_eq!(crowd.letter_audience(), counted);
+        }
+        let crowd = audience::letter_crowd(&mut session, asked(false)).await.unwrap();
+        let coverage = Coverage::of(crowd, &["c@example.org", "a@EXAMPLE.org"]);
+        let deliveries = coverage::write(&mut session, &freeze_of(&new), &coverage).await.unwrap();
+        assert_eq!(deliveries, 3, "one by e-mail, one on paper, and a copy to the one who has it not");
+        assert_eq!(coverage::count(&mut session, "m1").await.unwrap().not_reached, 1);
         let test = a_message("m2", 2, "test");
         message::insert(&mut session, &test).await.unwrap();
-        assert_eq!(letter_audience::freeze_copies(&mut session, &freezing(&test), &["me@example.org"]).await.unwrap(), 1);
+        let coverage = Coverage::of(Crowd::default(), &["me@example.org"]);
+        assert_eq!(coverage::write(&mut session, &freeze_of(&test), &coverage).await.unwrap(), 1);
         let paper = letter::paper(&mut session, "m1", NOW).await.unwrap();
         assert_eq!((paper.len(), paper[0].wanted, paper[0].address.as_str()), (1, 1, "Namn p3\nSkolvägen 3\n837 71 Duved"));
         assert!(letter::opt_out(&mut session, "p3", "link", NOW).await.unwrap());

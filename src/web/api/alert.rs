@@ -19,14 +19,16 @@ use crate::actions::alert_review;
 use crate::actions::alert_view::{self, AlertView};
 use crate::actions::delivery::{self, InDoubtDecision};
 use crate::actions::follow_up::{self, NewFollowUp};
+use crate::actions::large_alert::{self, UnseenAlert};
 use crate::domain::audience::AlertAudience;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::message::Counts;
+use crate::domain::operator::Actor;
 use crate::web::Web;
 use crate::web::auth::Caller;
 use crate::web::body::{JsonBody, Page, Params};
 use crate::web::error::Problem;
-use crate::web::transact::{Repeatable, begin};
+use crate::web::transact::{Repeatable, Turn, act, again_when_busy, done};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Web> {
@@ -209,9 +211,33 @@ async fn create(
     body: JsonBody<AlertRequest>,
 ) -> Result<Response, Problem> {
     let new = NewAlert::from(&body.value);
-    let mut work = begin!(web, actor, request, &body.bytes);
-    let view = alert::create(&web.desk, work.session(), &actor, &new).await?;
-    work.finish(StatusCode::CREATED, &Alert::from(view)).await
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    if large_alert::is_large(&web.desk, &new.areas).await? {
+        if let Some(response) = turn.earlier().await? {
+            return Ok(response);
+        }
+        let unseen = again_when_busy!({ large_alert::create(&web.desk, &actor, &new).await? })?;
+        return publish(&web, &actor, (&turn, StatusCode::CREATED), &unseen).await;
+    }
+    act!(turn, StatusCode::CREATED, |session| {
+        let view = alert::create(&web.desk, session, &actor, &new).await?;
+        Alert::from(view)
+    })
+}
+
+/// Lets an alert with a large audience be seen, in the transaction that keeps the answer; takes it back when it may not.
+async fn publish(
+    web: &Web,
+    actor: &Actor,
+    (turn, status): (&Turn<'_>, StatusCode),
+    unseen: &UnseenAlert,
+) -> Result<Response, Problem> {
+    let done =
+        done!(turn, status, |session| { Alert::from(large_alert::publish(&web.desk, session, actor, unseen).await?) });
+    if !done.as_ref().is_ok_and(|done| done.is_new) {
+        unseen.freezing().undo(&web.desk).await?;
+    }
+    Ok(done?.response)
 }
 
 /// Alerts, newest first.
@@ -244,9 +270,18 @@ async fn revise(
     body: JsonBody<AlertRequest>,
 ) -> Result<Response, Problem> {
     let new = NewAlert::from(&body.value);
-    let mut work = begin!(web, actor, request, &body.bytes);
-    let view = alert::revise(&web.desk, work.session(), &actor, &id, &new).await?;
-    work.finish(StatusCode::OK, &Alert::from(view)).await
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    if large_alert::has_large_audience(&web.desk, &id).await? || large_alert::is_large(&web.desk, &new.areas).await? {
+        if let Some(response) = turn.earlier().await? {
+            return Ok(response);
+        }
+        let unseen = again_when_busy!({ large_alert::revise(&web.desk, &actor, &id, &new).await? })?;
+        return publish(&web, &actor, (&turn, StatusCode::OK), &unseen).await;
+    }
+    act!(turn, StatusCode::OK, |session| {
+        let view = alert::revise(&web.desk, session, &actor, &id, &new).await?;
+        Alert::from(view)
+    })
 }
 
 /// Which revision, and why.
@@ -268,9 +303,11 @@ async fn approve(
     request: Repeatable,
     body: JsonBody<ReviewRequest>,
 ) -> Result<Response, Problem> {
-    let mut work = begin!(web, actor, request, &body.bytes);
-    let view = alert_review::approve(&web.desk, work.session(), &actor, &id, body.value.revision).await?;
-    work.finish(StatusCode::OK, &Alert::from(view)).await
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    act!(turn, StatusCode::OK, |session| {
+        let view = alert_review::approve(&web.desk, session, &actor, &id, body.value.revision).await?;
+        Alert::from(view)
+    })
 }
 
 /// Returns a revision to who wrote it.
@@ -283,10 +320,12 @@ async fn return_(
     request: Repeatable,
     body: JsonBody<ReviewRequest>,
 ) -> Result<Response, Problem> {
-    let mut work = begin!(web, actor, request, &body.bytes);
-    let revision = body.value.revision;
-    let view = alert_review::return_(&web.desk, work.session(), &actor, (&id, revision), &body.value.reason).await?;
-    work.finish(StatusCode::OK, &Alert::from(view)).await
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    act!(turn, StatusCode::OK, |session| {
+        let revision = body.value.revision;
+        let view = alert_review::return_(&web.desk, session, &actor, (&id, revision), &body.value.reason).await?;
+        Alert::from(view)
+    })
 }
 
 /// Why it cannot wait.
@@ -306,16 +345,24 @@ async fn send_unreviewed(
     request: Repeatable,
     body: JsonBody<ReasonRequest>,
 ) -> Result<Response, Problem> {
-    let mut work = begin!(web, actor, request, &body.bytes);
-    let view = alert_review::send_unreviewed(&web.desk, work.session(), &actor, &id, &body.value.reason).await?;
-    work.finish(StatusCode::OK, &Alert::from(view)).await
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    act!(turn, StatusCode::OK, |session| {
+        let view = alert_review::send_unreviewed(&web.desk, session, &actor, &id, &body.value.reason).await?;
+        Alert::from(view)
+    })
 }
 
 /// What a stop did.
 #[derive(Debug, Serialize, ToSchema)]
-struct Stopped {
+pub(super) struct Stopped {
     stopped: i64,
     already_handed_over: i64,
+}
+
+impl From<crate::actions::message::Stopped> for Stopped {
+    fn from(done: crate::actions::message::Stopped) -> Self {
+        Self { stopped: done.stopped, already_handed_over: done.already_handed_over }
+    }
 }
 
 /// Stops what is left.
@@ -326,9 +373,8 @@ async fn stop(
     Path(id): Path<String>,
     request: Repeatable,
 ) -> Result<Response, Problem> {
-    let mut work = begin!(web, actor, request, &[]);
-    let done = alert::stop(&web.desk, work.session(), &actor, &id).await?;
-    work.finish(StatusCode::OK, &Stopped { stopped: done.stopped, already_handed_over: done.already_handed_over }).await
+    let turn = request.turn(&web, &actor, &[])?;
+    act!(turn, StatusCode::OK, |session| { Stopped::from(alert::stop(&web.desk, session, &actor, &id).await?) })
 }
 
 /// A follow-up to be made.
@@ -365,9 +411,18 @@ async fn follow_up(
         expires_in_minutes: wanted.expires_in_minutes,
         undo_seconds: wanted.undo_seconds,
     };
-    let mut work = begin!(web, actor, request, &body.bytes);
-    let view = follow_up::create(&web.desk, work.session(), &actor, &id, &new).await?;
-    work.finish(StatusCode::CREATED, &Alert::from(view)).await
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    if large_alert::has_large_audience(&web.desk, &id).await? {
+        if let Some(response) = turn.earlier().await? {
+            return Ok(response);
+        }
+        let unseen = again_when_busy!({ large_alert::follow_up(&web.desk, &actor, &id, &new).await? })?;
+        return publish(&web, &actor, (&turn, StatusCode::CREATED), &unseen).await;
+    }
+    act!(turn, StatusCode::CREATED, |session| {
+        let view = follow_up::create(&web.desk, session, &actor, &id, &new).await?;
+        Alert::from(view)
+    })
 }
 
 /// What shall become of deliveries in doubt.
@@ -403,7 +458,9 @@ async fn in_doubt(
     body: JsonBody<InDoubtRequest>,
 ) -> Result<Response, Problem> {
     let decision = body.value.decision()?;
-    let mut work = begin!(web, actor, request, &body.bytes);
-    let resolved = delivery::resolve_all(&web.desk, work.session(), &actor, &id, decision).await?;
-    work.finish(StatusCode::OK, &Decided { resolved }).await
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    act!(turn, StatusCode::OK, |session| {
+        let resolved = delivery::resolve_all(&web.desk, session, &actor, &id, decision).await?;
+        Decided { resolved }
+    })
 }

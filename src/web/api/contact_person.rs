@@ -18,7 +18,7 @@ use crate::web::Web;
 use crate::web::auth::Caller;
 use crate::web::body::{JsonBody, Page, Params};
 use crate::web::error::Problem;
-use crate::web::transact::{Repeatable, begin};
+use crate::web::transact::{Repeatable, act, look};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Web> {
@@ -187,10 +187,9 @@ async fn list(
 ) -> Result<Json<List<ContactPerson>>, Problem> {
     let page = Page { limit: query.limit, after: query.after };
     let limit = page.limit()?;
-    let mut session = web.desk.store.begin().await?;
-    let wanted = query.q.unwrap_or_default();
-    let (views, next) = contact_person::search(&web.desk, &mut session, &actor, &wanted, (page.after(), limit)).await?;
-    session.commit().await?;
+    let (wanted, page) = (query.q.unwrap_or_default(), (page.after(), limit));
+    let (views, next) =
+        look!(web, |session| contact_person::search(&web.desk, session, &actor, &wanted, page).await?)?;
     Ok(Json(List { items: views.into_iter().map(ContactPerson::from).collect(), next }))
 }
 
@@ -204,9 +203,11 @@ async fn create(
     body: JsonBody<PersonRequest>,
 ) -> Result<Response, Problem> {
     let edit = body.value.edit()?;
-    let mut work = begin!(web, actor, request, &body.bytes);
-    let view = contact_person::create(&web.desk, work.session(), &actor, &edit).await?;
-    work.finish(StatusCode::CREATED, &ContactPerson::from(view)).await
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    act!(turn, StatusCode::CREATED, |session| {
+        let view = contact_person::create(&web.desk, session, &actor, &edit).await?;
+        ContactPerson::from(view)
+    })
 }
 
 /// One contact person.
@@ -217,9 +218,7 @@ async fn get(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<Json<ContactPerson>, Problem> {
-    let mut session = web.desk.store.begin().await?;
-    let view = contact_person::get(&web.desk, &mut session, &actor, &id).await?;
-    session.commit().await?;
+    let view = look!(web, |session| contact_person::get(&web.desk, session, &actor, &id).await?)?;
     Ok(Json(view.into()))
 }
 
@@ -234,9 +233,11 @@ async fn update(
     body: JsonBody<PersonRequest>,
 ) -> Result<Response, Problem> {
     let edit = body.value.edit()?;
-    let mut work = begin!(web, actor, request, &body.bytes);
-    let view = contact_person::update(&web.desk, work.session(), &actor, &id, &edit).await?;
-    work.finish(StatusCode::OK, &ContactPerson::from(view)).await
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    act!(turn, StatusCode::OK, |session| {
+        let view = contact_person::update(&web.desk, session, &actor, &id, &edit).await?;
+        ContactPerson::from(view)
+    })
 }
 
 /// Erases a contact person; a pseudonym is left.
@@ -248,7 +249,8 @@ async fn erase(
     Path(id): Path<String>,
     request: Repeatable,
 ) -> Result<Response, Problem> {
-    let mut work = begin!(web, actor, request, &[]);
-    contact_person::erase(&web.desk, work.session(), &actor, &id).await?;
-    work.finish(StatusCode::NO_CONTENT, &()).await
+    let turn = request.turn(&web, &actor, &[])?;
+    act!(turn, StatusCode::NO_CONTENT, |session| {
+        contact_person::erase(&web.desk, session, &actor, &id).await?;
+    })
 }

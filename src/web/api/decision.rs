@@ -17,7 +17,7 @@ use crate::web::Web;
 use crate::web::auth::Caller;
 use crate::web::body::{JsonBody, Page, Params};
 use crate::web::error::Problem;
-use crate::web::transact::{Repeatable, begin};
+use crate::web::transact::{Repeatable, act};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Web> {
@@ -99,7 +99,9 @@ async fn create(
     }
     let new =
         NotSent { decided_by: wanted.decided_by.clone(), reason: wanted.reason.clone(), areas: wanted.areas.clone() };
-    let mut work = begin!(web, actor, request, &body.bytes);
-    let view = decision::not_sent(&web.desk, work.session(), &actor, &new).await?;
-    work.finish(StatusCode::CREATED, &Decision::from(view)).await
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    act!(turn, StatusCode::CREATED, |session| {
+        let view = decision::not_sent(&web.desk, session, &actor, &new).await?;
+        Decision::from(view)
+    })
 }

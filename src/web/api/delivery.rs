@@ -18,7 +18,7 @@ use crate::web::Web;
 use crate::web::auth::Caller;
 use crate::web::body::{JsonBody, Params};
 use crate::web::error::Problem;
-use crate::web::transact::{Repeatable, begin};
+use crate::web::transact::{Repeatable, act, look};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Web> {
@@ -219,9 +219,8 @@ pub(super) async fn list(
         after.parse().map_err(|_| Problem::field("after", "field.invalid", "Ange next från sidan före."))?
     };
     let state = page.state.as_deref().unwrap_or_default();
-    let mut session = web.desk.store.begin().await?;
-    let (rows, next) = delivery::page(&web.desk, &mut session, actor, (message_id, state), (after, limit)).await?;
-    session.commit().await?;
+    let (of, page) = ((message_id, state), (after, limit));
+    let (rows, next) = look!(web, |session| delivery::page(&web.desk, session, actor, of, page).await?)?;
     Ok(List { items: rows.into_iter().map(Delivery::from).collect(), next: next.map(|id| id.to_string()) })
 }
 
@@ -233,9 +232,8 @@ async fn get(
     Caller(actor): Caller,
     Path(id): Path<String>,
 ) -> Result<Json<DeliveryDetail>, Problem> {
-    let mut session = web.desk.store.begin().await?;
-    let view = delivery::get(&web.desk, &mut session, &actor, parse_id(&id)?).await?;
-    session.commit().await?;
+    let id = parse_id(&id)?;
+    let view = look!(web, |session| delivery::get(&web.desk, session, &actor, id).await?)?;
     Ok(Json(view.into()))
 }
 
@@ -250,9 +248,11 @@ async fn resolve(
     body: JsonBody<InDoubtRequest>,
 ) -> Result<Response, Problem> {
     let (id, decision) = (parse_id(&id)?, body.value.decision()?);
-    let mut work = begin!(web, actor, request, &body.bytes);
-    let view = delivery::resolve(&web.desk, work.session(), &actor, id, decision).await?;
-    work.finish(StatusCode::OK, &DeliveryDetail::from(view)).await
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    act!(turn, StatusCode::OK, |session| {
+        let view = delivery::resolve(&web.desk, session, &actor, id, decision).await?;
+        DeliveryDetail::from(view)
+    })
 }
 
 fn parse_id(id: &str) -> Result<i64, Problem> {

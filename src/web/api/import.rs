@@ -28,11 +28,12 @@ use crate::register_file::encoding::TextEncoding;
 use crate::register_file::finding::Action;
 use crate::register_file::heading::Column;
 use crate::register_file::survey::{Overrides, Survey};
+use crate::store::Session;
 use crate::web::Web;
 use crate::web::auth::Caller;
 use crate::web::body::{JsonBody, Page, Params, read_whole};
 use crate::web::error::Problem;
-use crate::web::transact::{Begun, Repeatable, Work, begin};
+use crate::web::transact::{Repeatable, Turn, act, done, look};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Web> {
@@ -324,38 +325,29 @@ async fn create(
         let view = import::preview(&web.desk, &actor, file, &|_| {}).await?;
         return Ok(Json(ImportAnswer::from(view)).into_response());
     }
-    let mut work = begin!(web, actor, request, &bytes);
+    let turn = request.turn(&web, &actor, &bytes)?;
     if file.is_large() {
-        drop(work);
-        return create_large(&web, &actor, &request, file).await;
+        return create_large(&web, &actor, &turn, file).await;
     }
-    let view = import::store(&web.desk, work.session(), &actor, file, &|_| {}).await?;
-    work.finish(StatusCode::CREATED, &ImportAnswer::from(view)).await
+    act!(turn, StatusCode::CREATED, |session| {
+        let view = import::store(&web.desk, session, &actor, file, &|_| {}).await?;
+        ImportAnswer::from(view)
+    })
 }
 
 /// Writes without a transaction around it, and publishes in the one that keeps the answer.
-async fn create_large(
-    web: &Web,
-    actor: &Actor,
-    request: &Repeatable,
-    file: RegisterFile<'_>,
-) -> Result<Response, Problem> {
-    let (import, view) = import::write_unseen(&web.desk, actor, file, &|_| {}).await?;
-    let id = import.id.clone();
-    match Work::begin(web, actor, (request, file.bytes)).await {
-        Ok(Begun::New(mut work)) => {
-            let view = import::publish(&web.desk, work.session(), actor, (import, view)).await?;
-            work.finish(StatusCode::CREATED, &ImportAnswer::from(view)).await
-        }
-        Ok(Begun::Earlier(response)) => {
-            import::discard(&web.desk, &id).await?;
-            Ok(response)
-        }
-        Err(problem) => {
-            import::discard(&web.desk, &id).await?;
-            Err(problem)
-        }
+async fn create_large(web: &Web, actor: &Actor, turn: &Turn<'_>, file: RegisterFile<'_>) -> Result<Response, Problem> {
+    if let Some(response) = turn.earlier().await? {
+        return Ok(response);
     }
+    let unseen = import::write_unseen(&web.desk, actor, file, &|_| {}).await?;
+    let done = done!(turn, StatusCode::CREATED, |session| {
+        ImportAnswer::from(import::publish(&web.desk, session, actor, unseen.clone()).await?)
+    });
+    if !done.as_ref().is_ok_and(|done| done.is_new) {
+        import::discard(&web.desk, &unseen.0.id).await?;
+    }
+    Ok(done?.response)
 }
 
 /// Which rows of an import are shown.
@@ -382,10 +374,8 @@ async fn get(
     if !(1..=most).contains(&limit) {
         return Err(Problem::field("limit", "field.invalid", "Välj 1 till 20000."));
     }
-    let mut session = web.desk.store.begin().await?;
     let page = (query.after.unwrap_or(0), limit);
-    let (view, next) = import::get(&web.desk, &mut session, &actor, &id, page).await?;
-    session.commit().await?;
+    let (view, next) = look!(web, |session| import::get(&web.desk, session, &actor, &id, page).await?)?;
     Ok(Json(ImportAnswer { next, ..ImportAnswer::from(view) }))
 }
 
@@ -447,9 +437,11 @@ async fn answer(
 ) -> Result<Response, Problem> {
     let answers = body.value.answers.into_iter().enumerate().map(|(at, answer)| answer.read(at));
     let answers = answers.collect::<Result<Vec<_>, _>>()?;
-    let mut work = begin!(web, actor, request, &body.bytes);
-    import_answer::answer(&web.desk, work.session(), &actor, &id, &answers).await?;
-    finish_with(&web, work, &actor, &id).await
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    act!(turn, StatusCode::OK, |session| {
+        import_answer::answer(&web.desk, session, &actor, &id, &answers).await?;
+        whole(&web, session, &actor, &id).await?
+    })
 }
 
 /// Takes a whole import back; possible until something was sent to anybody in it.
@@ -461,15 +453,17 @@ async fn undo(
     Path(id): Path<String>,
     request: Repeatable,
 ) -> Result<Response, Problem> {
-    let mut work = begin!(web, actor, request, &[]);
-    import_undo::undo(&web.desk, work.session(), &actor, &id).await?;
-    finish_with(&web, work, &actor, &id).await
+    let turn = request.turn(&web, &actor, &[])?;
+    act!(turn, StatusCode::OK, |session| {
+        import_undo::undo(&web.desk, session, &actor, &id).await?;
+        whole(&web, session, &actor, &id).await?
+    })
 }
 
-async fn finish_with(web: &Web, mut work: Work<'_>, actor: &Actor, id: &str) -> Result<Response, Problem> {
+async fn whole(web: &Web, session: &mut Session, actor: &Actor, id: &str) -> Result<ImportAnswer, Problem> {
     let page = (0, i64::try_from(ONE_TRANSACTION).unwrap_or(i64::MAX));
-    let (view, next) = import::get(&web.desk, work.session(), actor, id, page).await?;
-    work.finish(StatusCode::OK, &ImportAnswer { next, ..ImportAnswer::from(view) }).await
+    let (view, next) = import::get(&web.desk, session, actor, id, page).await?;
+    Ok(ImportAnswer { next, ..ImportAnswer::from(view) })
 }
 
 /// Somebody who was in the register and is in no row of the file.
@@ -490,9 +484,8 @@ async fn missing(
     Params(page): Params<Page>,
 ) -> Result<Json<List<MissingPerson>>, Problem> {
     let limit = page.limit()?;
-    let mut session = web.desk.store.begin().await?;
-    let mut rows = import::missing(&web.desk, &mut session, &actor, &id, (page.after(), limit + 1)).await?;
-    session.commit().await?;
+    let page = (page.after(), limit + 1);
+    let mut rows = look!(web, |session| import::missing(&web.desk, session, &actor, &id, page).await?)?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let has_more = rows.len() > limit;
     rows.truncate(limit);
@@ -505,13 +498,14 @@ async fn missing(
 #[utoipa::path(get, path = "/contact-persons/export", tag = "register",
     responses((status = 200, body = String, content_type = "text/csv")))]
 async fn export_register(State(web): State<Web>, Caller(actor): Caller) -> Result<Response, Problem> {
-    let mut session = web.desk.store.begin().await?;
-    let mut file = Vec::new();
-    export::write(&web.desk, &mut session, &actor, &mut file).await.map_err(|error| match error {
-        ExportError::Action(error) => error.into(),
-        error @ ExportError::Write(_) => Problem::internal(error.code()),
+    let file = look!(web, |session| {
+        let mut file = Vec::new();
+        export::write(&web.desk, session, &actor, &mut file).await.map_err(|error| match error {
+            ExportError::Action(error) => Problem::from(error),
+            error @ ExportError::Write(_) => Problem::internal(error.code()),
+        })?;
+        file
     })?;
-    session.commit().await?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8")),
         (CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"kontaktombud.csv\"")),

@@ -15,20 +15,22 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::List;
-use super::alert::{Reach, counts};
+use super::alert::{Reach, Stopped, counts};
 use super::delivery::{Delivery, DeliveryPage, list as list_deliveries};
 use super::time::{shown, shown_option};
+use crate::actions::large_letter;
 use crate::actions::letter::{self, LetterChange, NewLetter, Sending};
 use crate::actions::letter_view::{self, LetterView};
 use crate::actions::paper;
 use crate::domain::audience::LetterAudience;
 use crate::domain::letter::{CopyRecipientFields, LetterFields, SignatureFields};
+use crate::domain::operator::Actor;
 use crate::render::letter::PRINT_STYLE;
 use crate::web::Web;
 use crate::web::auth::Caller;
 use crate::web::body::{JsonBody, Page, Params};
 use crate::web::error::Problem;
-use crate::web::transact::{Repeatable, begin};
+use crate::web::transact::{Repeatable, Turn, act, again_when_busy, done, look};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Web> {
@@ -260,9 +262,12 @@ async fn create(
     request: Repeatable,
     body: JsonBody<LetterRequest>,
 ) -> Result<Response, Problem> {
-    let mut work = begin!(web, actor, request, &body.bytes);
-    let view = letter::create(&web.desk, work.session(), &actor, &NewLetter::from(body.value)).await?;
-    work.finish(StatusCode::CREATED, &Letter::from(view)).await
+    let new = NewLetter::from(body.value);
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    act!(turn, StatusCode::CREATED, |session| {
+        let view = letter::create(&web.desk, session, &actor, &new).await?;
+        Letter::from(view)
+    })
 }
 
 /// Letters, newest first.
@@ -295,9 +300,12 @@ async fn revise(
     request: Repeatable,
     body: JsonBody<LetterPatch>,
 ) -> Result<Response, Problem> {
-    let mut work = begin!(web, actor, request, &body.bytes);
-    let view = letter::revise(&web.desk, work.session(), &actor, &id, &LetterChange::from(body.value)).await?;
-    work.finish(StatusCode::OK, &Letter::from(view)).await
+    let change = LetterChange::from(body.value);
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    act!(turn, StatusCode::OK, |session| {
+        let view = letter::revise(&web.desk, session, &actor, &id, &change).await?;
+        Letter::from(view)
+    })
 }
 
 /// The deliveries of a letter, by e-mail and on paper.
@@ -351,9 +359,7 @@ async fn preview(
 #[utoipa::path(get, path = "/letters/{id}/print", tag = "letters",
     responses((status = 200, body = String, content_type = "text/html"), (status = 409, body = Problem)))]
 async fn print(State(web): State<Web>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Response, Problem> {
-    let mut session = web.desk.store.begin().await?;
-    let page = paper::print_page(&web.desk, &mut session, &actor, &id).await?;
-    session.commit().await?;
+    let page = look!(web, |session| paper::print_page(&web.desk, session, &actor, &id).await?)?;
     let hash = data_encoding::BASE64.encode(&Sha256::digest(PRINT_STYLE));
     Ok(html(page, &format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'")))
 }
@@ -391,10 +397,11 @@ async fn test(
     request: Repeatable,
     Optional(body): Optional<TestRequest>,
 ) -> Result<Response, Problem> {
-    let mut work = begin!(web, actor, request, &body.bytes);
-    let sent = letter::test(&web.desk, work.session(), &actor, &id, body.value.email.as_deref()).await?;
-    let shown = TestShown { message_id: sent.message_id, delivery_id: sent.delivery_id.to_string() };
-    work.finish(StatusCode::OK, &shown).await
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    act!(turn, StatusCode::OK, |session| {
+        let sent = letter::test(&web.desk, session, &actor, &id, body.value.email.as_deref()).await?;
+        TestShown { message_id: sent.message_id, delivery_id: sent.delivery_id.to_string() }
+    })
 }
 
 /// How to send.
@@ -419,31 +426,47 @@ async fn send(
 ) -> Result<Response, Problem> {
     let sending =
         Sending { expected_recipients: body.value.expected_recipients, undo_seconds: body.value.undo_seconds };
-    let mut work = begin!(web, actor, request, &body.bytes);
-    let view = letter::send(&web.desk, work.session(), &actor, &id, sending).await?;
-    work.finish(StatusCode::OK, &Letter::from(view)).await
+    let turn = request.turn(&web, &actor, &body.bytes)?;
+    if large_letter::is_large(&web.desk, &id).await? {
+        return send_large(&web, &actor, &turn, (&id, sending)).await;
+    }
+    act!(turn, StatusCode::OK, |session| {
+        let view = letter::send(&web.desk, session, &actor, &id, sending).await?;
+        Letter::from(view)
+    })
 }
 
-/// What a stop did.
-#[derive(Debug, Serialize, ToSchema)]
-struct LetterStopped {
-    stopped: i64,
-    already_handed_over: i64,
+/// Freezes a large audience unseen, and publishes the letter in the transaction that keeps the answer.
+async fn send_large(
+    web: &Web,
+    actor: &Actor,
+    turn: &Turn<'_>,
+    (id, sending): (&str, Sending),
+) -> Result<Response, Problem> {
+    if let Some(response) = turn.earlier().await? {
+        return Ok(response);
+    }
+    let unseen = again_when_busy!({ large_letter::send(&web.desk, actor, id, sending).await? })?;
+    let done = done!(turn, StatusCode::OK, |session| {
+        Letter::from(large_letter::publish(&web.desk, session, actor, &unseen).await?)
+    });
+    if !done.as_ref().is_ok_and(|done| done.is_new) {
+        unseen.freezing().undo(&web.desk).await?;
+    }
+    Ok(done?.response)
 }
 
 /// Stops what is left, paper included.
 #[utoipa::path(post, path = "/letters/{id}/stop", tag = "letters",
-    responses((status = 200, body = LetterStopped), (status = 404, body = Problem)))]
+    responses((status = 200, body = Stopped), (status = 404, body = Problem)))]
 async fn stop(
     State(web): State<Web>,
     Caller(actor): Caller,
     Path(id): Path<String>,
     request: Repeatable,
 ) -> Result<Response, Problem> {
-    let mut work = begin!(web, actor, request, &[]);
-    let done = letter::stop(&web.desk, work.session(), &actor, &id).await?;
-    let shown = LetterStopped { stopped: done.stopped, already_handed_over: done.already_handed_over };
-    work.finish(StatusCode::OK, &shown).await
+    let turn = request.turn(&web, &actor, &[])?;
+    act!(turn, StatusCode::OK, |session| { Stopped::from(letter::stop(&web.desk, session, &actor, &id).await?) })
 }
 
 /// How many sheets were noted as printed.
@@ -461,9 +484,11 @@ async fn printed(
     Path(id): Path<String>,
     request: Repeatable,
 ) -> Result<Response, Problem> {
-    let mut work = begin!(web, actor, request, &[]);
-    let printed = paper::printed(&web.desk, work.session(), &actor, &id).await?;
-    work.finish(StatusCode::OK, &Printed { printed }).await
+    let turn = request.turn(&web, &actor, &[])?;
+    act!(turn, StatusCode::OK, |session| {
+        let printed = paper::printed(&web.desk, session, &actor, &id).await?;
+        Printed { printed }
+    })
 }
 
 /// A JSON body that may be left out altogether.

@@ -1,0 +1,309 @@
+//! Owns freezing an audience that is too large for one transaction: in pieces that nobody sees, published in one.
+//!
+//! It knows neither alerts nor letters. Invariants: nothing is shown or due before the last piece; a freezing that is not
+//! worked on for a lease's time is taken back by upkeep, and who comes back to it then writes nothing more.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::{ActionError, Desk, Result};
+use crate::ambient::{self, Clock};
+use crate::domain::coverage::{Coverage, PlannedDelivery, PlannedRecipient};
+use crate::store::coverage::{First, Freeze};
+use crate::store::freezing::{Dead, Undo};
+use crate::store::{self, Session, Store, StoreError};
+
+/// Rows of the first piece; from then on as many as the time for a piece allows.
+const FIRST_PIECE: usize = 2_000;
+const SMALLEST_PIECE: usize = 500;
+const LARGEST_PIECE: usize = 5_000;
+/// How long a piece may hold the one writer of SQLite: whoever sends something else meanwhile waits no longer.
+const PIECE_TIME: Duration = Duration::from_millis(40);
+/// How long a piece may take where others write beside it.
+const PIECE_TIME_BESIDE_OTHERS: Duration = Duration::from_millis(500);
+
+/// How often a piece is tried again that meets others in the database.
+const TRIES: usize = 5;
+
+/// When deliveries of a message that may not go yet are due: never.
+pub(super) const NEVER: i64 = i64::MAX / 4;
+
+/// A message that is being frozen in pieces.
+#[derive(Debug)]
+pub struct Freezing {
+    dead: Dead,
+    fence: String,
+}
+
+impl Freezing {
+    /// Marks a message in the transaction of `session`; its pieces come after the commit.
+    pub(super) async fn begin(desk: &Desk, session: &mut Session, message_id: &str, undo: Undo) -> Result<Self> {
+        let freezing = Self { dead: Dead { message_id: message_id.to_owned(), undo }, fence: desk.id() };
+        let mark = (freezing.fence.as_str(), desk.now());
+        let is_ours = store::freezing::begin(session, message_id, undo, mark).await?;
+        if is_ours { Ok(freezing) } else { Err(under_way()) }
+    }
+
+    /// Writes an audience in pieces; `freeze` says when its deliveries expire, and they are not due.
+    pub(super) async fn write(&self, desk: &Desk, freeze: &Freeze<'_>, coverage: &Coverage) -> Result<()> {
+        let mut size = PieceSize::new(&desk.store, desk.config.database.rows_at_once);
+        let mut deliveries = coverage.deliveries().peekable();
+        while deliveries.peek().is_some() {
+            let rows = deliveries.by_ref().take(size.rows).collect();
+            self.write_piece(desk, &mut size, &Piece::Deliveries(freeze, rows)).await?;
+        }
+        let mut recipients = coverage.recipients().peekable();
+        while recipients.peek().is_some() {
+            let rows = recipients.by_ref().take(size.rows).collect();
+            self.write_piece(desk, &mut size, &Piece::Recipients(freeze, rows)).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes the audience of a follow-up in pieces. Returns the number of deliveries.
+    pub(super) async fn write_follow_up(&self, desk: &Desk, freeze: &Freeze<'_>, first: First<'_>) -> Result<u64> {
+        let mut size = PieceSize::new(&desk.store, desk.config.database.rows_at_once);
+        let (mut after, mut deliveries) = (store::coverage::ids_of(first.number).0, 0);
+        loop {
+            let mut session = desk.store.read().await?;
+            let end = store::coverage::piece_end(&mut session, first.message_id, after, size.limit()).await?;
+            drop(session);
+            let Some(until) = end else { return Ok(deliveries) };
+            let piece = Piece::FollowUp(freeze, first, (after, until));
+            deliveries += self.write_piece(desk, &mut size, &piece).await?;
+            after = until;
+        }
+    }
+
+    /// Takes back in pieces the audience that the message had before.
+    pub(super) async fn thaw(&self, desk: &Desk) -> Result<()> {
+        let mut size = PieceSize::new(&desk.store, desk.config.database.rows_at_once);
+        loop {
+            let piece = Piece::Thaw(size.limit());
+            if self.write_piece(desk, &mut size, &piece).await? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes a piece in a transaction of its own, again when it meets others. Returns the number of rows.
+    async fn write_piece(&self, desk: &Desk, size: &mut PieceSize, piece: &Piece<'_>) -> Result<u64> {
+        for _ in 0..TRIES {
+            match self.try_piece(desk, size, piece).await {
+                Err(ActionError::Store(StoreError::Busy(_))) => tokio::time::sleep(PIECE_TIME).await,
+                done => return done,
+            }
+        }
+        self.try_piece(desk, size, piece).await
+    }
+
+    async fn try_piece(&self, desk: &Desk, size: &mut PieceSize, piece: &Piece<'_>) -> Result<u64> {
+        // Others who wait for the writer come first.
+        tokio::task::yield_now().await;
+        let mut session = desk.store.begin().await?;
+        let begun = Instant::now();
+        let (message_id, now) = (&self.dead.message_id, desk.now());
+        if !store::freezing::hold(&mut session, message_id, &self.fence, now).await? {
+            return Err(taken_over());
+        }
+        let rows = match piece {
+            Piece::Deliveries(freeze, rows) => store::coverage::add_deliveries(&mut session, freeze, rows).await?,
+            Piece::Recipients(freeze, rows) => store::coverage::add_recipients(&mut session, freeze, rows).await?,
+            Piece::FollowUp(freeze, first, range) => {
+                store::coverage::follow_up(&mut session, freeze, *first, *range).await?
+            }
+            Piece::Thaw(limit) => store::coverage::thaw(&mut session, message_id, *limit).await?,
+        };
+        session.commit().await?;
+        size.took(begun.elapsed());
+        Ok(rows)
+    }
+
+    /// Lets the message, whose number this is, be seen; in the transaction that writes everything else about it.
+    pub(super) async fn publish(&self, session: &mut Session, number: i64) -> Result<()> {
+        let is_ours = store::freezing::publish(session, &self.dead.message_id, &self.fence, number).await?;
+        if is_ours { Ok(()) } else { Err(taken_over()) }
+    }
+
+    /// Takes the freezing back, unless upkeep has.
+    ///
+    /// # Errors
+    /// [`ActionError::Store`]; upkeep does it then.
+    pub async fn undo(&self, desk: &Desk) -> Result<()> {
+        Ok(take_back(&desk.store, &desk.clock, &self.dead, &self.fence).await?)
+    }
+
+    /// `done`, after taking the freezing back if it went wrong.
+    pub(super) async fn or_undo<T>(&self, desk: &Desk, done: Result<T>) -> Result<T> {
+        if done.is_err()
+            && let Err(error) = self.undo(desk).await
+        {
+            tracing::warn!(code = error.code(), "a freezing could not be taken back; upkeep does it");
+        }
+        done
+    }
+}
+
+/// What one transaction of a freezing does.
+#[derive(Debug)]
+enum Piece<'a> {
+    Deliveries(&'a Freeze<'a>, Vec<PlannedDelivery<'a>>),
+    Recipients(&'a Freeze<'a>, Vec<PlannedRecipient<'a>>),
+    FollowUp(&'a Freeze<'a>, First<'a>, (i64, i64)),
+    Thaw(i64),
+}
+
+/// Refuses to touch a message while its audience is being frozen.
+pub(super) async fn refuse_under_way(session: &mut Session, message_id: &str) -> Result<()> {
+    if store::freezing::is_writing(session, message_id).await? { Err(under_way()) } else { Ok(()) }
+}
+
+/// Makes the first deliveries of a message that was frozen in pieces due; upkeep goes on with the rest. `false` when it was
+/// not frozen in pieces.
+pub(super) async fn release_first(session: &mut Session, message_id: &str) -> Result<bool> {
+    let limit = i64::try_from(FIRST_PIECE).unwrap_or(i64::MAX);
+    Ok(store::freezing::release(session, message_id, limit).await?.is_some())
+}
+
+/// Makes all deliveries due that may go, of messages that were frozen in pieces. Says whether there were any.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn release_all(store: &Store) -> std::result::Result<bool, StoreError> {
+    let releasable = {
+        let mut session = store.read().await?;
+        store::freezing::releasable(&mut session).await?
+    };
+    for message_id in &releasable {
+        let mut size = PieceSize::new(store, u32::MAX);
+        loop {
+            tokio::task::yield_now().await;
+            let mut session = store.begin().await?;
+            let begun = Instant::now();
+            let more = store::freezing::release(&mut session, message_id, size.limit()).await?;
+            session.commit().await?;
+            if more != Some(true) {
+                break;
+            }
+            size.took(begun.elapsed());
+        }
+    }
+    Ok(!releasable.is_empty())
+}
+
+/// Takes back what nobody has worked on since `before` (Unix ms).
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn undo_dead(store: &Store, clock: &Clock, before: i64) -> std::result::Result<(), StoreError> {
+    let dead = {
+        let mut session = store.read().await?;
+        store::freezing::dead(&mut session, before).await?
+    };
+    for dead in dead {
+        let fence = ambient::new_id(clock);
+        let mut session = store.begin().await?;
+        let mark = (fence.as_str(), clock.now_ms());
+        let is_ours = store::freezing::take_over(&mut session, &dead.message_id, before, mark).await?;
+        session.commit().await?;
+        if is_ours {
+            tracing::warn!(message = dead.message_id, "a freezing has died; it is taken back");
+            take_back(store, clock, &dead, &fence).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn take_back(store: &Store, clock: &Clock, dead: &Dead, fence: &str) -> std::result::Result<(), StoreError> {
+    let mut size = PieceSize::new(store, u32::MAX);
+    loop {
+        tokio::task::yield_now().await;
+        let mut session = store.begin().await?;
+        let begun = Instant::now();
+        let now = clock.now_ms();
+        if !store::freezing::hold(&mut session, &dead.message_id, fence, now).await? {
+            return Ok(());
+        }
+        if store::coverage::thaw(&mut session, &dead.message_id, size.limit()).await? == 0 {
+            store::freezing::undo(&mut session, dead, now).await?;
+            let entry = store::audit::Entry {
+                id: &ambient::new_id(clock),
+                at: now,
+                actor: "grannpost",
+                action: "message.freezing_undone",
+                object_kind: "message",
+                object_id: &dead.message_id,
+                detail: json!({ "left": dead.undo.code() }),
+            };
+            store::audit::append(&mut session, &entry).await?;
+            return session.commit().await;
+        }
+        session.commit().await?;
+        size.took(begun.elapsed());
+    }
+}
+
+fn under_way() -> ActionError {
+    ActionError::conflict("message.freezing", "Mottagarna låses just nu. Vänta några sekunder och försök igen.")
+}
+
+fn taken_over() -> ActionError {
+    let detail = "Det tog för lång tid att låsa mottagarna, och ingenting är skickat. Försök igen.";
+    ActionError::conflict("message.freezing_undone", detail)
+}
+
+/// How many rows a piece has: as many as can be written in the time for one.
+#[derive(Debug)]
+struct PieceSize {
+    rows: usize,
+    most: usize,
+    time: Duration,
+}
+
+impl PieceSize {
+    fn new(store: &Store, rows_at_once: u32) -> Self {
+        let most = (rows_at_once as usize).min(LARGEST_PIECE);
+        let time = if store.has_one_writer() { PIECE_TIME } else { PIECE_TIME_BESIDE_OTHERS };
+        Self { rows: FIRST_PIECE.min(most), most, time }
+    }
+
+    fn limit(&self) -> i64 {
+        i64::try_from(self.rows).unwrap_or(i64::MAX)
+    }
+
+    /// Takes in how long the last piece took. A piece grows by half at most: its cost does not grow evenly.
+    fn took(&mut self, time: Duration) {
+        let rows = if time > self.time { self.rows / 2 } else { self.rows + self.rows / 2 };
+        if time > self.time || time < self.time / 2 {
+            self.rows = rows.clamp(SMALLEST_PIECE.min(self.most), self.most);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_piece_grows_while_it_is_quick_and_shrinks_when_it_is_slow() {
+        let mut size = PieceSize { rows: 1_000, most: 3_000, time: PIECE_TIME };
+        let after: Vec<usize> = [5, 5, 5, 30, 90, 90, 90, 5]
+            .into_iter()
+            .map(|ms| {
+                size.took(Duration::from_millis(ms));
+                size.rows
+            })
+            .collect();
+        assert_eq!(after, [1_500, 2_250, 3_000, 3_000, 1_500, 750, 500, 750]);
+    }
+
+    #[test]
+    fn a_piece_never_becomes_empty() {
+        let mut size = PieceSize { rows: 1, most: 1, time: PIECE_TIME };
+        for time in [Duration::from_secs(1), Duration::ZERO] {
+            size.took(time);
+            assert_eq!(size.rows, 1);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Owns what alerts and letters have in common when somebody makes, sends or stops one.
+//!
+//! It knows neither texts nor how a message is shown. Invariant: a stop ends every delivery that has not passed the gate, and
+//! nothing else.
+
+use super::freezing::NEVER;
+use super::{Desk, FieldProblem, Result};
+use crate::domain::area::AreaTree;
+use crate::domain::delivery::DeliveryState;
+use crate::domain::message::MessageState;
+use crate::domain::operator::{Actor, Right};
+use crate::store::coverage::Freeze;
+use crate::store::delivery::{Step, Which};
+use crate::store::message::{Message, Review};
+use crate::store::settle::Batch;
+use crate::store::{self, Session};
+
+/// What a stop did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped {
+    /// Deliveries that will not go.
+    pub stopped: i64,
+    /// Deliveries whose hand-over stamp is set; they go, or have gone.
+    pub already_handed_over: i64,
+}
+
+/// Stops what is left of a message, and says so in the log.
+pub(super) async fn stop(desk: &Desk, session: &mut Session, actor: &Actor, message: Message) -> Result<Stopped> {
+    let (id, kind) = (message.id.clone(), message.kind.clone());
+    let stopped = stop_rest(desk, session, actor, message).await?;
+    let already_handed_over = store::delivery::count_stamped(session, &id).await?;
+    let detail = serde_json::json!({ "stopped": stopped, "already_handed_over": already_handed_over });
+    desk.audit(session, actor, &format!("{kind}.stopped"), (&kind, &id), detail).await?;
+    Ok(Stopped { stopped, already_handed_over })
+}
+
+/// Stops every delivery of a message that has not passed the gate; says how many.
+pub(super) async fn stop_rest(desk: &Desk, session: &mut Session, actor: &Actor, mut message: Message) -> Result<i64> {
+    if !message.state().can_be_stopped() {
+        return Ok(0);
+    }
+    let now = desk.now();
+    let mut stopped = 0;
+    // Deliveries before their message, as everywhere: a dispatch under way and a stop must not wait for each other.
+    // What comes back to the queue meanwhile is refused at the gate, which asks the message.
+    loop {
+        let held = store::delivery::lock_set(session, Which::Unstamped(&message.id), 5_000).await?;
+        if held.is_empty() {
+            break;
+        }
+        let steps: Vec<Step> =
+            held.into_iter().map(|held| Step::new(held, DeliveryState::Stopped, Some("message.stopped"))).collect();
+        let batch_id = desk.id();
+        let batch = Batch { id: &batch_id, actor: &actor.id, action: "deliveries.stopped", now };
+        let changes = store::delivery::apply(session, &batch, steps).await?;
+        crate::telemetry::count_changes(&changes);
+        stopped += i64::try_from(changes.len()).unwrap_or(i64::MAX);
+    }
+    message.stopped_at = Some(desk.now());
+    store::message::set_state(session, &message, MessageState::Stopped, desk.now()).await?;
+    Ok(stopped)
+}
+
+/// What is wrong with the areas somebody named; `missing` is the code when there are none.
+pub(super) fn area_problems(tree: &AreaTree, areas: &[String], missing: &'static str) -> Vec<FieldProblem> {
+    if areas.is_empty() {
+        return vec![FieldProblem::new("areas", missing, "Välj minst ett område.")];
+    }
+    if areas.iter().all(|code| tree.get(code).is_some()) {
+        return Vec::new();
+    }
+    let detail = "Ett av områdena finns inte. Koderna står under /api/v1/areas.";
+    vec![FieldProblem::new("areas", "area.unknown", detail)]
+}
+
+/// Areas with all below them, as a statement takes them.
+pub(super) fn area_rows(tree: &AreaTree, areas: &[String]) -> String {
+    let codes = tree.subtree(areas.iter().map(String::as_str));
+    store::area::codes_json(codes.iter().map(String::as_str))
+}
+
+/// The undo window in seconds: the configured one, or a shorter one for administrators and keys. `code` names the problem
+/// with any other.
+pub(super) fn undo_seconds(
+    actor: &Actor,
+    configured: u32,
+    wanted: Option<i64>,
+    code: &'static str,
+) -> std::result::Result<i64, FieldProblem> {
+    let configured = i64::from(configured);
+    let may_shorten = actor.is_key || actor.role.may(Right::Administer);
+    match wanted {
+        None => Ok(configured),
+        Some(wanted) if (0..=configured).contains(&wanted) && (may_shorten || wanted == configured) => Ok(wanted),
+        Some(_) => {
+            let detail = format!("Ångertiden är {configured} s. Bara administratörer och nycklar får korta den.");
+            Err(FieldProblem::new("undo_seconds", code, detail))
+        }
+    }
+}
+
+/// What the deliveries of a message have in common.
+pub(super) fn freeze(message: &Message, now: i64) -> Freeze<'_> {
+    Freeze {
+        message_id: &message.id,
+        number: message.number,
+        priority: message.priority,
+        due_at: message.sends_at.unwrap_or(NEVER),
+        expires_at: message.expires_at.unwrap_or(NEVER),
+        now,
+    }
+}
+
+/// Notes who wrote a revision.
+pub(super) async fn add_written(session: &mut Session, actor: &Actor, message: &Message) -> Result<()> {
+    let review = Review {
+        revision: message.revision,
+        act: "written".to_owned(),
+        actor: actor.id.clone(),
+        content_hash: message.content_hash.clone(),
+        reason: String::new(),
+        at: message.changed_at,
+    };
+    Ok(store::message::add_review(session, &message.id, &review).await?)
+}
