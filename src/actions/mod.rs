@@ -23,6 +23,7 @@ pub mod letter_view;
 pub mod notice;
 pub mod operator;
 pub mod paper;
+pub mod passkey;
 pub mod pause;
 pub mod session;
 pub mod sign_in;

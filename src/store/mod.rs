@@ -25,6 +25,7 @@ pub mod letter;
 pub mod letter_audience;
 pub mod message;
 pub mod operator;
+pub mod passkey;
 pub mod queue;
 pub mod receipt;
 pub mod setting;
