@@ -28,7 +28,7 @@ CREATE TABLE sign_in_session (
     id          TEXT PRIMARY KEY,
     token_hash  TEXT NOT NULL UNIQUE,
     operator_id TEXT NOT NULL REFERENCES operator (id),
-    way         TEXT NOT NULL CHECK (way IN ('link', 'password', 'proxy', 'oidc', 'demo')),
+    way         TEXT NOT NULL CHECK (way IN ('link', 'password', 'passkey', 'proxy', 'oidc', 'demo')),
     state       TEXT NOT NULL CHECK (state IN ('enrolling', 'open', 'locked')),
     browser     TEXT NOT NULL,
     created_at  BIGINT NOT NULL,
@@ -37,3 +37,22 @@ CREATE TABLE sign_in_session (
     expires_at  BIGINT NOT NULL
 );
 CREATE INDEX sign_in_session_operator ON sign_in_session (operator_id);
+
+-- A key on a security key, telephone or computer that lets an operator in; data is its public half and counter.
+CREATE TABLE passkey (
+    id           TEXT PRIMARY KEY,
+    operator_id  TEXT NOT NULL REFERENCES operator (id),
+    name         TEXT NOT NULL,
+    data         TEXT NOT NULL,
+    created_at   BIGINT NOT NULL,
+    last_used_at BIGINT
+);
+CREATE INDEX passkey_operator ON passkey (operator_id);
+
+-- A question that a key has been asked and not answered yet; answered once, within minutes.
+CREATE TABLE passkey_question (
+    handle_hash TEXT PRIMARY KEY,
+    operator_id TEXT,
+    state       TEXT NOT NULL,
+    created_at  BIGINT NOT NULL
+);

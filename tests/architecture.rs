@@ -79,6 +79,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("zxcvbn", &["domain"]),
     ("qrcodegen", &["web"]),
     ("openidconnect", &["provider"]),
+    ("webauthn_rs", &["actions"]),
     // The chain's head is signed by the sealer and checked by verify; DKIM signs mail (RFC 8463).
     ("ed25519_dalek", &["upkeep/seal.rs", "upkeep/verify.rs", "provider"]),
     ("tracing_subscriber", &["telemetry"]),

@@ -67,6 +67,61 @@ for (const input of document.querySelectorAll("input[data-can-show]")) {
   both.append(input, button);
 }
 
+// A passkey answers a question that the server asks; the answer goes with an ordinary form.
+const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
+const text = (buffer) =>
+  btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
+
+const answerOf = (credential) => {
+  const { response } = credential;
+  const answer = { id: credential.id, rawId: text(credential.rawId), type: credential.type, extensions: {}, response: {} };
+  for (const name of ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"]) {
+    if (response[name]) answer.response[name] = text(response[name]);
+  }
+  return JSON.stringify(answer);
+};
+
+const askPasskey = async (form) => {
+  const question = await fetch(form.dataset.question, {
+    method: "POST",
+    body: new URLSearchParams({ form_token: form.elements.form_token.value }),
+  });
+  if (!question.ok) throw new Error(question.status === 401 ? "proof" : "question");
+  const { handle, options } = await question.json();
+  const key = options.publicKey;
+  key.challenge = bytes(key.challenge);
+  for (const known of [...(key.excludeCredentials ?? []), ...(key.allowCredentials ?? [])]) known.id = bytes(known.id);
+  let credential;
+  if (form.dataset.passkey === "create") {
+    key.user.id = bytes(key.user.id);
+    // The key must be able to say by itself whose it is: nobody types an address first.
+    key.authenticatorSelection = { ...key.authenticatorSelection, residentKey: "required", requireResidentKey: true };
+    credential = await navigator.credentials.create({ publicKey: key });
+  } else {
+    credential = await navigator.credentials.get({ publicKey: key });
+  }
+  form.elements.handle.value = handle;
+  form.elements.answer.value = answerOf(credential);
+  form.submit();
+};
+
+for (const form of document.querySelectorAll("form[data-passkey]")) {
+  if (!window.PublicKeyCredential) continue;
+  form.hidden = false;
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    askPasskey(form).catch((error) => {
+      const fault = form.querySelector("[data-passkey-fault]");
+      fault.textContent =
+        error.message === "proof"
+          ? "Det är ett tag sedan du visade vem du är. Ladda om sidan och försök igen."
+          : "Ingen passkey användes. Försök igen, eller använd lösenord och kod.";
+      fault.hidden = false;
+      if (error.message === "proof") location.assign("/prove?next=/account");
+    });
+  });
+}
+
 for (const button of document.querySelectorAll("[data-print]")) {
   button.hidden = false;
   button.addEventListener("click", () => print());

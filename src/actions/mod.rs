@@ -28,6 +28,7 @@ pub mod message;
 pub mod notice;
 pub mod operator;
 pub mod paper;
+pub mod passkey;
 pub mod pause;
 pub mod session;
 pub mod sign_in;

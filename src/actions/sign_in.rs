@@ -184,11 +184,19 @@ pub async fn take_over(
 ) -> Result<Option<Opened>> {
     let browser = visitor.session.browser.as_str();
     let Some(opened) = with_password(desk, session, checked, (code, browser)).await? else { return Ok(None) };
+    hand_over(desk, session, visitor, &opened).await?;
+    Ok(Some(opened))
+}
+
+/// Ends the session of whoever goes and writes down who comes.
+///
+/// # Errors
+/// [`ActionError::Store`].
+pub async fn hand_over(desk: &Desk, session: &mut Session, visitor: &Visitor, opened: &Opened) -> Result<()> {
     store::sign_in_session::end(session, &visitor.session.id, &visitor.operator.id).await?;
     let next = Actor { id: format!("operator:{}", opened.session.operator_id), ..visitor.actor.clone() };
     let detail = json!({ "from": visitor.actor.id, "session": visitor.session.id });
-    desk.audit(session, &next, "session.shift_changed", ("session", &opened.session.id), detail).await?;
-    Ok(Some(opened))
+    desk.audit(session, &next, "session.shift_changed", ("session", &opened.session.id), detail).await
 }
 
 /// Whom the log names while nobody is signed in.

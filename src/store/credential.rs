@@ -85,12 +85,16 @@ const REMOVE: &str = "DELETE FROM credential
 const REMOVE_CODES: &str = "DELETE FROM recovery_code
  WHERE operator_id = $1";
 
-/// Removes an operator's credential with its recovery codes.
+const REMOVE_PASSKEYS: &str = "DELETE FROM passkey
+ WHERE operator_id = $1";
+
+/// Removes everything an operator signs in with: credential, recovery codes and passkeys.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn remove(session: &mut Session, operator_id: &str) -> Result<()> {
     session.execute(session.sql(REMOVE_CODES).bind(operator_id.to_owned())).await?;
+    session.execute(session.sql(REMOVE_PASSKEYS).bind(operator_id.to_owned())).await?;
     session.execute(session.sql(REMOVE).bind(operator_id.to_owned())).await.map(drop)
 }
 

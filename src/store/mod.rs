@@ -26,6 +26,7 @@ pub mod inbound_sms;
 pub mod letter;
 pub mod message;
 pub mod operator;
+pub mod passkey;
 pub mod queue;
 pub mod receipt;
 pub mod setting;

@@ -66,6 +66,15 @@ impl SignInLimits {
         check(&self.by_account, &account.to_owned())
     }
 
+    /// Notes a try that names no account.
+    ///
+    /// # Errors
+    /// 429 with the time to wait.
+    pub fn note_network(&self, address: IpAddr) -> Result<(), Problem> {
+        self.let_old_ones_go();
+        check(&self.by_network, &network_of(address))
+    }
+
     /// Waits for a turn to hash a password.
     pub async fn turn_to_hash(&self) -> SemaphorePermit<'_> {
         self.hashing.acquire().await.expect("the semaphore is never closed")

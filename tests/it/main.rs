@@ -15,6 +15,7 @@ mod letter;
 mod logs;
 mod mail_relay;
 mod pages;
+mod passkey;
 mod roles;
 mod sign_in;
 mod sign_in_elsewhere;

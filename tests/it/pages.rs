@@ -53,6 +53,10 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/account/sessions/end-others", &ALL),
     ("/account/password", &ALL),
     ("/account/recovery-codes", &ALL),
+    ("/account/passkeys", &ALL),
+    ("/account/passkeys/question", &ALL),
+    ("/account/passkeys/remove", &ALL),
+    ("/prove/passkey/question", &ALL),
     ("/admin/operators/new", &["admin"]),
     ("/admin/operators/{id}/change", &["admin"]),
     ("/admin/operators/{id}/reset", &["admin"]),
@@ -65,7 +69,20 @@ pub const POSTS: &[(&str, &[&str])] = &[
 ];
 
 /// POSTs of those who are not signed in, or not yet.
-const STRANGERS_POSTS: &[&str] = &["/sign-in", "/sign-in/{token}", "/enrol", "/shift", "/u/{token}"];
+const STRANGERS_POSTS: &[&str] = &[
+    "/sign-in",
+    "/sign-in/{token}",
+    "/sign-in/passkey",
+    "/sign-in/passkey/question",
+    "/enrol",
+    "/shift",
+    "/shift/passkey",
+    "/shift/passkey/question",
+    "/u/{token}",
+];
+
+/// A key that answers wrongly is refused, whoever holds it.
+const OF_KEYS: &[&str] = &["/prove/passkey"];
 
 /// Paths of the routers in `src/web/pages`, by method.
 fn routes(method: &str) -> BTreeSet<String> {
@@ -111,7 +128,7 @@ fn every_route_of_the_pages_stands_in_the_tables() {
     let names = |table: &[(&str, &[&str])]| table.iter().map(|(path, _)| (*path).to_owned()).collect::<BTreeSet<_>>();
     let plain = |table: &[&str]| table.iter().map(|path| (*path).to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(routes("get"), listed(&[names(PAGES), plain(OTHERS)]));
-    assert_eq!(routes("post"), listed(&[names(POSTS), plain(STRANGERS_POSTS)]));
+    assert_eq!(routes("post"), listed(&[names(POSTS), plain(STRANGERS_POSTS), plain(OF_KEYS)]));
 }
 
 on_both_databases! {

@@ -28,7 +28,7 @@ use grannpost::store::stamp::Gate;
 use grannpost::store::{
     self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, backup, contact_person, coverage,
     credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import, inbound_sms, letter,
-    message, operator, queue, receipt, setting, settle, sign_in_session, stamp, verify,
+    message, operator, passkey, queue, receipt, setting, settle, sign_in_session, stamp, verify,
 };
 use serde_json::json;
 
@@ -723,6 +723,40 @@ on_both_databases! {
         credential::remove(&mut session, "o1").await.unwrap();
         assert_eq!(credential::get(&mut session, "o1").await.unwrap(), None);
         assert_eq!(credential::recovery_codes_left(&mut session, "o1").await.unwrap(), 0);
+    }
+
+    async fn passkeys_are_kept_and_questions_answered_once(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        an_operator(&mut session, "o1").await;
+        let new = |id: &str, at: i64| passkey::Passkey {
+            id: id.into(), operator_id: "o1".into(), name: "Blå".into(), data: "{}".into(), created_at: at, last_used_at: None,
+        };
+        passkey::insert(&mut session, &new("k1", NOW)).await.unwrap();
+        passkey::insert(&mut session, &new("k2", NOW - 1)).await.unwrap();
+        assert_eq!(passkey::of_operator(&mut session, "o1").await.unwrap(), [new("k2", NOW - 1), new("k1", NOW)]);
+        passkey::note_use(&mut session, "k1", "{\"n\":1}".into(), NOW + 5).await.unwrap();
+        let used = passkey::get(&mut session, "k1").await.unwrap().unwrap();
+        assert_eq!((used.data.as_str(), used.last_used_at), ("{\"n\":1}", Some(NOW + 5)));
+        assert!(!passkey::remove(&mut session, "k1", "o2").await.unwrap(), "another's");
+        assert!(passkey::remove(&mut session, "k1", "o1").await.unwrap());
+        assert_eq!(passkey::get(&mut session, "k1").await.unwrap(), None);
+        let question = |handle: &str, operator: Option<&str>| passkey::Question {
+            handle_hash: handle.into(), operator_id: operator.map(str::to_owned), state: "{}".into(), created_at: NOW,
+        };
+        for (handle, operator) in [("h1", Some("o1")), ("h2", None), ("h3", None)] {
+            passkey::ask(&mut session, &question(handle, operator)).await.unwrap();
+        }
+        assert_eq!(passkey::take_question(&mut session, "h1", NOW).await.unwrap(), Some(question("h1", Some("o1"))));
+        assert_eq!(passkey::take_question(&mut session, "h1", NOW).await.unwrap(), None, "once");
+        assert_eq!(passkey::take_question(&mut session, "h2", NOW + 1).await.unwrap(), None, "too late");
+        assert_eq!(passkey::forget_questions(&mut session, NOW).await.unwrap(), 0);
+        assert_eq!(passkey::forget_questions(&mut session, NOW + 1).await.unwrap(), 2);
+        credential::remove(&mut session, "o1").await.unwrap();
+        assert_eq!(passkey::of_operator(&mut session, "o1").await.unwrap(), [], "a reset takes them all");
+        passkey::insert(&mut session, &new("k1", NOW)).await.unwrap();
+        let taken = passkey::insert(&mut session, &new("k1", NOW)).await;
+        assert!(matches!(taken, Err(StoreError::Conflict(_))), "{taken:?}");
     }
 
     async fn sessions_are_opened_used_locked_and_ended(kind: Kind) {

@@ -15,7 +15,7 @@ use super::menu::Section;
 use super::sign_in::{checked, too_many};
 use super::visit::{self, SignedIn};
 use crate::actions::sign_in::{self, Attempt, Choice};
-use crate::actions::{ActionError, session};
+use crate::actions::{ActionError, passkey, session};
 use crate::store;
 use crate::store::sign_in_session::SignInSession;
 use crate::web::Web;
@@ -53,6 +53,17 @@ struct AccountPage<'a> {
     sessions: Vec<SessionRow>,
     has_password: bool,
     codes_left: i64,
+    has_passkeys: bool,
+    passkeys: Vec<PasskeyRow>,
+}
+
+/// A passkey as its owner sees it.
+#[derive(Debug)]
+struct PasskeyRow {
+    id: String,
+    name: String,
+    created: String,
+    used: String,
 }
 
 /// What was done just before.
@@ -74,10 +85,13 @@ async fn look(
     let sessions = store::sign_in_session::of_operator(&mut session, &operator.id).await?;
     let credential = store::credential::get(&mut session, &operator.id).await?;
     let codes_left = store::credential::recovery_codes_left(&mut session, &operator.id).await?;
+    let passkeys = store::passkey::of_operator(&mut session, &operator.id).await?;
     drop(session);
     let frame = Frame::of(&web, &headers, &who, (Section::Account, "Mitt konto")).await;
     let frame = frame.with_notice(match query.done.as_str() {
         "password" => Some("Lösenordet är bytt. Dina andra inloggningar är avslutade."),
+        "passkey" => Some("Passkeyn är tillagd. Du kan logga in med den nästa gång."),
+        "passkey-removed" => Some("Passkeyn är borttagen."),
         "ended" => Some("Inloggningen är avslutad."),
         "others" => Some("Alla andra inloggningar är avslutade."),
         _ => None,
@@ -91,15 +105,27 @@ async fn look(
         sessions: live.map(|row| session_row(&frame, &who, row)).collect(),
         has_password: credential.is_some_and(|credential| credential.confirmed_at.is_some()),
         codes_left,
+        has_passkeys: passkey::is_available(&web.desk.config),
+        passkeys: passkeys.into_iter().map(|one| passkey_row(&frame, one)).collect(),
         frame,
     };
     show(StatusCode::OK, &page)
+}
+
+fn passkey_row(frame: &Frame, one: store::passkey::Passkey) -> PasskeyRow {
+    PasskeyRow {
+        created: frame.wall.short(one.created_at),
+        used: one.last_used_at.map_or_else(|| "Aldrig".to_owned(), |at| frame.wall.short(at)),
+        id: one.id,
+        name: one.name,
+    }
 }
 
 fn session_row(frame: &Frame, who: &SignedIn, row: SignInSession) -> SessionRow {
     SessionRow {
         way: match row.way.as_str() {
             "password" => "Lösenord och kod",
+            "passkey" => "Passkey",
             "proxy" | "oidc" => "Organisationens inloggning",
             _ => "Inloggningslänk",
         },

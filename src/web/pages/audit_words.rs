@@ -56,6 +56,8 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("session.others_ended", "Andra inloggningar avslutade"),
     ("credential.chosen", "Lösenord och app valda"),
     ("credential.password_changed", "Lösenord bytt"),
+    ("passkey.added", "Passkey tillagd"),
+    ("passkey.removed", "Passkey borttagen"),
     ("recovery_code.used", "Reservkod använd"),
     ("recovery_code.renewed", "Nya reservkoder"),
     ("notice.queued", "Besked till administratörerna"),

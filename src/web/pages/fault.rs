@@ -108,6 +108,7 @@ fn words(problem: &Problem) -> (&'static str, Vec<String>) {
             ("Formuläret togs inte emot", vec![detail, "Ingenting är gjort.".to_owned()])
         }
         ("identity.unknown", _) => ("Du har inget konto här", vec![detail]),
+        ("passkey.refused", _) => ("Nyckeln godtogs inte", vec![detail]),
         ("identity.refused", _) => ("Inloggningen godtogs inte", vec![detail]),
         ("identity.unreachable", _) => ("Inloggningstjänsten svarar inte", vec![detail]),
         (_, StatusCode::NOT_FOUND) => (

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The hidden field that holds the token.
 const TOKEN: &str = "form_token";
 /// Fields that are never shown again.
-const SECRET: [&str; 4] = [TOKEN, "password", "repeated", "code"];
+const SECRET: [&str; 7] = [TOKEN, "current", "password", "repeated", "code", "handle", "answer"];
 
 /// The fields of a form, in order.
 #[derive(Debug, Clone, Default)]

@@ -133,7 +133,8 @@ impl Frame {
         frame.who = Some(Who {
             name: visitor.operator.name.clone(),
             role: role_name(role),
-            can_change_shift: web.desk.config.sign_in.passwords && visitor.session.way == "password",
+            can_change_shift: web.desk.config.sign_in.passwords
+                && matches!(visitor.session.way.as_str(), "password" | "passkey"),
         });
         frame.menu = menu::entries(role, section);
         frame.is_account = section == Section::Account;

@@ -19,6 +19,7 @@ pub mod identity;
 pub mod key;
 pub mod menu;
 pub mod operator;
+pub mod passkey;
 pub mod proof;
 pub mod shift;
 pub mod sign_in;
@@ -48,6 +49,7 @@ pub fn public() -> Router<Web> {
 pub fn console() -> Router<Web> {
     let ways_in = sign_in::router()
         .merge(identity::router())
+        .merge(passkey::router())
         .merge(enrol::router())
         .merge(proof::router())
         .merge(shift::router());

@@ -13,6 +13,7 @@ use super::frame::{Frame, show};
 use super::menu::Section;
 use super::sign_in::{checked, too_many};
 use super::visit::{SignedIn, local_path};
+use crate::actions::passkey;
 use crate::actions::sign_in::{self, Attempt};
 use crate::web::Web;
 use crate::web::error::Problem;
@@ -39,6 +40,7 @@ struct ProofPage<'a> {
     next: &'a str,
     /// Where somebody proves it who did not sign in here.
     elsewhere: Option<String>,
+    has_passkeys: bool,
 }
 
 async fn ask(
@@ -66,6 +68,7 @@ async fn page(
         faults,
         email,
         next,
+        has_passkeys: passkey::is_available(&web.desk.config),
         elsewhere: is_elsewhere.then(|| format!("/sign-in/oidc?again=1&next={target}")),
     };
     show(status, &page)

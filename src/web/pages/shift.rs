@@ -15,7 +15,7 @@ use super::frame::{Frame, show};
 use super::proof::NextQuery;
 use super::sign_in::{attempt_of, checked, too_many, wrong};
 use super::visit::{self, Arriving, SignedIn, local_path};
-use crate::actions::{session, sign_in};
+use crate::actions::{passkey, session, sign_in};
 use crate::web::Web;
 use crate::web::error::Problem;
 
@@ -32,6 +32,7 @@ struct ShiftPage<'a> {
     name: &'a str,
     email: &'a str,
     next: &'a str,
+    has_passkeys: bool,
 }
 
 async fn lock(State(web): State<Web>, form: SignedForm) -> Result<Response, Problem> {
@@ -62,7 +63,8 @@ fn page(
 ) -> Result<Response, Problem> {
     let frame = Frame::of_stranger(web, headers, &who.form_token, "Byt operatör").with_faults(!faults.is_empty());
     let name = who.visitor.operator.name.as_str();
-    show(status, &ShiftPage { frame, faults, name, email, next: local_path(next) })
+    let has_passkeys = passkey::is_available(&web.desk.config);
+    show(status, &ShiftPage { frame, faults, name, email, next: local_path(next), has_passkeys })
 }
 
 async fn take(State(web): State<Web>, form: ArrivingForm) -> Result<Response, Problem> {

@@ -19,6 +19,7 @@ use super::form::{ArrivingForm, Faults, Fields, StrangerForm};
 use super::frame::{Frame, show};
 use super::identity;
 use super::visit::{self, SignedIn, Stranger, browser_of, local_path, vouched_for};
+use crate::actions::passkey;
 use crate::actions::session::{self, Opened};
 use crate::actions::sign_in::{self, Attempt, Checked};
 use crate::actions::sign_in_elsewhere::with_proxy;
@@ -49,6 +50,7 @@ struct SignInPage<'a> {
 #[derive(Debug)]
 struct Ways {
     has_passwords: bool,
+    has_passkeys: bool,
     /// Where the identity provider is asked, and what the button says.
     elsewhere: Option<(String, String)>,
     /// Whether a proxy in front lets people in.
@@ -62,6 +64,7 @@ impl Ways {
         let elsewhere = web.identity.is_some();
         Self {
             has_passwords: config.passwords,
+            has_passkeys: passkey::is_available(&web.desk.config),
             elsewhere: elsewhere.then(|| (format!("/sign-in/oidc?next={next}"), config.oidc_name.clone())),
             has_proxy: !config.proxy_header.is_empty(),
         }
