@@ -57,6 +57,35 @@ pub async fn count_sms<'a>(
     })
 }
 
+const NOT_REACHED: &str = concat!(
+    "SELECT CASE WHEN p.mobile IS NULL THEN 'no_mobile'
+     WHEN p.alerts_opt_out_at IS NOT NULL THEN 'opted_out'
+     WHEN p.alerts = 0 THEN 'alerts_off'
+     ELSE 'paused' END AS reason,
+   CAST(COUNT(*) AS BIGINT) AS contact_persons
+ FROM contact_person p
+ WHERE p.erased_at IS NULL
+   AND p.area_code IN (SELECT v.code FROM {rows $1: code TEXT})
+   AND NOT (",
+    can_get_sms!(),
+    ")
+ GROUP BY 1
+ ORDER BY 1"
+);
+
+/// Why persons in these areas (with all below them, expanded by the caller) would not get an alert at `now`, and how many:
+/// `no_mobile`, `opted_out`, `alerts_off` or `paused`, as it is kept when an audience is frozen.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn not_reached<'a>(
+    session: &mut Session,
+    areas: impl IntoIterator<Item = &'a str>,
+    now: i64,
+) -> Result<Vec<(String, i64)>> {
+    session.list(session.sql(NOT_REACHED).bind(codes_json(areas)).bind(now)).await
+}
+
 /// What the frozen deliveries of one message have in common.
 #[derive(Debug, Clone)]
 pub struct Freeze<'a> {
@@ -142,6 +171,22 @@ pub async fn freeze_sms(session: &mut Session, areas_json: &str, freeze: &Freeze
         session.sql(FREEZE_RECIPIENTS).bind(areas_json.to_owned()).bind(freeze.now).bind(freeze.message_id.to_owned());
     session.execute(statement).await?;
     Ok(deliveries)
+}
+
+const COUNT_FOLLOW_UP: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS deliveries
+ FROM delivery d
+ WHERE d.message_id = $1
+   AND (d.state IN ('accepted', 'in_doubt', 'delivered', 'unconfirmed')
+     OR (d.state = 'sending' AND d.stamped_at IS NOT NULL)
+     OR (d.state = 'failed' AND d.reason = 'in_doubt.given_up'))";
+
+/// How many phones may have message `first`: whom a follow-up would go to now.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn count_follow_up(session: &mut Session, first: &str) -> Result<i64> {
+    let row: Option<(i64,)> = session.one(session.sql(COUNT_FOLLOW_UP).bind(first.to_owned())).await?;
+    Ok(row.unwrap_or_default().0)
 }
 
 const FREEZE_FOLLOW_UP: &str = "INSERT INTO delivery (id, message_id, channel, address, contact_person_id, area_code,

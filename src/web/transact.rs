@@ -6,7 +6,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -43,6 +43,20 @@ impl<S: Send + Sync> FromRequestParts<S> for Repeatable {
             ),
         };
         Ok(Self { key, target: format!("{} {}", parts.method, parts.uri) })
+    }
+}
+
+impl Repeatable {
+    /// Of a page's form: `key` stands in it, made with the page, so that a second click does nothing more.
+    ///
+    /// # Errors
+    /// [`Problem`] when the form holds no key.
+    pub fn of_form(key: &str, target: &str) -> Result<Self, Problem> {
+        if key.is_empty() || key.len() > LONGEST_KEY {
+            let detail = "Sidan är för gammal. Gå tillbaka, ladda om den och försök igen.";
+            return Err(Problem::new(StatusCode::CONFLICT, "idempotency.form", detail));
+        }
+        Ok(Self { key: Some(format!("page {key}")), target: format!("POST {target}") })
     }
 }
 
@@ -111,6 +125,22 @@ impl<'a> Work<'a> {
     }
 }
 
+impl Work<'_> {
+    /// Commits and leads on to a page; a repeated request is led there too.
+    ///
+    /// # Errors
+    /// [`Problem`]; nothing was done then.
+    pub async fn finish_at(mut self, page: &str) -> Result<Response, Problem> {
+        if let Some((caller, key)) = &self.kept_for {
+            let code = i64::from(StatusCode::SEE_OTHER.as_u16());
+            idempotency::finish(&mut self.session, (caller, key), code, page.to_owned()).await?;
+        }
+        self.session.commit().await?;
+        self.web.desk.wakeup.ring();
+        Ok(Redirect::to(page).into_response())
+    }
+}
+
 /// Begins the transaction of a request in a handler; leaves the handler when the request was answered before.
 macro_rules! begin {
     ($web:expr, $actor:expr, $request:expr, $body:expr) => {
@@ -131,6 +161,9 @@ fn earlier_answer(answer: &idempotency::Answer, request_hash: &str) -> Result<Re
         ));
     }
     let status = u16::try_from(answer.answer_code).ok().and_then(|code| StatusCode::from_u16(code).ok());
+    if status == Some(StatusCode::SEE_OTHER) {
+        return Ok(Redirect::to(&answer.answer).into_response());
+    }
     Ok(json(status.unwrap_or(StatusCode::OK), answer.answer.clone()))
 }
 
