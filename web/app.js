@@ -147,4 +147,6 @@ document.addEventListener("keydown", (event) => {
     }
   }
 });
+// Pages that can do more name the script that does it.
+for (const element of document.querySelectorAll("[data-module]")) import(element.dataset.module);
 root.dataset.scripts = "on";

@@ -4,6 +4,9 @@
 //! order, stands here and nowhere else.
 
 pub mod alert;
+pub mod alert_confirmation;
+pub mod alert_figures;
+pub mod alert_preview;
 pub mod alert_review;
 mod alert_text;
 pub mod alert_view;

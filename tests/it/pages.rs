@@ -17,6 +17,11 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/account/password", &ALL),
     ("/prove", &ALL),
     ("/decisions", &READS_ALERTS),
+    ("/alerts", &READS_ALERTS),
+    ("/alerts/new", &["operator", "admin"]),
+    ("/alerts/{id}", &READS_ALERTS),
+    ("/alerts/{id}/follow-up", &["operator", "admin"]),
+    ("/alerts/{id}/calls", &["operator", "chief", "admin"]),
     ("/audit", &["admin", "auditor"]),
     ("/admin/operators", &["admin"]),
     ("/admin/operators/new", &["admin"]),
@@ -40,6 +45,7 @@ const OTHERS: &[&str] = &[
     "/session/keep",
     "/assets/{name}",
     "/favicon.ico",
+    "/alerts/{id}/live",
     "/u/{token}",
 ];
 
@@ -57,6 +63,17 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/account/passkeys/question", &ALL),
     ("/account/passkeys/remove", &ALL),
     ("/prove/passkey/question", &ALL),
+    ("/alerts/new", &["operator", "admin"]),
+    ("/alerts/preview", &["operator", "admin"]),
+    ("/alerts/confirm", &["operator", "admin"]),
+    ("/alerts/send", &["operator", "admin"]),
+    ("/alerts/considered", &["operator", "admin"]),
+    ("/alerts/{id}/stop", &["operator", "admin"]),
+    ("/alerts/{id}/in-doubt", &["operator", "admin"]),
+    ("/alerts/{id}/approve", &["operator", "chief", "admin"]),
+    ("/alerts/{id}/return", &["operator", "chief", "admin"]),
+    ("/alerts/{id}/send-unreviewed", &["operator", "admin"]),
+    ("/alerts/{id}/follow-up", &["operator", "admin"]),
     ("/admin/operators/new", &["admin"]),
     ("/admin/operators/{id}/change", &["admin"]),
     ("/admin/operators/{id}/reset", &["admin"]),
@@ -105,7 +122,10 @@ fn routes(method: &str) -> BTreeSet<String> {
 /// A place for every id: an operator's for operators, a key's for keys.
 async fn at(app: &TestApp, path: &str) -> String {
     let mut session = app.desk.store.read().await.unwrap();
-    let id = if path.contains("/keys/") {
+    let id = if path.contains("/alerts/") {
+        let alerts = grannpost::store::message::page(&mut session, "alert", "", 1).await.unwrap();
+        alerts.first().map_or_else(|| "none".to_owned(), |alert| alert.id.clone())
+    } else if path.contains("/keys/") {
         grannpost::store::api_key::list(&mut session).await.unwrap().pop().unwrap().id
     } else {
         grannpost::store::operator::list(&mut session).await.unwrap().pop().unwrap().id

@@ -16,6 +16,7 @@ use crate::web::Web;
 
 const CSS: &str = include_str!("../../../web/app.css");
 const JS: &str = include_str!("../../../web/app.js");
+const ALERT_JS: &str = include_str!("../../../web/alert.js");
 const ICON: &str = include_str!("../../../web/icon.svg");
 
 /// Paths of what every page loads.
@@ -25,6 +26,8 @@ pub struct Assets {
     pub css: String,
     /// Script, an ES module.
     pub js: String,
+    /// Script of the pages about alerts, loaded by the first.
+    pub alert_js: String,
     /// Icon.
     pub icon: String,
 }
@@ -32,6 +35,7 @@ pub struct Assets {
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     css: path("app", CSS, "css"),
     js: path("app", JS, "js"),
+    alert_js: path("alert", ALERT_JS, "js"),
     icon: path("icon", ICON, "svg"),
 });
 
@@ -51,6 +55,7 @@ async fn serve(Path(name): Path<String>) -> Response {
     let (kind, content) = match format!("/assets/{name}") {
         path if path == assets.css => ("text/css; charset=utf-8", CSS),
         path if path == assets.js => ("text/javascript; charset=utf-8", JS),
+        path if path == assets.alert_js => ("text/javascript; charset=utf-8", ALERT_JS),
         path if path == assets.icon => ("image/svg+xml", ICON),
         _ => return StatusCode::NOT_FOUND.into_response(),
     };

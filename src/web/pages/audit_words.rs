@@ -27,6 +27,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("contact_person.read", "Kontaktombud läst"),
     ("contact_persons.searched", "Sökning i registret"),
     ("deliveries.read", "Mottagarlista läst"),
+    ("alert.call_list_read", "Ringlista läst"),
     ("delivery.read", "Leverans läst"),
     ("register.exported", "Registret exporterat"),
     ("import.previewed", "Import provkörd"),

@@ -9,6 +9,10 @@ use crate::domain::operator::{Right, Role};
 pub enum Section {
     /// What is the case now.
     Start,
+    /// An alert being written.
+    NewAlert,
+    /// Alerts on their way, and those before.
+    Alerts,
     /// The ledger of decisions.
     Decisions,
     /// The audit log.
@@ -35,6 +39,8 @@ pub struct Entry {
 /// Every part, in the order of the menu, with the right that it takes.
 const PARTS: &[(Section, &str, &str, Option<Right>)] = &[
     (Section::Start, "/", "Läget nu", None),
+    (Section::NewAlert, "/alerts/new", "Nytt sms-utskick", Some(Right::SendAlerts)),
+    (Section::Alerts, "/alerts", "Pågående", Some(Right::ReadAlerts)),
     (Section::Decisions, "/decisions", "Beslut", Some(Right::ReadAlerts)),
     (Section::Audit, "/audit", "Logg", Some(Right::ReadAudit)),
     (Section::Administration, "/admin", "Administration", Some(Right::Administer)),

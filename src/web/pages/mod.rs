@@ -6,6 +6,16 @@
 pub mod account;
 pub mod actor_names;
 pub mod administration;
+pub mod alert_areas;
+pub mod alert_calls;
+pub mod alert_compose;
+pub mod alert_effect;
+pub mod alert_follow_up;
+pub mod alert_form;
+pub mod alert_list;
+pub mod alert_live;
+pub mod alert_map;
+pub mod alert_review;
 pub mod assets;
 pub mod audit;
 pub mod audit_words;
@@ -57,7 +67,13 @@ pub fn console() -> Router<Web> {
     let administration =
         administration::router().merge(operator::router()).merge(key::router()).merge(gateway::router());
     let work = start::router().merge(decision::router()).merge(audit::router());
-    assets::router().merge(ways_in).merge(own).merge(administration).merge(work)
+    let alerts = alert_compose::router()
+        .merge(alert_list::router())
+        .merge(alert_live::router())
+        .merge(alert_review::router())
+        .merge(alert_follow_up::router())
+        .merge(alert_calls::router());
+    assets::router().merge(ways_in).merge(own).merge(administration).merge(work).merge(alerts)
 }
 
 fn page_response(status: StatusCode, page: String) -> Response {
