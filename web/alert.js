@@ -105,7 +105,7 @@ if (form) {
       group.hidden = Boolean(wanted) && !fitting.some((box) => group.contains(box));
       const list = group.querySelector("details");
       const within = fitting.some((box) => list?.contains(box));
-      if (list && wanted) list.open = within;
+      if (list && (wanted || !filter.value)) list.open = wanted ? within : group.querySelector("input").indeterminate;
       for (const part of group.querySelectorAll(".area__parts .choice")) {
         part.hidden = Boolean(wanted) && within && !fitting.includes(part.querySelector("input"));
       }

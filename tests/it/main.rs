@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed, and says where")]
 
 mod alert;
+mod alert_pages;
 mod backup;
 mod console;
 mod crash;

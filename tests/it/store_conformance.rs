@@ -302,6 +302,7 @@ on_both_databases! {
         assert_eq!(alert::recent_twin(&mut session, "m2", "Röd bil", NOW).await.unwrap().unwrap().id, "m1");
         assert_eq!(alert::recent_twin(&mut session, "m2", "Röd bil", NOW + 1).await.unwrap(), None);
         assert_eq!(alert::recent_twin(&mut session, "m2", "Blå bil", NOW).await.unwrap(), None);
+        assert_eq!(alert::following(&mut session, "m1").await.unwrap(), []);
     }
 
     async fn an_audience_is_counted_frozen_and_thawed(kind: Kind) {
@@ -318,6 +319,14 @@ on_both_databases! {
         assert_eq!(audience::count_sms(&mut session, ["2380"], NOW).await.unwrap().contact_persons, 0);
         assert!(audience::is_larger_than(&mut session, ["2380-vik"], 3).await.unwrap());
         assert!(!audience::is_larger_than(&mut session, ["2380-vik"], 4).await.unwrap());
+        let missed = audience::not_reached(&mut session, ["2380", "2380-vik"], NOW).await.unwrap();
+        assert_eq!(missed.iter().map(|(_, persons)| persons).sum::<i64>(), counted.not_reached, "{missed:?}");
+        assert_eq!(audience::count_follow_up(&mut session, "m1").await.unwrap(), 0, "nothing is handed over");
+        assert_eq!(alert::alive(&mut session, ["2380-nowhere"], NOW).await.unwrap(), []);
+        assert_eq!(alert::endings(&mut session, "m1").await.unwrap(), []);
+        assert_eq!(alert::unreached_areas(&mut session, "m1").await.unwrap(), []);
+        let calls = alert::unreached(&mut session, "m1", 10).await.unwrap();
+        assert!(calls.iter().all(|one| one.not_reached.as_deref() == Some("no_mobile")), "{calls:?}");
         let rows = delivery::page(&mut session, "m1", "", 0, 10).await.unwrap();
         assert_eq!(rows[0].address, "+46701740602", "most households first");
         assert_eq!(delivery::page(&mut session, "m1", "queued", rows[0].id, 10).await.unwrap().len(), 1);

@@ -1,0 +1,285 @@
+//! Stories of alerts through the pages: written, confirmed, undone, followed, stopped, reviewed, without scripts.
+
+use std::time::Duration;
+
+use crate::support::browser::{Browser, Page};
+use crate::support::{TestApp, on_both_databases};
+use grannpost::simulator::ReceiptPlan;
+use reqwest::Method;
+
+/// What an operator fills in.
+fn filled<'a>(areas: &[&'a str], text: &'a str) -> Vec<(&'a str, &'a str)> {
+    let mut fields: Vec<(&str, &str)> = areas.iter().map(|area| ("areas", *area)).collect();
+    fields.extend([
+        ("text", text),
+        ("kind", "observation"),
+        ("spread", "households"),
+        ("validity", "06:00"),
+        ("decided_by", "other"),
+        ("decided_by_other", "RLC-befäl"),
+    ]);
+    fields
+}
+
+/// Every hidden field of the form that sends, as the browser would send it back.
+fn hidden(page: &Page) -> Vec<(String, String)> {
+    let (_, form) = page.html.split_once("action=\"/alerts/send\"").unwrap();
+    let form = form.split("</form>").next().unwrap();
+    let inputs = form.split("<input type=\"hidden\" name=\"").skip(1);
+    let text =
+        |value: &str| value.replace("&#34;", "\"").replace("&#60;", "<").replace("&#62;", ">").replace("&#38;", "&");
+    inputs
+        .map(|input| {
+            let (name, rest) = input.split_once("\" value=\"").unwrap();
+            (name.to_owned(), text(rest.split('"').next().unwrap()))
+        })
+        .filter(|(name, _)| name != "form_token")
+        .collect()
+}
+
+/// Presses the button of the page that asks.
+async fn send(browser: &mut Browser, page: &Page, proof: &str) -> Page {
+    let mut fields = hidden(page);
+    fields.push(("proof".to_owned(), proof.to_owned()));
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    browser.submit(page, "/alerts/send", &fields).await
+}
+
+/// An alert that an operator has sent to two municipalities.
+async fn sent(browser: &mut Browser) -> (String, Page) {
+    let page = browser.get("/alerts/new").await;
+    let page = browser.submit(&page, "/alerts/confirm", &filled(&["2321", "2309"], "Röd skåpbil söks i Järpen")).await;
+    assert_eq!(page.status, 200, "{}", page.html);
+    let page = send(browser, &page, "").await;
+    let id = page.path.strip_prefix("/alerts/").unwrap_or_else(|| panic!("{}", page.html)).to_owned();
+    (id, page)
+}
+
+on_both_databases! {
+    async fn an_operator_sends_an_alert_to_two_municipalities_without_scripts(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        let mut browser = app.signed_in("operator", "").await;
+        let page = browser.get("/alerts/new").await;
+        assert!(page.says("Nytt sms-utskick") && page.says("data-map=\"2321\""), "{}", page.html);
+        let page = browser.submit(&page, "/alerts/new", &filled(&["2321", "2309"], "Röd skåpbil söks i Järpen")).await;
+        assert!(page.says(">240<") && page.says("1\u{202f}996") && page.says("15 nås inte"), "{}", page.html);
+        assert!(page.says("Polisen 20/11 kl. 02.31: Röd skåpbil söks i Järpen."), "{}", page.html);
+        let page = browser.submit(&page, "/alerts/confirm", &filled(&["2321", "2309"], "Röd skåpbil söks i Järpen")).await;
+        assert!(page.says("Skicka sms till 240 i Krokom och Åre") && page.says("RLC-befäl") && !page.says("id=\"proof\""), "{}", page.html);
+        let page = send(&mut browser, &page, "").await;
+        assert!(page.path.starts_with("/alerts/0"), "{} {}", page.path, page.html);
+        assert!(page.says("Går i väg om") && page.says("Ångra: skicka inte till 240 i Krokom och Åre"), "{}", page.html);
+        assert_eq!(app.gateway.journal().len(), 0, "nothing has left");
+        app.advance(Duration::from_secs(11));
+        let id = page.path.strip_prefix("/alerts/").unwrap().to_owned();
+        app.alert_when(&id, |alert| alert["state"] == "done").await;
+        let page = browser.get(&page.path).await;
+        assert!(page.says("<h2>Klart</h2>") && page.says("kontaktombud nådda av 240 sms"), "{}", page.html);
+        assert_eq!(app.gateway.journal().len(), 240);
+        let list = browser.get("/alerts").await;
+        assert!(list.says(&format!("href=\"/alerts/{id}\"")) && list.says("240 av 240"), "{}", list.html);
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
+    async fn a_second_click_sends_nothing_more(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        let mut browser = app.signed_in("operator", "").await;
+        let page = browser.get("/alerts/new").await;
+        let asked = browser.submit(&page, "/alerts/confirm", &filled(&["2326"], "Inbrott i Hackås")).await;
+        let first = send(&mut browser, &asked, "").await;
+        let second = send(&mut browser, &asked, "").await;
+        assert_eq!(first.path, second.path, "{}", second.html);
+        assert_eq!(app.api.get("/alerts").await.json["items"].as_array().unwrap().len(), 1);
+    }
+
+    async fn what_is_missing_is_said_at_its_field_and_nothing_typed_is_lost(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        let mut browser = app.signed_in("operator", "").await;
+        let page = browser.get("/alerts/new").await;
+        let page = browser.submit(&page, "/alerts/confirm", &[("text", "Pappas bil är borta"), ("kind", "information")]).await;
+        assert_eq!(page.status, 422);
+        assert!(page.title().starts_with("Fel: "), "{}", page.title());
+        for words in ["Välj minst ett område", "Välj om texten får spridas", "Ange vem som har beslutat", "Pappas bil är borta"] {
+            assert!(page.says(words), "{words} {}", page.html);
+        }
+        let mut fields = filled(&["2326"], "Offret heter 19900101-0017");
+        fields.retain(|(name, _)| *name != "spread");
+        let page = browser.submit(&page, "/alerts/confirm", &fields).await;
+        assert_eq!(page.status, 422, "{}", page.html);
+        assert!(page.says("Välj om texten får spridas"));
+        assert_eq!(app.api.get("/alerts").await.json["items"].as_array().unwrap().len(), 0);
+    }
+
+    async fn an_offending_character_is_named_and_replaced_by_one_button(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        let mut browser = app.signed_in("operator", "").await;
+        let page = browser.get("/alerts/new").await;
+        let mut fields = filled(&["2326"], "Skåpbil ”Volvo” söks");
+        let page = browser.submit(&page, "/alerts/new", &fields).await;
+        assert!(page.says("<mark>”</mark> (typografiskt citattecken), tecken 9, 2 gånger"), "{}", page.html);
+        fields.push(("replace", "”"));
+        let page = browser.submit(&page, "/alerts/new", &fields).await;
+        assert!(page.says("Skåpbil &#34;Volvo&#34; söks</textarea>") && !page.says("typografiskt"), "{}", page.html);
+    }
+
+    async fn a_place_outside_the_areas_is_said_and_added_by_one_button(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        let mut browser = app.signed_in("operator", "").await;
+        let page = browser.get("/alerts/new").await;
+        let mut fields = filled(&["2309"], "Inbrott i Järpen");
+        let page = browser.submit(&page, "/alerts/new", &fields).await;
+        assert!(page.says("Texten nämner Järpen, men Åre är inte valt.") , "{}", page.html);
+        let code = page.after("name=\"add_area\" value=\"").unwrap();
+        fields.push(("add_area", &code));
+        let page = browser.submit(&page, "/alerts/new", &fields).await;
+        assert!(!page.says("är inte valt") && page.says("Krokom och Åre"), "{}", page.html);
+    }
+
+    async fn a_wide_alert_asks_for_the_name_of_a_municipality_and_a_whole_one_for_its_own(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        let mut browser = app.signed_in("operator", "").await;
+        let page = browser.get("/alerts/new").await;
+        let asked = browser.submit(&page, "/alerts/confirm", &filled(&["2380"], "Inbrott i Brunflo")).await;
+        assert!(asked.says("Skriv namnet på en kommun som får sms"), "{}", asked.html);
+        for wrong in ["", "437", "Åre"] {
+            let page = send(&mut browser, &asked, wrong).await;
+            assert_eq!(page.status, 422, "{wrong} {}", page.html);
+            assert!(page.says("id=\"proof-fault\""), "{}", page.html);
+        }
+        assert_eq!(app.api.get("/alerts").await.json["items"].as_array().unwrap().len(), 0);
+        let page = send(&mut browser, &asked, "östersund").await;
+        assert!(page.path.starts_with("/alerts/0"), "{}", page.html);
+        let page = browser.get("/alerts/new").await;
+        let asked = browser.submit(&page, "/alerts/confirm", &filled(&["jamtland"], "Bedragare ringer")).await;
+        assert!(asked.says("Skriv HELA JÄMTLAND") && asked.says("Skicka sms till 1\u{202f}030 i hela Jämtland"), "{}", asked.html);
+        assert_eq!(send(&mut browser, &asked, "Östersund").await.status, 422);
+        assert!(send(&mut browser, &asked, "Hela Jämtland").await.path.starts_with("/alerts/0"));
+    }
+
+    async fn an_alert_is_undone_before_anything_has_left(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        let mut browser = app.signed_in("operator", "").await;
+        let (id, page) = sent(&mut browser).await;
+        let page = browser.submit(&page, &format!("/alerts/{id}/stop"), &[]).await;
+        assert!(page.says("240 stoppades. 0 var redan lämnade"), "{}", page.html);
+        app.advance(Duration::from_secs(60));
+        app.desk.wakeup.wait(Duration::from_millis(300)).await;
+        assert_eq!(app.gateway.journal().len(), 0);
+    }
+
+    async fn what_did_not_arrive_is_shown_by_reason_with_a_list_to_call(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        app.gateway.change(|behaviour| behaviour.receipts = ReceiptPlan { delivered: 0.0, failed: 1.0, ..ReceiptPlan::default() });
+        let mut browser = app.signed_in("operator", "").await;
+        let (id, _) = sent(&mut browser).await;
+        app.advance(Duration::from_secs(11));
+        app.alert_when(&id, |alert| alert["state"] == "done").await;
+        let page = browser.get(&format!("/alerts/{id}/live")).await;
+        assert!(page.says("Mobilnätet kunde inte leverera (orsak okänd)") && page.says("Områden där ingen nås"), "{}", page.html);
+        let calls = browser.get(&format!("/alerts/{id}/calls")).await;
+        assert!(calls.says("Ringlista") && calls.says("Mobilnätet kunde inte leverera") && calls.says("Har inget mobilnummer"), "{}", calls.html);
+        let log = app.api.get("/audit?limit=1000").await;
+        assert!(log.text.contains("alert.call_list_read"), "{}", log.text);
+    }
+
+    async fn the_word_that_it_is_over_goes_to_those_who_have_it_in_two_clicks(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        let mut browser = app.signed_in("operator", "").await;
+        let (id, _) = sent(&mut browser).await;
+        app.advance(Duration::from_secs(11));
+        app.alert_when(&id, |alert| alert["state"] == "done").await;
+        let page = browser.get(&format!("/alerts/{id}/follow-up?kind=all_clear")).await;
+        assert!(page.says("gäller inte längre. Tack för hjälpen.") && page.says("till 240 i Krokom och Åre"), "{}", page.html);
+        let key = page.after("name=\"key\" value=\"").unwrap();
+        let fields = [("kind", "all_clear"), ("text", "Tack för hjälpen."), ("decided_by", "RLC-befäl"), ("key", key.as_str())];
+        let action = format!("/alerts/{id}/follow-up");
+        let first = browser.submit(&page, &action, &fields).await;
+        let second = browser.submit(&page, &action, &fields).await;
+        assert!(first.path.starts_with("/alerts/0") && first.path == second.path, "{}", first.html);
+        let page = browser.get(&format!("/alerts/{id}")).await;
+        assert!(page.says("Besked: gäller inte längre") && page.says(&first.path), "{}", page.html);
+    }
+
+    async fn a_colleague_reviews_what_another_wrote(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "alerts.approval = \"always\"").await;
+        app.load_sample().await;
+        let mut author = app.signed_in("operator", "").await;
+        let (id, page) = sent(&mut author).await;
+        assert!(page.says("Väntar på att en kollega granskar") && !page.says("Godkänn: sms"), "{}", page.html);
+        assert_eq!(author.submit(&page, &format!("/alerts/{id}/approve"), &[("revision", "1")]).await.status, 403);
+        let mut colleague = app.signed_in("chief", "").await;
+        let page = colleague.get(&format!("/alerts/{id}")).await;
+        assert!(page.says("Godkänn: sms till 240 i Krokom och Åre"), "{}", page.html);
+        let fields = [("revision", "1"), ("reason", "Skriv var")];
+        let page = colleague.submit(&page, &format!("/alerts/{id}/return"), &fields).await;
+        assert!(page.says("skickade tillbaka det: Skriv var"), "{}", page.html);
+        let page = author.get(&format!("/alerts/new?revise={id}")).await;
+        assert!(page.says("Röd skåpbil söks i Järpen</textarea>") && page.says(&format!("name=\"revises\" value=\"{id}\"")), "{}", page.html);
+        let mut fields = filled(&["2321", "2309"], "Röd skåpbil söks i Järpen, mot Åre");
+        fields.push(("revises", &id));
+        let page = author.submit(&page, "/alerts/confirm", &fields).await;
+        let page = send(&mut author, &page, "").await;
+        assert_eq!(page.path, format!("/alerts/{id}"), "{}", page.html);
+        let page = author.submit(&page, &format!("/alerts/{id}/send-unreviewed"), &[("reason", "")]).await;
+        assert!(page.status == 422 && page.says("Ange varför granskningen inte kan vänta"), "{}", page.html);
+        let page = colleague.get(&format!("/alerts/{id}")).await;
+        let page = colleague.submit(&page, &format!("/alerts/{id}/approve"), &[("revision", "2")]).await;
+        assert!(page.says("Går i väg om"), "{}", page.html);
+    }
+
+    async fn considering_and_not_sending_stands_in_the_ledger_after_two_clicks(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        let mut browser = app.signed_in("operator", "").await;
+        let page = browser.get("/alerts/new").await;
+        let page = browser.submit(&page, "/alerts/considered", &[("reason", "För osäkert")]).await;
+        assert!(page.status == 422 && page.says("Ange vem som har beslutat"), "{}", page.html);
+        let fields = [("reason", "För osäkert"), ("decided_by", "Vakthavande befäl"), ("areas", "2321")];
+        let page = browser.submit(&page, "/alerts/considered", &fields).await;
+        assert!(page.path == "/decisions" && page.says("För osäkert") && page.says("Inte skickat"), "{}", page.html);
+    }
+
+    async fn a_drill_looks_and_reads_differently_and_reaches_no_contact_person(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        let mut browser = app.signed_in("operator", "").await;
+        let page = browser.get("/alerts/new?drill=yes").await;
+        assert!(page.says("top--drill") && page.says("Ny övning") && !page.says("id=\"area-2321\""), "{}", page.html);
+        let mut fields = filled(&["2321"], "Inbrott");
+        fields.push(("drill", "yes"));
+        let page = browser.submit(&page, "/alerts/confirm", &fields).await;
+        assert!(page.status == 422 && page.says("En övning går bara till övningsgrupper"), "{}", page.html);
+        let mut admin = app.signed_in("admin", "").await;
+        let page = admin.get("/alerts/new?drill=yes").await;
+        let page = admin.submit(&page, "/alerts/confirm", &fields).await;
+        assert!(page.says("ÖVNING. Polisen") && page.says("Skicka övning till 108 i Åre"), "{}", page.html);
+    }
+
+    async fn pages_hear_of_changes_by_their_session_and_strangers_hear_nothing(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        let url = format!("{}/api/v1/events", app.api.base());
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        assert_eq!(client.request(Method::GET, &url).send().await.unwrap().status(), 401);
+        let mut browser = app.signed_in("operator", "").await;
+        let jar = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
+        let mut stream = client.request(Method::GET, &url).header("cookie", jar).send().await.unwrap();
+        assert_eq!(stream.status(), 200);
+        let (id, _) = sent(&mut browser).await;
+        let mut heard = String::new();
+        while !heard.contains(&id) {
+            heard.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().expect("the stream goes on")).unwrap());
+        }
+        let mut officer = app.signed_in("officer", "").await;
+        assert_eq!(officer.get("/api/v1/events").await.status, 403);
+    }
+}
