@@ -69,7 +69,8 @@ impl Dialect {
             ("for update", Self::Sqlite) => {}
             ("for update", Self::Postgres) => into.push_str("FOR UPDATE"),
             // Without statistics SQLite takes the index of leases for the better one, and looks at every lease for every row.
-            ("by id", Self::Sqlite) => into.push_str("INDEXED BY sqlite_autoindex_delivery_1"),
+            // What is not indexed is still found by its row id.
+            ("by id", Self::Sqlite) => into.push_str("NOT INDEXED"),
             ("by id", Self::Postgres) => {}
             ("now us", Self::Sqlite) => into.push_str("CAST(unixepoch('subsec') * 1000000 AS BIGINT)"),
             ("now us", Self::Postgres) => {
