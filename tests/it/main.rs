@@ -20,4 +20,3 @@ mod support;
 mod verify;
 mod watch;
 mod wire;
-mod zz_measure;
