@@ -12,8 +12,9 @@ RUN apt-get update \
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 # Cargo wants a file for every target that Cargo.toml names.
-RUN mkdir -p src tests/it \
- && printf '//! Empty.\nfn main() {}\n' | tee src/main.rs tests/it/main.rs tests/architecture.rs > /dev/null \
+RUN mkdir -p src tests/it benches/dispatch \
+ && printf '//! Empty.\nfn main() {}\n' \
+    | tee src/main.rs tests/it/main.rs tests/architecture.rs benches/dispatch/main.rs > /dev/null \
  && echo '//! Empty.' > src/lib.rs \
  && cargo build --release --locked --lib --bins \
  && rm -rf src
@@ -21,6 +22,7 @@ COPY config config
 COPY data data
 COPY migrations migrations
 COPY templates templates
+COPY web web
 COPY src src
 # The empty program is newer than the sources it stood in for.
 RUN find src -name '*.rs' -exec touch {} + \

@@ -9,7 +9,7 @@ BINARY := target/release/grannpost
 # Root installs by itself, everybody else through sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help build demo test fmt lint audit clean setup-build setup-test
+.PHONY: help build demo test bench fmt lint audit clean setup-build setup-test
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -24,6 +24,9 @@ test: setup-test ## Install what tests need, then check format, lints and all te
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
+
+bench: setup-test ## Measure the dispatch; ROUNDS="pace first" for some rounds only (docs/performance.md)
+	$(CARGO) bench --locked --bench dispatch -- $(ROUNDS)
 
 fmt: ## Format the code
 	$(CARGO) fmt

@@ -9,7 +9,7 @@ CREATE TABLE freezing (
     released_id BIGINT NOT NULL
 );
 
--- The tables that grow by millions are made anew (docs/adr/0014-freezing-in-pieces.md):
+-- The tables that grow by millions are made anew (docs/adr/0015-freezing-in-pieces.md):
 -- SQLite builds the list of a CHECK (… IN (…)) for every row it writes, and a chain of OR stops at the first that fits;
 -- {row id} is the type with which SQLite keeps a table in the order of its key instead of beside it;
 -- UNIQUE (message_id, channel, address) took more time than all other indexes together. What it held is held by

@@ -23,6 +23,7 @@ use crate::dispatch::sms::SmsCarrier;
 use crate::dispatch::{self, Engine};
 use crate::domain::delivery_token::TokenKey;
 use crate::inbound::gateway_hook::GatewayHook;
+use crate::inbound::identity::IdentityDesk;
 use crate::inbound::poll::{self, Poll};
 use crate::inbound::receipt::ReceiptDesk;
 use crate::provider::SmsGateway;
@@ -117,6 +118,8 @@ impl Daemon {
             receipts,
             hooks: Arc::new(hooks(config, &gateways)),
             limits: Arc::new(Limits::new(&config.server)),
+            sign_in_limits: Arc::default(),
+            identity: IdentityDesk::new(config)?.map(Arc::new),
             under_way: UnderWay::default(),
             metrics: crate::telemetry::init_metrics(),
             stop: engine.stop.clone(),

@@ -72,7 +72,19 @@ pub(super) fn compose(desk: &Desk, actor: &Actor, draft: Draft<'_>) -> Result<Me
 }
 
 /// The text as phones get it, refused when it may not go out.
-fn framed(desk: &Desk, checked: &Checked, (now, until): (i64, i64), follow_up: Option<&Following>) -> Result<String> {
+fn framed(desk: &Desk, checked: &Checked, times: (i64, i64), follow_up: Option<&Following>) -> Result<String> {
+    let sms = in_frame(desk, checked, times, follow_up)?;
+    let refusals = refusals(desk, checked, &sms);
+    if refusals.is_empty() { Ok(sms.as_str().to_owned()) } else { Err(ActionError::Invalid(refusals)) }
+}
+
+/// The text in the frame of its kind; `(now, until)` in Unix ms.
+pub(super) fn in_frame(
+    desk: &Desk,
+    checked: &Checked,
+    (now, until): (i64, i64),
+    follow_up: Option<&Following>,
+) -> Result<SmsText> {
     let at = |ms| Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
     let frame = match (follow_up, checked.kind) {
         (Some(following), _) => following.frame(),
@@ -89,20 +101,22 @@ fn framed(desk: &Desk, checked: &Checked, (now, until): (i64, i64), follow_up: O
         drill: checked.drill,
     };
     let body = alert_text(&framing, checked.text.as_str());
-    let sms = SmsText::parse(&body).map_err(|error| ActionError::field("text", error.code(), error.detail()))?;
-    let mut refusals: Vec<FieldProblem> = lint::refusals(&checked.text, &sms)
-        .into_iter()
-        .map(|finding| FieldProblem::new("text", finding.code, finding.detail))
-        .collect();
+    SmsText::parse(&body).map_err(|error| ActionError::field("text", error.code(), error.detail()))
+}
+
+/// Why the text may not go out.
+pub(super) fn refusals(desk: &Desk, checked: &Checked, framed: &SmsText) -> Vec<FieldProblem> {
+    let problem = |finding: lint::Finding| FieldProblem::new("text", finding.code, finding.detail);
+    let mut refusals: Vec<FieldProblem> = lint::refusals(&checked.text, framed).into_iter().map(problem).collect();
     if desk.config.alerts.registration_numbers == RegistrationNumbers::Refuse {
         refusals.extend(
-            lint::warnings(&checked.text, &sms, &AreaTree::default(), &[], &[])
+            lint::warnings(&checked.text, framed, &AreaTree::default(), &[], &[])
                 .into_iter()
                 .filter(|finding| finding.code == lint::REGISTRATION_NUMBER)
-                .map(|finding| FieldProblem::new("text", finding.code, finding.detail)),
+                .map(problem),
         );
     }
-    if refusals.is_empty() { Ok(sms.as_str().to_owned()) } else { Err(ActionError::Invalid(refusals)) }
+    refusals
 }
 
 /// What an approval is bound to: the text as sent, the areas and the audience.

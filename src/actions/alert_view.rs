@@ -14,7 +14,7 @@ use crate::store::message::{Message, Review};
 use crate::store::{self, Session};
 
 /// Identical texts to the same areas within this time are warned for: 15 minutes.
-const TWIN_WINDOW_MS: i64 = 15 * 60 * 1000;
+pub(super) const TWIN_WINDOW_MS: i64 = 15 * 60 * 1000;
 
 /// Something the author should know.
 #[derive(Debug, Clone, PartialEq, Eq)]

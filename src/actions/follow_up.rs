@@ -4,7 +4,7 @@
 //! the same transaction and can never be overtaken by it.
 
 use super::alert::{self, Checked};
-use super::alert_text::{Draft, audit_detail, compose};
+use super::alert_text::{Draft, audit_detail, compose, in_frame};
 use super::alert_view::{self, AlertView};
 use super::freezing::{NEVER, refuse_under_way};
 use super::{ActionError, Desk, Result, message, require};
@@ -13,6 +13,7 @@ use crate::domain::audience::AlertAudience;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::message::FollowUpKind;
 use crate::domain::operator::{Actor, Right};
+use crate::domain::sms_text::SmsText;
 use crate::render::sms::{FRAME_ALL_CLEAR, FRAME_CORRECTION, FRAME_UPDATE};
 use crate::store::coverage::First;
 use crate::store::message::Message;
@@ -149,6 +150,41 @@ pub(super) async fn log(
     detail["follows"] = serde_json::json!(following.first);
     detail["kind"] = serde_json::json!(following.kind.code());
     desk.audit(session, actor, "alert.followed_up", ("alert", &message.id), detail).await
+}
+
+/// What a follow-up would be, before it is made.
+#[derive(Debug, Clone)]
+pub struct FollowUpPreview {
+    /// The text as phones would get it.
+    pub sms: SmsText,
+    /// How many phones may have the first.
+    pub recipients: i64,
+}
+
+/// What a follow-up of the alert `first_id` would be. An unfinished one is shown as far as it goes.
+///
+/// # Errors
+/// [`ActionError`].
+pub async fn preview(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    first_id: &str,
+    new: &NewFollowUp,
+) -> Result<FollowUpPreview> {
+    require(actor, Right::SendAlerts)?;
+    let kind = FollowUpKind::from_code(&new.kind).ok_or(ActionError::NotFound)?;
+    let tree = store::area::tree(session).await?;
+    let first = alert::found(session, actor, &tree, first_id).await?;
+    let decided_by = new.decided_by.clone().filter(|text| !text.trim().is_empty()).unwrap_or_else(|| "?".to_owned());
+    let new = NewFollowUp { decided_by: Some(decided_by), ..new.clone() };
+    let checked = check(desk, session, actor, (&first, &new)).await?;
+    let following = Following { first: first.id.clone(), first_at: first.created_at, kind };
+    let until = desk.now() + checked.expires_in_minutes * 60_000;
+    Ok(FollowUpPreview {
+        sms: in_frame(desk, &checked, (desk.now(), until), Some(&following))?,
+        recipients: store::audience::count_follow_up(session, first_id).await?,
+    })
 }
 
 /// The follow-up's fields, with what it takes over from the first.

@@ -43,6 +43,7 @@ pub async fn add(
     require(actor, Right::Administer)?;
     let name = checked_name(name)?;
     let (role, area) = role_and_area(session, role, area).await?;
+    require_area(session, actor, &area).await?;
     let secret =
         format!("{PREFIX}{}", data_encoding::BASE32_NOPAD.encode(&ambient::random_bytes::<32>()).to_lowercase());
     let key = ApiKey {
@@ -66,11 +67,28 @@ pub async fn add(
 /// # Errors
 /// [`ActionError::NotFound`] when there is no live one.
 pub async fn revoke(desk: &Desk, session: &mut Session, actor: &Actor, id_or_name: &str) -> Result<()> {
-    require(actor, Right::Administer)?;
-    if store::api_key::revoke(session, id_or_name, desk.now()).await? == 0 {
+    let keys = list(session, actor).await?.into_iter();
+    let named: Vec<ApiKey> =
+        keys.filter(|key| key.revoked_at.is_none() && (key.id == id_or_name || key.name == id_or_name)).collect();
+    if named.is_empty() {
         return Err(ActionError::NotFound);
     }
+    for key in &named {
+        store::api_key::revoke(session, &key.id, desk.now()).await?;
+    }
     desk.audit(session, actor, "key.revoked", ("key", id_or_name), serde_json::json!({})).await
+}
+
+/// The keys that the actor has the care of, oldest first.
+///
+/// # Errors
+/// [`ActionError`].
+pub async fn list(session: &mut Session, actor: &Actor) -> Result<Vec<ApiKey>> {
+    require(actor, Right::Administer)?;
+    let tree = store::area::tree(session).await?;
+    let mut keys = store::api_key::list(session).await?;
+    keys.retain(|key| tree.is_within(&key.area_code, &actor.area));
+    Ok(keys)
 }
 
 /// Who is behind a key; `None` when there is no such live key.
@@ -104,6 +122,12 @@ pub(super) fn checked_name(name: &str) -> Result<String> {
         return Err(ActionError::field("name", "field.required", "Ange ett namn på högst 200 tecken."));
     }
     Ok(name)
+}
+
+/// Refuses to give away what one does not hold.
+pub(super) async fn require_area(session: &mut Session, actor: &Actor, area: &str) -> Result<()> {
+    let tree = store::area::tree(session).await?;
+    if tree.is_within(area, &actor.area) { Ok(()) } else { Err(ActionError::Forbidden) }
 }
 
 /// Checks a role and an area; an empty area is the whole police area.

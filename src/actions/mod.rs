@@ -4,6 +4,9 @@
 //! order, stands here and nowhere else.
 
 pub mod alert;
+pub mod alert_confirmation;
+pub mod alert_figures;
+pub mod alert_preview;
 pub mod alert_review;
 mod alert_text;
 pub mod alert_view;
@@ -28,7 +31,11 @@ pub mod message;
 pub mod notice;
 pub mod operator;
 pub mod paper;
+pub mod passkey;
 pub mod pause;
+pub mod session;
+pub mod sign_in;
+pub mod sign_in_elsewhere;
 pub mod unsubscribe;
 
 use std::sync::Arc;

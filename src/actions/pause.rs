@@ -1,6 +1,6 @@
 //! Owns stopping and starting all hand-overs, alerts included.
 
-use super::{Desk, Result, require};
+use super::{ActionError, Desk, Result, require};
 use crate::domain::operator::{Actor, Right};
 use crate::store::setting::{PAUSED, RESUMED_AT};
 use crate::store::{self, Session};
@@ -10,7 +10,7 @@ use crate::store::{self, Session};
 /// # Errors
 /// [`super::ActionError`].
 pub async fn pause(desk: &Desk, session: &mut Session, actor: &Actor, reason: &str) -> Result<()> {
-    require(actor, Right::Administer)?;
+    allowed(session, actor).await?;
     store::setting::set(session, PAUSED, reason.to_owned()).await?;
     desk.audit(session, actor, "dispatch.paused", ("dispatch", ""), serde_json::json!({ "reason": reason })).await
 }
@@ -20,10 +20,20 @@ pub async fn pause(desk: &Desk, session: &mut Session, actor: &Actor, reason: &s
 /// # Errors
 /// [`super::ActionError`].
 pub async fn resume(desk: &Desk, session: &mut Session, actor: &Actor) -> Result<Option<String>> {
-    require(actor, Right::Administer)?;
+    allowed(session, actor).await?;
     let reason = store::setting::get(session, PAUSED).await?;
     store::setting::clear(session, PAUSED).await?;
     store::setting::set(session, RESUMED_AT, desk.now().to_string()).await?;
     desk.audit(session, actor, "dispatch.resumed", ("dispatch", ""), serde_json::json!({ "was": reason })).await?;
     Ok(reason)
+}
+
+/// It concerns everybody: administrators of the whole police area.
+async fn allowed(session: &mut Session, actor: &Actor) -> Result<()> {
+    require(actor, Right::Administer)?;
+    let tree = store::area::tree(session).await?;
+    match tree.root() {
+        Some(root) if root.code != actor.area => Err(ActionError::Forbidden),
+        _ => Ok(()),
+    }
 }

@@ -306,6 +306,7 @@ async fn show_ways_in(stage: &Stage) -> Outcome {
         area: String::new(),
     };
     let invited = operator::add(&stage.desk, &mut session, &stage.cli, &new).await?;
+    let link = operator::demo_link(&stage.desk, &mut session, &stage.cli, &invited.operator).await?;
     let key = key::add(&stage.desk, &mut session, &stage.cli, ("demo", "admin", "")).await?;
     session.commit().await?;
     let base = stage.desk.config.server.public_link("");
@@ -314,7 +315,7 @@ async fn show_ways_in(stage: &Stage) -> Outcome {
          \u{20} Logga in:     {}\n\
          \u{20} API:          {base}/api/docs   (nyckel: {})\n\
          \u{20} Mätvärden:    {base}/metrics",
-        invited.link, key.secret
+        link, key.secret
     ));
     Ok(())
 }

@@ -14,6 +14,7 @@ pub mod mail;
 pub mod region;
 pub mod secret;
 pub mod server;
+pub mod sign_in;
 pub mod sms;
 
 use std::path::{Path, PathBuf};
@@ -31,7 +32,8 @@ pub use log::{Log, LogFormat};
 pub use mail::Mail;
 pub use region::Region;
 pub use secret::Secret;
-pub use server::Server;
+pub use server::{Environment, Server};
+pub use sign_in::SignIn;
 pub use sms::{Gateway, GatewayKind, Receipts, Sms};
 
 /// The documented defaults, `config/default.toml`.
@@ -59,6 +61,8 @@ pub struct Config {
     pub audit: Audit,
     /// The engine.
     pub dispatch: Dispatch,
+    /// How people sign in.
+    pub sign_in: SignIn,
     /// Log format and level.
     pub log: Log,
 }
@@ -137,6 +141,19 @@ fn load_from(figment: Figment) -> Result<Loaded, ConfigError> {
 }
 
 impl Config {
+    /// Whether what is sent here reaches anybody: `live`, unless a setting or the gateways say otherwise.
+    #[must_use]
+    pub fn environment(&self) -> Environment {
+        let is_simulated = |name: &String| self.sms.gateways.get(name).is_some_and(|gateway| gateway.simulator);
+        match self.server.environment {
+            Environment::Auto if !self.sms.route.is_empty() && self.sms.route.iter().all(is_simulated) => {
+                Environment::Demo
+            }
+            Environment::Auto => Environment::Live,
+            environment => environment,
+        }
+    }
+
     /// Reads every `NAME_file` into its `NAME`.
     fn resolve_secrets(&mut self) -> Result<(), ConfigError> {
         for (name, gateway) in &mut self.sms.gateways {
@@ -151,6 +168,11 @@ impl Config {
         secret::resolve("mail.password", &mut self.mail.password, self.mail.password_file.as_deref())?;
         secret::resolve("mail.dkim_key", &mut self.mail.dkim_key, self.mail.dkim_key_file.as_deref())?;
         secret::resolve("audit.signing_key", &mut self.audit.signing_key, self.audit.signing_key_file.as_deref())?;
+        secret::resolve(
+            "sign_in.oidc_client_secret",
+            &mut self.sign_in.oidc_client_secret,
+            self.sign_in.oidc_client_secret_file.as_deref(),
+        )?;
         secret::resolve("database.url", &mut self.database.url, self.database.url_file.as_deref())
     }
 
@@ -161,7 +183,8 @@ impl Config {
         self.mail.validate()?;
         self.alerts.validate()?;
         self.letters.validate()?;
-        self.dispatch.validate()
+        self.dispatch.validate()?;
+        self.sign_in.validate()
     }
 }
 

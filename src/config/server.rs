@@ -24,11 +24,33 @@ pub struct Server {
     pub calls_per_second: u32,
     /// Calls that one key may make at once after a pause.
     pub call_burst: u32,
+    /// What the pages say that this installation is.
+    pub environment: Environment,
     /// IANA name of the time zone shown to people.
     pub time_zone: String,
 }
 
+/// What an installation is to those who look at its pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Environment {
+    /// `Demo` when every gateway on the route is a simulator, otherwise `Live`.
+    Auto,
+    /// What is sent reaches people.
+    Live,
+    /// For practice.
+    Drill,
+    /// Nothing reaches anybody.
+    Demo,
+}
+
 impl Server {
+    /// Whether browsers reach the pages over TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.public_url.starts_with("https://")
+    }
+
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let address = |key: &str, text: &str| {
             text.parse::<SocketAddr>().map_err(|_| {

@@ -167,7 +167,7 @@ pub(super) async fn publish<C: Carrier>(engine: Engine, outlet: Arc<Outlet<C>>) 
         let now = outlet.circuit().shown();
         let is_due = written.elapsed() > Duration::from_secs(5) && now.2;
         if shown != Some((now.0, now.1)) || is_due {
-            match put(&engine, outlet.carrier().name(), now, &mut resumed_at).await {
+            match put(&engine, outlet.carrier().name(), now).await {
                 Ok(()) => (shown, written) = (Some((now.0, now.1)), Instant::now()),
                 Err(error) => tracing::warn!(code = error.code(), "gateway state could not be written"),
             }
@@ -177,8 +177,9 @@ pub(super) async fn publish<C: Carrier>(engine: Engine, outlet: Arc<Outlet<C>>) 
         if let Ok(true) = was_resumed(&engine, &mut resumed_at).await {
             outlet.circuit().reset();
         }
+        // A change is noted with every answer there is: once in a while is enough.
         tokio::select! {
-            () = outlet.circuit().changed(POLL * 2) => {}
+            () = tokio::time::sleep(POLL) => {}
             () = engine.stop.cancelled() => {}
         }
     }
@@ -188,7 +189,6 @@ async fn put(
     engine: &Engine,
     gateway: &str,
     (state, reason, answered): (&'static str, Option<&'static str>, bool),
-    _resumed_at: &mut i64,
 ) -> store::Result<()> {
     let now = engine.clock.now_ms();
     let mut session = engine.store.begin_dispatch().await?;

@@ -27,11 +27,13 @@ pub(super) struct Lane<C> {
     settle: mpsc::Sender<Settlement>,
     buffer: VecDeque<Claimed>,
     begun: HashSet<String>,
+    /// Rounds in a row that found something due and could not claim it.
+    idle_rounds: u32,
 }
 
 impl<C: Carrier> Lane<C> {
     pub(super) fn new(engine: Engine, outlets: Vec<Arc<Outlet<C>>>, settle: mpsc::Sender<Settlement>) -> Self {
-        Self { engine, outlets, settle, buffer: VecDeque::new(), begun: HashSet::new() }
+        Self { engine, outlets, settle, buffer: VecDeque::new(), begun: HashSet::new(), idle_rounds: 0 }
     }
 
     /// Runs until the engine stops, then gives back what was not stamped.
@@ -73,6 +75,7 @@ impl<C: Carrier> Lane<C> {
         if self.buffer.is_empty() {
             return self.until_due(&outlet).await.map(Next::Wait);
         }
+        self.idle_rounds = 0;
         let permits = tokio::select! {
             permits = outlet.acquire() => permits,
             () = self.engine.stop.cancelled() => return Ok(Next::Again),
@@ -128,8 +131,9 @@ impl<C: Carrier> Lane<C> {
         Ok(())
     }
 
-    /// How long until something is due, at most a poll's length.
-    async fn until_due(&self, outlet: &Outlet<C>) -> Result<Duration, StoreError> {
+    /// How long until something is due, at most a poll's length. What is due and was not claimed waits for something else:
+    /// it is looked at soon, in case it became due a moment ago, and then less and less often.
+    async fn until_due(&mut self, outlet: &Outlet<C>) -> Result<Duration, StoreError> {
         let mut session = self.engine.store.read().await?;
         let mut next: Option<i64> = None;
         for priority in priority::ALL {
@@ -137,7 +141,12 @@ impl<C: Carrier> Lane<C> {
             next = [next, due].into_iter().flatten().min();
         }
         let wait = next.map_or(i64::MAX, |due| due - self.engine.clock.now_ms());
-        Ok(Duration::from_millis(u64::try_from(wait).unwrap_or(0)).clamp(Duration::from_millis(5), POLL))
+        if let Ok(wait @ 1..) = u64::try_from(wait) {
+            self.idle_rounds = 0;
+            return Ok(Duration::from_millis(wait).min(POLL));
+        }
+        self.idle_rounds = (self.idle_rounds + 1).min(8);
+        Ok(Duration::from_millis(1 << self.idle_rounds).min(POLL))
     }
 
     /// Stamps rows and starts their hand-over. Whatever goes wrong here, nothing was sent yet.
@@ -242,16 +251,29 @@ impl<C: Carrier> HandOver<C> {
     async fn run(self, row: Claimed, permit: Permit) {
         let outlet = &self.outlet;
         outlet.carrier().ready_for(&row.address).await;
+        let call = outlet.call_slot().await;
         outlet.pacer().slot().await;
         drop(permit.before_pacer);
-        let outcome = if self.engine.leases.holds(row.id) {
-            self.call(&row).await
-        } else {
-            Outcome::NotSent("dispatch.lease_ran_out")
+        let outcome = match self.too_late(&row) {
+            None => self.call(&row).await,
+            Some(why) => Outcome::NotSent(why),
         };
-        drop(permit.call);
+        drop((call, permit.unanswered));
         // The settler ends only after every hand-over, so the answer always finds it.
         let _ = self.settle.send(Settlement::of(&row, outcome, permit.unsettled)).await;
+    }
+
+    /// Why a stamped delivery must not go after all, if so: it waited for its turn since.
+    fn too_late(&self, row: &Claimed) -> Option<&'static str> {
+        if !self.engine.leases.holds(row.id) {
+            Some("dispatch.lease_ran_out")
+        } else if row.expires_at <= self.engine.clock.now_ms() {
+            Some("message.expired")
+        } else if self.outlet.is_open().is_err() {
+            Some("gateway.not_called")
+        } else {
+            None
+        }
     }
 
     async fn call(&self, row: &Claimed) -> Outcome {
@@ -268,7 +290,7 @@ impl<C: Carrier> HandOver<C> {
             .record(begun.elapsed().as_secs_f64());
         self.outlet.circuit().note(&answer, self.has_alternative);
         if let Err(crate::provider::HandOverError::Throttled { .. }) = &answer {
-            self.outlet.pacer().slow_down().await;
+            self.outlet.pacer().slow_down();
         }
         Outcome::Answered { answer, back_off: self.outlet.carrier().back_off(attempt) }
     }

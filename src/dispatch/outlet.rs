@@ -1,6 +1,7 @@
 //! Owns one carrier with what limits it: its pace, its circuit and how many hand-overs may be under way.
 //!
-//! Invariants: at most `concurrency` hand-overs at once; at most twice that many are not yet settled, which bounds what a
+//! Deliveries are stamped ahead of their call, so that no call slot stands empty while a commit is under way. Invariants: at
+//! most `concurrency` calls at once; at most twice that many deliveries are stamped and not yet settled, which bounds what a
 //! crash can leave in doubt; no more stand stamped before the pacer than a quarter of a second lets through.
 
 use std::sync::Arc;
@@ -20,18 +21,20 @@ pub struct Outlet<C> {
     pacer: Pacer,
     circuit: Circuit,
     concurrency: usize,
+    most_before_pacer: usize,
     calls: Arc<Semaphore>,
     before_pacer: Arc<Semaphore>,
+    unanswered: Arc<Semaphore>,
     unsettled: Arc<Semaphore>,
 }
 
-/// The right to one hand-over. Its parts are given back one by one: past the pacer, after the answer, after settling.
+/// The right to stamp one delivery. Its parts are given back one by one: past the pacer, after the answer, after settling.
 #[derive(Debug)]
 pub struct Permit {
     /// Until the pacer has let it through.
     pub before_pacer: OwnedSemaphorePermit,
     /// Until the answer has come.
-    pub call: OwnedSemaphorePermit,
+    pub unanswered: OwnedSemaphorePermit,
     /// Until the answer is on disk.
     pub unsettled: OwnedSemaphorePermit,
 }
@@ -41,14 +44,16 @@ impl<C: Carrier> Outlet<C> {
     #[must_use]
     pub fn new(carrier: C, pacer: Pacer, concurrency: u32) -> Self {
         let concurrency = concurrency.max(1) as usize;
-        let before_pacer = (pacer.per_second() / 4).clamp(1, concurrency);
+        let most_before_pacer = (pacer.per_second() / 4).clamp(1, concurrency);
         Self {
             carrier,
             pacer,
             circuit: Circuit::default(),
             concurrency,
+            most_before_pacer,
             calls: Arc::new(Semaphore::new(concurrency)),
-            before_pacer: Arc::new(Semaphore::new(before_pacer)),
+            before_pacer: Arc::new(Semaphore::new(most_before_pacer)),
+            unanswered: Arc::new(Semaphore::new(concurrency * 2)),
             unsettled: Arc::new(Semaphore::new(concurrency * 2)),
         }
     }
@@ -86,38 +91,44 @@ impl<C: Carrier> Outlet<C> {
         }
     }
 
-    /// Waits for the right to at least one hand-over and takes as many as are free. Empty when the circuit closed the way
-    /// meanwhile.
+    /// Waits for one of the `concurrency` calls at once.
+    pub async fn call_slot(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.calls).acquire_owned().await.expect("nobody closes the semaphore")
+    }
+
+    /// Waits for the right to stamp: not for every single one that gets free, but until a quarter of what may stand before
+    /// the pacer is, so that stamping goes in batches and yet is done before the calls run dry. Empty when the circuit closed the way meanwhile.
     pub async fn acquire(&self) -> Vec<Permit> {
         while let Allowance::Calls(most) = self.circuit.allowance() {
-            let under_way = self.concurrency - self.calls.available_permits();
+            let under_way = self.concurrency * 2 - self.unanswered.available_permits();
             if under_way >= most {
                 self.circuit.changed(POLL).await;
                 continue;
             }
-            let Some(first) = self.acquire_one().await else { break };
-            let mut permits = vec![first];
-            while permits.len() < most.saturating_sub(under_way) {
-                let Some(next) = self.try_acquire() else { break };
-                permits.push(next);
-            }
-            return permits;
+            return self.acquire_up_to(most.saturating_sub(under_way)).await.unwrap_or_default();
         }
         Vec::new()
     }
 
-    async fn acquire_one(&self) -> Option<Permit> {
+    async fn acquire_up_to(&self, most: usize) -> Option<Vec<Permit>> {
         // Always in this order, so that two waiters never hold what the other needs.
-        let unsettled = Arc::clone(&self.unsettled).acquire_owned().await.ok()?;
-        let call = Arc::clone(&self.calls).acquire_owned().await.ok()?;
-        let before_pacer = Arc::clone(&self.before_pacer).acquire_owned().await.ok()?;
-        Some(Permit { before_pacer, call, unsettled })
-    }
-
-    fn try_acquire(&self) -> Option<Permit> {
-        let unsettled = Arc::clone(&self.unsettled).try_acquire_owned().ok()?;
-        let call = Arc::clone(&self.calls).try_acquire_owned().ok()?;
-        let before_pacer = Arc::clone(&self.before_pacer).try_acquire_owned().ok()?;
-        Some(Permit { before_pacer, call, unsettled })
+        let mut unsettled = Some(Arc::clone(&self.unsettled).acquire_owned().await.ok()?);
+        let mut unanswered = Some(Arc::clone(&self.unanswered).acquire_owned().await.ok()?);
+        let batch = u32::try_from(self.most_before_pacer.div_ceil(4)).unwrap_or(u32::MAX);
+        let mut free = Arc::clone(&self.before_pacer).acquire_many_owned(batch).await.ok()?;
+        while let Ok(one_more) = Arc::clone(&self.before_pacer).try_acquire_owned() {
+            free.merge(one_more);
+        }
+        let mut permits = Vec::new();
+        while permits.len() < most {
+            let next = |held: &mut Option<OwnedSemaphorePermit>, from: &Arc<Semaphore>| {
+                held.take().or_else(|| Arc::clone(from).try_acquire_owned().ok())
+            };
+            let Some(unsettled) = next(&mut unsettled, &self.unsettled) else { break };
+            let Some(unanswered) = next(&mut unanswered, &self.unanswered) else { break };
+            let Some(before_pacer) = free.split(1) else { break };
+            permits.push(Permit { before_pacer, unanswered, unsettled });
+        }
+        Some(permits)
     }
 }

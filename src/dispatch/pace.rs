@@ -13,7 +13,7 @@ use crate::store::{self, Store};
 
 /// Slots are reserved for this long at a time: a daemon that dies loses no more.
 const CHUNK: Duration = Duration::from_millis(250);
-/// A slot that was not used this long after its time is forfeited; otherwise an idle lane would save up for a burst.
+/// A slot that was not used this long after its time is forfeited; otherwise an idle lane would save up more than its burst.
 const LATEST: Duration = Duration::from_millis(100);
 /// The capped window is a little longer than a second, since a gateway sees arrivals with jitter.
 const WINDOW: Duration = Duration::from_millis(1_004);
@@ -25,7 +25,11 @@ pub struct Pacer {
     store: Store,
     gap: Duration,
     cap: usize,
+    /// How far back unused slots count: what a burst after a pause is made of.
+    credit: Duration,
     state: Mutex<State>,
+    /// Of its own, so that a complaint does not wait behind those who wait for a slot.
+    slowness: std::sync::Mutex<Slowness>,
 }
 
 #[derive(Debug)]
@@ -33,9 +37,15 @@ struct State {
     slots: VecDeque<Instant>,
     recent: VecDeque<Instant>,
     reserving: Option<tokio::task::JoinHandle<Option<Chunk>>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Slowness {
     /// 1.0 at full pace, more after the gateway said that we are too fast.
-    slowness: f64,
+    factor: f64,
     slowed_at: Instant,
+    /// Slots at hand were reserved at the old pace.
+    is_new: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -56,14 +66,17 @@ impl Pacer {
             reason = "rates are validated to 1..=100000"
         )]
         let cap = (rate.floor() as usize).max(1) + burst as usize - 1;
-        let state = State {
-            slots: VecDeque::new(),
-            recent: VecDeque::with_capacity(cap),
-            reserving: None,
-            slowness: 1.0,
-            slowed_at: Instant::now(),
-        };
-        Self { gateway: gateway.to_owned(), store, gap, cap, state: Mutex::new(state) }
+        let state = State { slots: VecDeque::new(), recent: VecDeque::with_capacity(cap), reserving: None };
+        let slowness = Slowness { factor: 1.0, slowed_at: Instant::now(), is_new: false };
+        Self {
+            gateway: gateway.to_owned(),
+            store,
+            gap,
+            cap,
+            credit: gap * burst.saturating_sub(1),
+            state: Mutex::new(state),
+            slowness: std::sync::Mutex::new(slowness),
+        }
     }
 
     /// Hand-overs within a second at full pace.
@@ -83,7 +96,7 @@ impl Pacer {
             {
                 tokio::time::sleep_until(oldest + WINDOW).await;
             }
-            if slot + LATEST < Instant::now() && !self.is_within_burst(&state) {
+            if slot + LATEST + self.credit < Instant::now() && !self.is_within_gap(&state) {
                 continue;
             }
             if state.recent.len() >= self.cap {
@@ -95,14 +108,16 @@ impl Pacer {
     }
 
     /// Takes the pace back by a third, at most once a second; it recovers by itself.
-    pub async fn slow_down(&self) {
-        let mut state = self.state.lock().await;
-        if state.slowed_at.elapsed() > Duration::from_secs(1) || state.slowness <= 1.0 {
-            state.slowness = (state.slowness * 1.5).min(50.0);
-            state.slowed_at = Instant::now();
-            state.slots.clear();
-            state.reserving = None;
+    pub fn slow_down(&self) {
+        let mut slowness = self.slowness();
+        if slowness.slowed_at.elapsed() > Duration::from_secs(1) || slowness.factor <= 1.0 {
+            let factor = (slowness.factor * 1.5).min(50.0);
+            *slowness = Slowness { factor, slowed_at: Instant::now(), is_new: true };
         }
+    }
+
+    fn slowness(&self) -> std::sync::MutexGuard<'_, Slowness> {
+        self.slowness.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn oldest_in_cap(&self, state: &State) -> Option<Instant> {
@@ -110,13 +125,17 @@ impl Pacer {
     }
 
     /// Low rates have gaps longer than [`LATEST`]; their slots are used late rather than lost.
-    fn is_within_burst(&self, state: &State) -> bool {
+    fn is_within_gap(&self, state: &State) -> bool {
         state.recent.back().is_none_or(|last| last.elapsed() >= self.gap)
     }
 
     async fn next_slot(&self, state: &mut State) -> Instant {
-        if state.slots.len() <= self.slots_per_chunk(state) as usize / 2 && state.reserving.is_none() {
-            state.reserving = Some(self.reserve(state));
+        if std::mem::take(&mut self.slowness().is_new) {
+            state.slots.clear();
+            state.reserving = None;
+        }
+        if state.slots.len() <= self.slots_per_chunk() as usize / 2 && state.reserving.is_none() {
+            state.reserving = Some(self.reserve());
         }
         loop {
             if let Some(slot) = state.slots.pop_front() {
@@ -124,7 +143,7 @@ impl Pacer {
             }
             let reserving = match state.reserving.take() {
                 Some(reserving) => reserving,
-                None => self.reserve(state),
+                None => self.reserve(),
             };
             match reserving.await.ok().flatten() {
                 Some(chunk) => state.slots.extend((0..chunk.slots).map(|n| chunk.first + chunk.gap * n)),
@@ -134,31 +153,41 @@ impl Pacer {
         }
     }
 
-    fn slots_per_chunk(&self, state: &State) -> u32 {
-        let gap = self.gap.mul_f64(state.slowness);
+    fn slowed_gap(&self) -> Duration {
+        self.gap.mul_f64(self.slowness().factor)
+    }
+
+    fn slots_per_chunk(&self) -> u32 {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a quarter of a valid rate")]
-        let slots = (CHUNK.as_secs_f64() / gap.as_secs_f64()) as u32;
+        let slots = (CHUNK.as_secs_f64() / self.slowed_gap().as_secs_f64()) as u32;
         slots.max(1)
     }
 
-    fn reserve(&self, state: &mut State) -> tokio::task::JoinHandle<Option<Chunk>> {
-        if state.slowed_at.elapsed() > Duration::from_secs(2) {
-            // A quarter of the way back every two seconds without a new complaint.
-            state.slowness = (state.slowness * 0.97).max(1.0);
+    fn reserve(&self) -> tokio::task::JoinHandle<Option<Chunk>> {
+        let mut slowness = self.slowness();
+        if slowness.slowed_at.elapsed() > Duration::from_secs(2) {
+            // All the way back within some half a minute without a new complaint.
+            slowness.factor = (slowness.factor * 0.97).max(1.0);
         }
-        let slots = self.slots_per_chunk(state);
-        let gap = self.gap.mul_f64(state.slowness);
+        drop(slowness);
+        let (slots, gap, credit) = (self.slots_per_chunk(), self.slowed_gap(), self.credit);
         let (store, gateway) = (self.store.clone(), self.gateway.clone());
-        tokio::spawn(async move { reserve_chunk(&store, &gateway, slots, gap).await })
+        tokio::spawn(async move {
+            reserve_chunk(&store, &gateway, Chunk { first: Instant::now(), slots, gap }, credit).await
+        })
     }
 }
 
-async fn reserve_chunk(store: &Store, gateway: &str, slots: u32, gap: Duration) -> Option<Chunk> {
-    let span_us = i64::try_from((gap * slots).as_micros()).ok()?;
+/// Reserves the slots of `wanted`, from the first that the database has free.
+async fn reserve_chunk(store: &Store, gateway: &str, wanted: Chunk, credit: Duration) -> Option<Chunk> {
+    let us = |time: Duration| i64::try_from(time.as_micros()).ok();
+    let span_us = us(wanted.gap * wanted.slots)?;
     let mut session = store.begin_dispatch().await.ok()?;
-    let reserved = store::gateway::reserve(&mut session, gateway, span_us).await.ok()?;
+    let reserved = store::gateway::reserve(&mut session, gateway, span_us, us(credit)?).await.ok()?;
     let now = Instant::now();
     session.commit().await.ok()?;
-    let ahead_us = (reserved.next_slot_us - span_us - reserved.now_us).max(0);
-    Some(Chunk { first: now + Duration::from_micros(ahead_us.unsigned_abs()), slots, gap })
+    let ahead_us = reserved.next_slot_us - span_us - reserved.now_us;
+    let ahead = Duration::from_micros(ahead_us.unsigned_abs());
+    let first = if ahead_us < 0 { now.checked_sub(ahead).unwrap_or(now) } else { now + ahead };
+    Some(Chunk { first, ..wanted })
 }

@@ -61,7 +61,7 @@ pub(super) fn start(engine: &Engine) -> mpsc::Sender<Settlement> {
 async fn run(engine: Engine, mut receiver: mpsc::Receiver<Settlement>) {
     let mut waiting = Vec::with_capacity(BATCH);
     while receiver.recv_many(&mut waiting, BATCH).await > 0 {
-        while let Err(error) = write(&engine, &waiting).await {
+        while let Err(error) = write(&engine, &mut waiting, &mut receiver).await {
             tracing::warn!(code = error.code(), answers = waiting.len(), "answers could not be written; trying again");
             tokio::time::sleep(POLL).await;
         }
@@ -70,9 +70,19 @@ async fn run(engine: Engine, mut receiver: mpsc::Receiver<Settlement>) {
     }
 }
 
-async fn write(engine: &Engine, settlements: &[Settlement]) -> Result<(), StoreError> {
+async fn write(
+    engine: &Engine,
+    settlements: &mut Vec<Settlement>,
+    more: &mut mpsc::Receiver<Settlement>,
+) -> Result<(), StoreError> {
     let id = ambient::new_id(&engine.clock);
     let mut session = engine.store.begin_dispatch().await?;
+    // What came while we waited for the database goes with it.
+    while settlements.len() < BATCH
+        && let Ok(settlement) = more.try_recv()
+    {
+        settlements.push(settlement);
+    }
     let ids: Vec<i64> = settlements.iter().map(|settlement| settlement.delivery_id).collect();
     let locked: HashMap<i64, Locked> =
         store::delivery::lock(&mut session, &ids).await?.into_iter().map(|held| (held.id, held)).collect();
@@ -81,7 +91,7 @@ async fn write(engine: &Engine, settlements: &[Settlement]) -> Result<(), StoreE
     let mut steps = Vec::with_capacity(settlements.len());
     let mut endings = Vec::with_capacity(settlements.len());
     let mut unstamped = Vec::new();
-    for settlement in settlements {
+    for settlement in &*settlements {
         let Some(held) = locked.get(&settlement.delivery_id) else { continue };
         let is_ours = held.state() == DeliveryState::Sending
             && held.lease_owner.as_deref() == Some(&*engine.owner)

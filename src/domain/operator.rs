@@ -108,6 +108,15 @@ pub struct Actor {
     pub is_key: bool,
 }
 
+/// Whom the authority's identity provider vouches for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Issuer and subject: never given to another person (OpenID Connect Core 2).
+    pub subject: String,
+    /// E-mail, when the provider has made sure of it.
+    pub email: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,6 +3,7 @@
 //! It decodes with `provider` and decides by `domain`. Invariant: what came is stored before it is answered.
 
 pub mod gateway_hook;
+pub mod identity;
 pub mod poll;
 pub mod receipt;
 pub mod sms;

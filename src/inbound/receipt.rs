@@ -84,7 +84,7 @@ impl ReceiptDesk {
 async fn run(store: Store, clock: Clock, mut receiver: mpsc::Receiver<Incoming>) {
     let mut waiting = Vec::with_capacity(BATCH);
     while receiver.recv_many(&mut waiting, BATCH).await > 0 {
-        let written = write(&store, &clock, &waiting).await;
+        let written = write(&store, &clock, &mut waiting, &mut receiver).await;
         if let Err(error) = &written {
             tracing::warn!(
                 code = error.code(),
@@ -98,9 +98,20 @@ async fn run(store: Store, clock: Clock, mut receiver: mpsc::Receiver<Incoming>)
     }
 }
 
-async fn write(store: &Store, clock: &Clock, incoming: &[Incoming]) -> Result<(), StoreError> {
+async fn write(
+    store: &Store,
+    clock: &Clock,
+    incoming: &mut Vec<Incoming>,
+    more: &mut mpsc::Receiver<Incoming>,
+) -> Result<(), StoreError> {
+    let mut session = store.begin_dispatch().await?;
+    // What came while we waited for the database goes with it.
+    while incoming.len() < BATCH
+        && let Ok(report) = more.try_recv()
+    {
+        incoming.push(report);
+    }
     let received_at = clock.now_ms();
-    let mut session = store.begin().await?;
     let rows: Vec<NewReceipt> = incoming.iter().map(row).collect();
     let new = store::receipt::store(&mut session, &deduplicated(rows), received_at).await?;
     let ids: Vec<i64> = new.iter().map(|(delivery_id, ..)| *delivery_id).collect();

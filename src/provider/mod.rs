@@ -8,6 +8,7 @@ pub mod dkim;
 pub mod elks;
 pub mod http;
 pub mod mail_message;
+pub mod oidc;
 mod sms_gateway;
 pub mod smtp;
 

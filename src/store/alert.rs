@@ -1,5 +1,6 @@
 //! Owns the alert table: what an alert has beyond a message.
 
+use super::area::codes_json;
 use super::message::Message;
 use super::{Result, Session};
 
@@ -80,4 +81,131 @@ const RECENT_TWIN: &str = "SELECT m.*
 /// [`super::StoreError`].
 pub async fn recent_twin(session: &mut Session, id: &str, text: &str, since: i64) -> Result<Option<Message>> {
     session.one(session.sql(RECENT_TWIN).bind(text.to_owned()).bind(since).bind(id.to_owned())).await
+}
+
+const ALIVE: &str = "SELECT m.*
+ FROM message m
+ WHERE m.kind = 'alert'
+   AND m.state IN ('queued', 'sending', 'handed_over', 'done')
+   AND m.expires_at > $2
+   AND (m.follow_up_kind IS NULL OR m.follow_up_kind <> 'all_clear')
+   AND NOT EXISTS (
+     SELECT 1
+     FROM message f
+     WHERE f.follows = m.id
+       AND f.follow_up_kind = 'all_clear')
+   AND EXISTS (
+     SELECT 1
+     FROM message_area a
+     WHERE a.message_id = m.id
+       AND a.area_code IN (SELECT v.code FROM {rows $1: code TEXT}))
+ ORDER BY m.id DESC
+ LIMIT 5";
+
+/// The newest alerts that are still valid at `now` (Unix ms), not ended, and go to any of these areas (with all below
+/// them, expanded by the caller); at most five.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn alive<'a>(
+    session: &mut Session,
+    areas: impl IntoIterator<Item = &'a str>,
+    now: i64,
+) -> Result<Vec<Message>> {
+    session.list(session.sql(ALIVE).bind(codes_json(areas)).bind(now)).await
+}
+
+const FOLLOWING: &str = "SELECT *
+ FROM message
+ WHERE follows = $1
+ ORDER BY id";
+
+/// What followed an alert, in order.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn following(session: &mut Session, id: &str) -> Result<Vec<Message>> {
+    session.list(session.sql(FOLLOWING).bind(id.to_owned())).await
+}
+
+/// Deliveries of one alert that ended alike.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Ending {
+    /// A [`crate::domain::delivery::DeliveryState`]'s code.
+    pub state: String,
+    /// Stable code of the reason.
+    pub reason: Option<String>,
+    /// How many.
+    pub deliveries: i64,
+    /// Households behind them.
+    pub households: i64,
+}
+
+const ENDINGS: &str = "SELECT state, reason, CAST(COUNT(*) AS BIGINT) AS deliveries,
+   CAST(SUM(households) AS BIGINT) AS households
+ FROM delivery
+ WHERE message_id = $1
+   AND state IN ('in_doubt', 'undelivered', 'failed', 'expired', 'stopped', 'suppressed', 'unconfirmed')
+ GROUP BY state, reason
+ ORDER BY state, reason";
+
+/// How the deliveries ended that are not known to have arrived; those in doubt among them.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn endings(session: &mut Session, id: &str) -> Result<Vec<Ending>> {
+    session.list(session.sql(ENDINGS).bind(id.to_owned())).await
+}
+
+const UNREACHED_AREAS: &str = "SELECT r.area_code, CAST(SUM(r.households) AS BIGINT) AS households
+ FROM message_recipient r
+ LEFT JOIN delivery d ON d.id = r.delivery_id
+ WHERE r.message_id = $1
+ GROUP BY r.area_code
+ HAVING SUM(CASE WHEN d.state IN ('queued', 'sending', 'accepted', 'in_doubt', 'delivered') THEN 1 ELSE 0 END) = 0
+ ORDER BY r.area_code";
+
+/// Areas in which nobody has got an alert and nobody can get it any more, with the households there.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn unreached_areas(session: &mut Session, id: &str) -> Result<Vec<(String, i64)>> {
+    session.list(session.sql(UNREACHED_AREAS).bind(id.to_owned())).await
+}
+
+/// Somebody whose phone an alert has not reached.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Unreached {
+    /// Name.
+    pub name: String,
+    /// Number.
+    pub mobile: Option<String>,
+    /// Another number.
+    pub phone2: Option<String>,
+    /// Where they belong.
+    pub area_code: String,
+    /// Households behind them.
+    pub households: i64,
+    /// A delivery's state, or nothing where none was made.
+    pub state: Option<String>,
+    /// Why none was made.
+    pub not_reached: Option<String>,
+}
+
+const UNREACHED: &str = "SELECT p.name, p.mobile, p.phone2, r.area_code, r.households, d.state, r.not_reached
+ FROM message_recipient r
+ JOIN contact_person p ON p.id = r.contact_person_id
+ LEFT JOIN delivery d ON d.id = r.delivery_id
+ WHERE r.message_id = $1
+   AND p.erased_at IS NULL
+   AND (d.state IN ('undelivered', 'failed', 'expired', 'unconfirmed', 'in_doubt') OR r.not_reached = 'no_mobile')
+ ORDER BY r.area_code, r.households DESC, p.name
+ LIMIT $2";
+
+/// Whom one may call instead, area by area, at most `limit`; not those who have said that they want no alerts.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn unreached(session: &mut Session, id: &str, limit: i64) -> Result<Vec<Unreached>> {
+    session.list(session.sql(UNREACHED).bind(id.to_owned()).bind(limit)).await
 }

@@ -96,6 +96,33 @@ pub async fn count_sms<'a>(
     Ok(counts.expect("an aggregate returns a row").into())
 }
 
+const NOT_REACHED: &str = concat!(
+    "SELECT q.why AS reason, CAST(COUNT(*) AS BIGINT) AS contact_persons
+ FROM (SELECT ",
+    no_alert!(),
+    " AS why
+ FROM contact_person p
+ WHERE ",
+    in_areas!(),
+    ") q
+ WHERE q.why IS NOT NULL
+ GROUP BY q.why
+ ORDER BY q.why"
+);
+
+/// Why persons in these areas (with all below them, expanded by the caller) would not get an alert at `now`, and how many:
+/// `no_mobile`, `opted_out`, `alerts_off` or `paused`, as it is kept when an audience is frozen.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn not_reached<'a>(
+    session: &mut Session,
+    areas: impl IntoIterator<Item = &'a str>,
+    now: i64,
+) -> Result<Vec<(String, i64)>> {
+    session.list(session.sql(NOT_REACHED).bind(codes_json(areas)).bind(now)).await
+}
+
 const COUNT_LETTER: &str = concat!(
     "SELECT CAST(COUNT(*) AS BIGINT) AS contact_persons,
    CAST(COALESCE(SUM(q.households), 0) AS BIGINT) AS households,
@@ -252,4 +279,20 @@ fn candidate(row: &AnyRow) -> Result<Candidate<'_>> {
         channel,
         address,
     })
+}
+
+const COUNT_FOLLOW_UP: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS deliveries
+ FROM delivery d
+ WHERE d.message_id = $1
+   AND (d.state IN ('accepted', 'in_doubt', 'delivered', 'unconfirmed')
+     OR (d.state = 'sending' AND d.stamped_at IS NOT NULL)
+     OR (d.state = 'failed' AND d.reason = 'in_doubt.given_up'))";
+
+/// How many phones may have message `first`: whom a follow-up would go to now.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn count_follow_up(session: &mut Session, first: &str) -> Result<i64> {
+    let row: Option<(i64,)> = session.one(session.sql(COUNT_FOLLOW_UP).bind(first.to_owned())).await?;
+    Ok(row.unwrap_or_default().0)
 }

@@ -64,13 +64,21 @@ pub async fn check(store: &Store) -> Result<()> {
     }
 }
 
-/// Pauses a database that has just been restored: what waits in it may have gone since the copy was made.
+const FORGET_SESSIONS: &str = "DELETE FROM sign_in_session";
+
+const FORGET_LINKS: &str = "DELETE FROM sign_in_link
+ WHERE used_at IS NULL";
+
+/// Pauses a database that has just been restored: what waits in it may have gone since the copy was made. Sessions that have
+/// ended since and links that were used since must not come back to life.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn pause_restored(store: &Store) -> Result<Contents> {
     let mut session = store.begin().await?;
     setting::set(&mut session, setting::PAUSED, "restored".to_owned()).await?;
+    session.execute(session.sql(FORGET_SESSIONS)).await?;
+    session.execute(session.sql(FORGET_LINKS)).await?;
     let contents = contents(&mut session).await?;
     session.commit().await?;
     Ok(contents)

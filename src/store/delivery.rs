@@ -102,7 +102,7 @@ pub async fn next_due(session: &mut Session, channel: Channel, priority: i64) ->
     Ok(row.and_then(|(due_at,)| due_at))
 }
 
-const RENEW: &str = "UPDATE delivery
+const RENEW: &str = "UPDATE delivery {by id}
  SET lease_until_at = $3
  WHERE id IN (SELECT v.id FROM {rows $1: id BIGINT})
    AND state = 'sending'
@@ -116,7 +116,7 @@ pub async fn renew(session: &mut Session, owner: &str, ids: &[i64], lease_until:
     session.execute(session.sql(RENEW).bind(ids_json(ids)).bind(owner.to_owned()).bind(lease_until)).await
 }
 
-const RELEASE: &str = "UPDATE delivery
+const RELEASE: &str = "UPDATE delivery {by id}
  SET state = 'queued', lease_owner = NULL, lease_until_at = NULL, due_at = CASE WHEN due_at > $3 THEN due_at ELSE $3 END
  WHERE id IN (SELECT v.id FROM {rows $1: id BIGINT})
    AND state = 'sending'
@@ -208,7 +208,7 @@ macro_rules! select_locked {
 
 const LOCK: &str = concat!(
     select_locked!(),
-    "
+    " {by id}
  WHERE d.id IN (SELECT v.id FROM {rows $1: id BIGINT})
  ORDER BY d.id
  {for update}"
@@ -333,7 +333,7 @@ struct StepRow<'a> {
     is_final: i64,
 }
 
-const APPLY: &str = "UPDATE delivery
+const APPLY: &str = "UPDATE delivery {by id}
  SET state = v.state,
    reason = v.reason,
    detail = v.detail,

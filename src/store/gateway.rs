@@ -11,22 +11,25 @@ pub struct Reserved {
     pub now_us: i64,
 }
 
-/// A debt further ahead than this comes from a clock that was set back, and is forgotten: 10 s in microseconds.
+/// A debt further ahead than $4 comes from a clock that was set back, and is forgotten.
 const RESERVE: &str = "INSERT INTO gateway_pace (gateway, next_slot_us)
  VALUES ($1, {now us} + $2)
  ON CONFLICT (gateway) DO UPDATE SET next_slot_us = $2 + CASE
-   WHEN gateway_pace.next_slot_us > {now us} AND gateway_pace.next_slot_us < {now us} + 10000000
-   THEN gateway_pace.next_slot_us
-   ELSE {now us} END
+   WHEN gateway_pace.next_slot_us > {now us} + $4 THEN {now us}
+   WHEN gateway_pace.next_slot_us > {now us} - $3 THEN gateway_pace.next_slot_us
+   ELSE {now us} - $3 END
  RETURNING next_slot_us, {now us} AS now_us";
 
 /// Reserves `span_us` microseconds of a gateway's time: sums are exact however many daemons reserve, and the debt
-/// survives a restart.
+/// survives a restart. After a pause, up to `credit_us` of the time that went by unused counts: a burst.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn reserve(session: &mut Session, gateway: &str, span_us: i64) -> Result<Reserved> {
-    let row = session.one(session.sql(RESERVE).bind(gateway.to_owned()).bind(span_us)).await?;
+pub async fn reserve(session: &mut Session, gateway: &str, span_us: i64, credit_us: i64) -> Result<Reserved> {
+    // What a few daemons may have reserved at the lowest pace there is.
+    let most_debt_us = 10_000_000 + 16 * span_us;
+    let statement = session.sql(RESERVE).bind(gateway.to_owned()).bind(span_us).bind(credit_us).bind(most_debt_us);
+    let row = session.one(statement).await?;
     Ok(row.expect("an upsert returns its row"))
 }
 

@@ -12,6 +12,7 @@ pub mod audit;
 pub mod backup;
 pub mod contact_person;
 pub mod coverage;
+pub mod credential;
 pub mod daemon;
 pub mod decision;
 pub mod delivery;
@@ -25,10 +26,12 @@ pub mod inbound_sms;
 pub mod letter;
 pub mod message;
 pub mod operator;
+pub mod passkey;
 pub mod queue;
 pub mod receipt;
 pub mod setting;
 pub mod settle;
+pub mod sign_in_session;
 pub mod stamp;
 pub mod verify;
 
@@ -218,7 +221,20 @@ impl Store {
         let read = pool(max_connections).connect_lazy(&url)?;
         let dispatch = match dialect {
             Dialect::Sqlite => write.clone(),
-            Dialect::Postgres => pool(max_connections.min(6)).connect_lazy(&url)?,
+            Dialect::Postgres => pool(max_connections.min(6))
+                // Plans by key, made anew for each call: one made before an alert was frozen thinks the table empty.
+                .after_connect(move |connection, _| {
+                    Box::pin(async move {
+                        prepare_connection(dialect, connection).await?;
+                        connection
+                            .execute(sqlx::raw_sql(
+                                "SET enable_seqscan = off; SET plan_cache_mode = force_custom_plan;",
+                            ))
+                            .await
+                            .map(drop)
+                    })
+                })
+                .connect_lazy(&url)?,
         };
         Ok(Self { dialect, write, read, dispatch })
     }
@@ -363,7 +379,10 @@ async fn prepare_connection(dialect: Dialect, connection: &mut AnyConnection) ->
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; \
              PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000;"
         }
-        Dialect::Postgres => "SET lock_timeout = '5s'; SET statement_timeout = '60s'; SET TIME ZONE 'UTC';",
+        // Statements are short and many: compiling one takes longer than running it.
+        Dialect::Postgres => {
+            "SET lock_timeout = '5s'; SET statement_timeout = '60s'; SET TIME ZONE 'UTC'; SET jit = off;"
+        }
     };
     connection.execute(sqlx::raw_sql(settings)).await.map(drop)
 }

@@ -26,6 +26,9 @@ pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
     }
     let mut session = upkeep.store.begin().await?;
     store::idempotency::forget(&mut session, now - IDEMPOTENCY_MS).await?;
+    let idle_since = now - i64::from(upkeep.config.sign_in.idle_minutes) * 60_000;
+    store::passkey::forget_questions(&mut session, now - HOUR_MS).await?;
+    store::sign_in_session::forget(&mut session, now, idle_since).await?;
     session.commit().await
 }
 

@@ -37,6 +37,9 @@ pub struct Problem {
     /// Seconds to wait, for the header `Retry-After`.
     #[serde(skip)]
     retry_after: Option<u64>,
+    /// What somebody typed into a form that was not taken, for showing it again on a page.
+    #[serde(skip)]
+    kept: Vec<(String, String)>,
     /// Whether others were met in the database, so that the same may succeed at once.
     #[serde(skip)]
     is_busy: bool,
@@ -66,6 +69,7 @@ impl Problem {
             fields: Vec::new(),
             request_id: None,
             retry_after: None,
+            kept: Vec::new(),
             is_busy: false,
         }
     }
@@ -95,6 +99,54 @@ impl Problem {
             fields: vec![field],
             ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "validation.failed", "Rätta uppgifterna och försök igen.")
         }
+    }
+
+    /// The same with what somebody typed, so that it can be shown again.
+    #[must_use]
+    pub fn with_kept(mut self, kept: Vec<(String, String)>) -> Self {
+        self.kept = kept;
+        self
+    }
+
+    /// Stable code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// HTTP code.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// What is wrong and what is allowed, in Swedish.
+    #[must_use]
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// Name of each wrong field and what is wrong with it.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.fields.iter().map(|field| (field.name.as_str(), field.detail.as_str()))
+    }
+
+    /// What somebody typed.
+    #[must_use]
+    pub fn kept(&self) -> &[(String, String)] {
+        &self.kept
+    }
+
+    /// What to look for in the log.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&str> {
+        self.request_id.as_deref()
+    }
+
+    /// Seconds to wait.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u64> {
+        self.retry_after
     }
 
     /// A fault of ours; the log says more under the id that the answer carries.
@@ -158,9 +210,9 @@ impl From<StoreError> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let retry_after = self.retry_after;
-        let mut response = (status, Json(self)).into_response();
+        let mut response = (status, Json(&self)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if status == StatusCode::UNAUTHORIZED {
@@ -172,6 +224,8 @@ impl IntoResponse for Problem {
         if status == StatusCode::SERVICE_UNAVAILABLE {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
         }
+        // Whoever asked for a page gets it as one.
+        response.extensions_mut().insert(self);
         response
     }
 }

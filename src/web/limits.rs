@@ -3,18 +3,20 @@
 //!
 //! Invariant: nobody is locked out. A good key has a pace of its own, whatever else comes from its address.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::num::NonZeroU32;
 
 use axum::body::Body;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 
+use super::Web;
 use super::error::Problem;
 use crate::config::Server;
 
@@ -76,11 +78,18 @@ impl Limits {
 }
 
 /// What one stranger has: an IPv4 address, or an IPv6 network of 64 bits.
-fn network_of(address: IpAddr) -> IpAddr {
+pub(super) fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX))),
         address @ IpAddr::V4(_) => address,
     }
+}
+
+/// Where a request comes from, as far as it can be known.
+#[must_use]
+pub fn address_of(web: &Web, parts: &Parts) -> IpAddr {
+    let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>().map_or(ANYBODY, |ConnectInfo(peer)| peer.ip());
+    source_address(&web.desk.config.server.trusted_proxies, peer, &parts.headers)
 }
 
 /// Where a request comes from: the peer, or what a trusted proxy says.

@@ -11,6 +11,7 @@ pub mod hooks;
 pub mod leftover;
 pub mod limits;
 pub mod pages;
+pub mod sign_in_limits;
 pub mod transact;
 pub mod watch;
 
@@ -26,9 +27,11 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::actions::Desk;
 use crate::inbound::gateway_hook::GatewayHook;
+use crate::inbound::identity::IdentityDesk;
 use crate::inbound::receipt::ReceiptDesk;
 
 use limits::Limits;
+use sign_in_limits::SignInLimits;
 use transact::UnderWay;
 
 /// Bodies larger than this are refused: 1 MiB.
@@ -45,6 +48,10 @@ pub struct Web {
     pub hooks: Arc<BTreeMap<String, GatewayHook>>,
     /// How often one may call.
     pub limits: Arc<Limits>,
+    /// How often one may try to sign in.
+    pub sign_in_limits: Arc<SignInLimits>,
+    /// The authority's identity provider, if there is one.
+    pub identity: Option<Arc<IdentityDesk>>,
     /// Requests with a key that are being answered.
     pub under_way: UnderWay,
     /// Renders the metrics.
@@ -55,35 +62,44 @@ pub struct Web {
 
 /// Everything an operator or another system of ours uses.
 pub fn console(web: Web) -> Router {
-    finish(console_routes(), web)
+    finish(with_fault_pages(console_routes(), &web), web)
 }
 
 /// What strangers may reach: hooks and public pages.
 pub fn public(web: Web) -> Router {
-    finish(public_routes(), web)
+    let router = public_routes().fallback(error::not_found).method_not_allowed_fallback(error::method_not_allowed);
+    finish(guarded(router), web)
 }
 
 /// Both on one address.
 pub fn whole(web: Web) -> Router {
-    finish(console_routes().merge(public_routes()), web)
+    finish(with_fault_pages(console_routes().merge(public_routes()), &web), web)
 }
 
 fn console_routes() -> Router<Web> {
-    Router::new().merge(api::router()).merge(watch::router()).merge(pages::start::router())
+    Router::new().merge(api::router()).merge(watch::router()).merge(pages::console())
 }
 
 fn public_routes() -> Router<Web> {
-    hooks::router().merge(pages::router())
+    hooks::router().merge(pages::public())
 }
 
-fn finish(router: Router<Web>, web: Web) -> Router {
+/// Whoever asks for a page gets what went wrong as one, whichever layer said so.
+fn with_fault_pages(router: Router<Web>, web: &Web) -> Router<Web> {
+    guarded(router.fallback(error::not_found).method_not_allowed_fallback(error::method_not_allowed))
+        .layer(middleware::from_fn_with_state(web.clone(), pages::fault::as_page))
+}
+
+fn guarded(router: Router<Web>) -> Router<Web> {
     router
-        .fallback(error::not_found)
-        .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .layer(middleware::from_fn(limits::refuse_nul))
         .layer(middleware::from_fn(leftover::read_to_end))
         .layer(CatchPanicLayer::custom(error::panicked))
+}
+
+fn finish(router: Router<Web>, web: Web) -> Router {
+    router
         .layer(middleware::from_fn(limits::empty_below_hooks))
         .layer(middleware::from_fn(limits::security_headers))
         .with_state(web)

@@ -11,7 +11,7 @@ use axum::extract::FromRequestParts;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
@@ -84,6 +84,18 @@ impl Drop for Held {
 }
 
 impl Repeatable {
+    /// Of a page's form: `key` stands in it, made with the page, so that a second click does nothing more.
+    ///
+    /// # Errors
+    /// [`Problem`] when the form holds no key.
+    pub fn of_form(key: &str, target: &str) -> Result<Self, Problem> {
+        if key.is_empty() || key.len() > LONGEST_KEY {
+            let detail = "Sidan är för gammal. Gå tillbaka, ladda om den och försök igen.";
+            return Err(Problem::new(StatusCode::CONFLICT, "idempotency.form", detail));
+        }
+        Ok(Self { key: Some(format!("page {key}")), target: format!("POST {target}") })
+    }
+
     /// The request's turn, unless one with the same key is being answered.
     ///
     /// # Errors
@@ -94,6 +106,20 @@ impl Repeatable {
             Some(key) => Some(web.under_way.take(&caller.id, key).ok_or_else(running)?),
         };
         Ok(Turn { web, request_hash: request_hash(&self.target, body), held })
+    }
+
+    /// The request's turn, after one with the same key: a second click on a page shows what the first one made.
+    ///
+    /// # Errors
+    /// [`Problem`] 409 when the first is not answered in [`PATIENCE`].
+    pub async fn turn_in_line<'a>(&self, web: &'a Web, caller: &Actor, body: &[u8]) -> Result<Turn<'a>, Problem> {
+        let begun = Instant::now();
+        loop {
+            match self.turn(web, caller, body) {
+                Err(_) if begun.elapsed() < PATIENCE => tokio::time::sleep(BREATH).await,
+                turn => return turn,
+            }
+        }
     }
 }
 
@@ -224,6 +250,20 @@ impl Work<'_> {
         self.turn.web.desk.wakeup.ring();
         Ok(Done { response: json(status, text), is_new: true })
     }
+
+    /// Commits and leads on to a page; a repeated request is led there too.
+    ///
+    /// # Errors
+    /// [`Problem`]; nothing was done then.
+    pub async fn finish_at(mut self, page: &str) -> Result<Response, Problem> {
+        if let Some(Held { held: (caller, key), .. }) = &self.turn.held {
+            let code = i64::from(StatusCode::SEE_OTHER.as_u16());
+            idempotency::finish(&mut self.session, (caller, key), code, page.to_owned()).await?;
+        }
+        self.session.commit().await?;
+        self.turn.web.desk.wakeup.ring();
+        Ok(Redirect::to(page).into_response())
+    }
 }
 
 /// Does the request of a turn in a transaction that also keeps its answer; gives a [`Done`].
@@ -284,6 +324,9 @@ fn earlier_answer(answer: &idempotency::Answer, request_hash: &str) -> Result<Re
         ));
     }
     let status = u16::try_from(answer.answer_code).ok().and_then(|code| StatusCode::from_u16(code).ok());
+    if status == Some(StatusCode::SEE_OTHER) {
+        return Ok(Redirect::to(&answer.answer).into_response());
+    }
     Ok(json(status.unwrap_or(StatusCode::OK), answer.answer.clone()))
 }
 

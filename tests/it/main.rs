@@ -4,6 +4,7 @@
 
 mod alert;
 mod backup;
+mod console;
 mod crash;
 mod elks_gateway;
 mod freezing;
@@ -13,10 +14,15 @@ mod import;
 mod letter;
 mod logs;
 mod mail_relay;
+mod pages;
+mod passkey;
 mod roles;
+mod sign_in;
+mod sign_in_elsewhere;
 mod simulator;
 mod store_conformance;
 mod support;
+mod transact;
 mod verify;
 mod watch;
 mod wire;

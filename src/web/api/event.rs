@@ -5,10 +5,12 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
@@ -24,11 +26,14 @@ use crate::store::{self, StoreError};
 use crate::web::Web;
 use crate::web::auth::Caller;
 use crate::web::error::Problem;
+use crate::web::pages::visit::{self, SignedIn};
 
 /// At most four looks a second; what changes in between is told once.
 const LOOK: Duration = Duration::from_millis(250);
 /// Changes that were committed a little after their own time are found again within this: 5 s.
 const LATE_MS: i64 = 5_000;
+/// A page's stream ends after this, so that the browser comes again and its session is looked at: 2 min.
+const SESSION_LOOK: Duration = Duration::from_secs(120);
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Web> {
@@ -38,11 +43,11 @@ pub fn routes() -> OpenApiRouter<Web> {
 /// Server-sent events: `message` with state and counts, `gateway` with its state.
 #[utoipa::path(get, path = "/events", tag = "events",
     responses((status = 200, content_type = "text/event-stream", body = String)))]
-async fn stream(State(web): State<Web>, Caller(actor): Caller, headers: HeaderMap) -> Result<Response, Problem> {
-    require(&actor, Right::ReadAlerts)?;
+async fn stream(State(web): State<Web>, watcher: Watcher, headers: HeaderMap) -> Result<Response, Problem> {
+    require(&watcher.actor, Right::ReadAlerts)?;
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
     let since = resumed.unwrap_or_else(|| web.desk.now());
-    let mut response = Sse::new(changes(web, actor, since))
+    let mut response = Sse::new(changes(web, watcher, since))
         .keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
         .into_response();
     let headers = response.headers_mut();
@@ -51,11 +56,34 @@ async fn stream(State(web): State<Web>, Caller(actor): Caller, headers: HeaderMa
     Ok(response)
 }
 
-fn changes(web: Web, actor: Actor, since: i64) -> impl Stream<Item = Result<Event, Infallible>> {
+/// Who watches: a key, or somebody who is signed in and looks at a page.
+struct Watcher {
+    actor: Actor,
+    ends_after: Duration,
+}
+
+impl FromRequestParts<Web> for Watcher {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, web: &Web) -> Result<Self, Problem> {
+        if !parts.headers.contains_key(AUTHORIZATION) {
+            match SignedIn::from_request_parts(parts, web).await {
+                Ok(who) => return Ok(Self { actor: who.visitor.actor, ends_after: SESSION_LOOK }),
+                Err(problem) if problem.code() != visit::NO_SESSION => return Err(problem),
+                Err(_) => {}
+            }
+        }
+        let Caller(actor) = Caller::from_request_parts(parts, web).await?;
+        Ok(Self { actor, ends_after: Duration::MAX })
+    }
+}
+
+fn changes(web: Web, watcher: Watcher, since: i64) -> impl Stream<Item = Result<Event, Infallible>> {
     let (sender, receiver) = tokio::sync::mpsc::channel(64);
     tokio::spawn(async move {
-        let mut teller = Teller { web, actor, since, told: HashMap::new() };
-        loop {
+        let begun = Instant::now();
+        let mut teller = Teller { web, actor: watcher.actor, since, told: HashMap::new() };
+        while begun.elapsed() < watcher.ends_after {
             let events = match teller.look().await {
                 Ok(events) => events,
                 Err(error) => {

@@ -1,9 +1,43 @@
-//! Owns the pages: for people outside, who need no sign-in and get no cookies, and the first page.
+//! Owns the pages: those for people outside, who need no sign-in and get no cookies, and the console of those who sign in.
 //!
-//! Invariant: a GET changes nothing, since programs follow links before people do.
+//! Invariants: a GET changes nothing, since programs follow links before people do; no rule lives in a page, every one of
+//! them calls the same actions as the API.
 
+pub mod account;
+pub mod actor_names;
+pub mod administration;
+pub mod alert_areas;
+pub mod alert_calls;
+pub mod alert_compose;
+pub mod alert_effect;
+pub mod alert_follow_up;
+pub mod alert_form;
+pub mod alert_list;
+pub mod alert_live;
+pub mod alert_map;
+pub mod alert_review;
+pub mod assets;
+pub mod audit;
+pub mod audit_words;
+pub mod decision;
+pub mod enrol;
+pub mod fault;
+pub mod form;
+pub mod frame;
+pub mod gateway;
+pub mod identity;
+pub mod key;
+pub mod menu;
+pub mod operator;
+pub mod passkey;
+pub mod proof;
+pub mod shift;
+pub mod sign_in;
 pub mod start;
+pub mod theme;
+pub mod time;
 pub mod unsubscribe;
+pub mod visit;
 
 use axum::Router;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE};
@@ -13,12 +47,33 @@ use sha2::{Digest, Sha256};
 
 use super::Web;
 
-/// The style of these pages; it stands in them, and the policy allows it by its hash.
+/// The style of the public pages; it stands in them, and the policy allows it by its hash.
 const STYLE: &str = include_str!("../../../templates/pages/public.css");
 
 /// The public pages.
-pub fn router() -> Router<Web> {
+pub fn public() -> Router<Web> {
     unsubscribe::router()
+}
+
+/// The pages of those who sign in.
+pub fn console() -> Router<Web> {
+    let ways_in = sign_in::router()
+        .merge(identity::router())
+        .merge(passkey::router())
+        .merge(enrol::router())
+        .merge(proof::router())
+        .merge(shift::router());
+    let own = account::router().merge(theme::router());
+    let administration =
+        administration::router().merge(operator::router()).merge(key::router()).merge(gateway::router());
+    let work = start::router().merge(decision::router()).merge(audit::router());
+    let alerts = alert_compose::router()
+        .merge(alert_list::router())
+        .merge(alert_live::router())
+        .merge(alert_review::router())
+        .merge(alert_follow_up::router())
+        .merge(alert_calls::router());
+    assets::router().merge(ways_in).merge(own).merge(administration).merge(work).merge(alerts)
 }
 
 fn page_response(status: StatusCode, page: String) -> Response {

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tempfile::TempDir;
 
@@ -34,6 +34,14 @@ impl Database {
     }
 }
 
+/// Whether PostgreSQL has every commit on disk, as in service: for measurements. Stories do not wait for it.
+pub static WAITS_FOR_DISK: AtomicBool = AtomicBool::new(false);
+
+fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(Server::start)
+}
+
 /// The PostgreSQL of this test process.
 #[derive(Debug)]
 struct Server {
@@ -44,13 +52,13 @@ struct Server {
     _keeper: Child,
 }
 
-fn server() -> &'static Server {
-    static SERVER: OnceLock<Server> = OnceLock::new();
-    SERVER.get_or_init(Server::start)
-}
-
 impl Server {
     fn start() -> Self {
+        let settings = if WAITS_FOR_DISK.load(Ordering::Relaxed) {
+            "-c shared_buffers=512MB -c max_wal_size=4GB"
+        } else {
+            "-c fsync=off"
+        };
         let bin = binaries();
         let folder = TempDir::with_prefix("grannpost-pg-").unwrap().keep();
         let (data, log) = (folder.join("data"), folder.join("log"));
@@ -60,7 +68,7 @@ impl Server {
             &["-D", path(&data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"],
         );
         let script = format!(
-            "'{bin}/pg_ctl' -D '{data}' -l '{log}' -w -o \"-k '{folder}' -c listen_addresses='' -c fsync=off -c max_connections=400\" start >/dev/null \
+            "'{bin}/pg_ctl' -D '{data}' -l '{log}' -w -o \"-k '{folder}' -c listen_addresses='' {settings} -c max_connections=400\" start >/dev/null \
              && echo ready && cat >/dev/null; '{bin}/pg_ctl' -D '{data}' -m immediate stop >/dev/null; rm -rf '{folder}'",
             bin = bin.display(),
             data = data.display(),

@@ -1,10 +1,13 @@
 //! What stories need: the real app on a free port with a fresh database, a clock that tests move, and the simulator.
 
 pub mod api;
+pub mod browser;
 pub mod child;
 pub mod database;
+pub mod identity_provider;
 pub mod openapi;
 pub mod register;
+pub mod security_key;
 pub mod sql;
 pub mod things;
 
@@ -46,7 +49,11 @@ impl TestApp {
 
     /// With more settings, as TOML.
     pub async fn spawn_with(kind: Kind, more: &str) -> Self {
-        let clock = Clock::fake("2026-11-20T01:31:00Z".parse().unwrap());
+        Self::spawn_at(kind, more, Clock::fake("2026-11-20T01:31:00Z".parse().unwrap())).await
+    }
+
+    /// With more settings and a clock that others follow too.
+    pub async fn spawn_at(kind: Kind, more: &str, clock: Clock) -> Self {
         let wall = {
             let clock = clock.clone();
             Arc::new(move || clock.now())

@@ -1,0 +1,69 @@
+//! The whole dispatch, measured from outside: the built daemon and a simulated gateway as processes of their own, spoken
+//! to over HTTP, counted in the gateway's journal and in the states on disk.
+//!
+//! It asserts nothing about time: it prints one table, and `docs/performance.md` says how to read it. `cargo bench --bench
+//! dispatch -- pace first` runs the rows whose names begin so.
+
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot be made ends loudly")]
+#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+
+#[path = "../../tests/it/support/api.rs"]
+#[expect(dead_code, reason = "the stories call more of it")]
+mod api;
+#[path = "../../tests/it/support/child.rs"]
+#[expect(dead_code, reason = "the stories call more of it")]
+mod child;
+#[path = "../../tests/it/support/database.rs"]
+mod database;
+
+mod rounds;
+mod scene;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+
+use database::Kind;
+
+/// One line of the table.
+struct Line {
+    work: String,
+    database: &'static str,
+    ours: String,
+    floor: String,
+    ratio: String,
+    bar: &'static str,
+}
+
+type Round = fn(Kind) -> Pin<Box<dyn Future<Output = Vec<Line>>>>;
+
+/// Every round by its name.
+const ROUNDS: &[(&str, Round)] = &[
+    ("first", |kind| Box::pin(rounds::first_sms(kind))),
+    ("slow-gateway", |kind| Box::pin(rounds::slow_gateway(kind))),
+    ("pace-10", |kind| Box::pin(rounds::pace(kind, 10))),
+    ("pace-100", |kind| Box::pin(rounds::pace(kind, 100))),
+    ("pace-1000", |kind| Box::pin(rounds::pace(kind, 1_000))),
+    ("pace-5000", |kind| Box::pin(rounds::pace(kind, 5_000))),
+    ("instant", |kind| Box::pin(rounds::instant_gateway(kind))),
+    ("claim", |kind| Box::pin(rounds::claim(kind))),
+    ("freeze", |kind| Box::pin(rounds::freeze(kind))),
+];
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| name.starts_with(wanted.as_str()));
+    rustls::crypto::ring::default_provider().install_default().expect("nobody was here before");
+    database::WAITS_FOR_DISK.store(true, Ordering::Relaxed);
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
+    println!("| work | database | ours | floor | ratio | bar |\n|---|---|---|---|---|---|");
+    for (name, round) in ROUNDS.iter().filter(|(name, _)| is_wanted(name)) {
+        for kind in [Kind::Sqlite, Kind::Postgres] {
+            eprintln!("{name} on {kind:?} …");
+            for line in runtime.block_on(round(kind)) {
+                let Line { work, database, ours, floor, ratio, bar } = line;
+                println!("| {work} | {database} | {ours} | {floor} | {ratio} | {bar} |");
+            }
+        }
+    }
+}

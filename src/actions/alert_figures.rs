@@ -1,0 +1,67 @@
+//! Owns the figures of an alert on its way beyond its counts: how deliveries ended, which areas nobody was reached in,
+//! what followed, and whom to call instead.
+//!
+//! Invariant: whoever sees persons' numbers here is written to the log.
+
+use super::alert_view::{self, AlertView};
+use super::{ActionError, Desk, Result, holds_areas, require};
+use crate::domain::operator::{Actor, Right};
+use crate::store::alert::{Ending, Unreached};
+use crate::store::message::Message;
+use crate::store::{self, Session};
+
+/// Most persons on a call list.
+const MOST_CALLS: i64 = 2_000;
+
+/// An alert on its way.
+#[derive(Debug, Clone)]
+pub struct AlertFigures {
+    /// The alert.
+    pub view: AlertView,
+    /// How deliveries ended that are not known to have arrived.
+    pub endings: Vec<Ending>,
+    /// Codes of areas in which nobody was reached and nobody can be any more, with the households there.
+    pub unreached_areas: Vec<(String, i64)>,
+    /// What followed it, in order.
+    pub following: Vec<Message>,
+    /// The one that it follows.
+    pub first: Option<Message>,
+}
+
+/// An alert of the actor's areas with its figures.
+///
+/// # Errors
+/// [`super::ActionError::NotFound`] when there is none.
+pub async fn get(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<AlertFigures> {
+    let view = alert_view::get(desk, session, actor, id).await?;
+    let first = match &view.message.follows {
+        Some(first) => store::message::get(session, first).await?,
+        None => None,
+    };
+    Ok(AlertFigures {
+        endings: store::alert::endings(session, id).await?,
+        unreached_areas: store::alert::unreached_areas(session, id).await?,
+        following: store::alert::following(session, id).await?,
+        first,
+        view,
+    })
+}
+
+/// Whom to call since the alert has not reached their phone; logged, since it shows numbers.
+///
+/// # Errors
+/// [`super::ActionError::NotFound`] when there is no such alert.
+pub async fn call_list(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<Vec<Unreached>> {
+    require(actor, Right::ReadDeliveries)?;
+    require(actor, Right::ReadRegister)?;
+    let tree = store::area::tree(session).await?;
+    let message = store::message::get(session, id).await?.filter(|message| message.kind == "alert");
+    let areas = store::message::chosen_areas(session, id).await?;
+    if message.is_none() || !holds_areas(actor, &tree, &areas) {
+        return Err(ActionError::NotFound);
+    }
+    let rows = store::alert::unreached(session, id, MOST_CALLS).await?;
+    let detail = serde_json::json!({ "persons": rows.len() });
+    desk.audit(session, actor, "alert.call_list_read", ("alert", id), detail).await?;
+    Ok(rows)
+}

@@ -1,0 +1,334 @@
+//! Owns the page of a new alert and the one that asks before it goes.
+//!
+//! It decides nothing: what it shows comes from `actions::alert_preview`, what must be typed from
+//! `actions::alert_confirmation`. Invariant: nothing is made before the second page, and a second click makes nothing more.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::alert_areas::{self, AreaChoices, Chosen};
+use super::alert_effect::Effect;
+use super::alert_form::{self, AlertForm};
+use super::form::{Faults, SignedForm};
+use super::frame::{Frame, show};
+use super::menu::Section;
+use super::visit::SignedIn;
+use crate::actions::alert::NewAlert;
+use crate::actions::alert_preview::{self, Preview};
+use crate::actions::decision::{self, NotSent};
+use crate::actions::{ActionError, FieldProblem, alert_confirmation, alert_view, require};
+use crate::domain::area::AreaTree;
+use crate::domain::operator::Right;
+use crate::store;
+use crate::web::Web;
+use crate::web::error::Problem;
+use crate::web::transact::{Begun, Repeatable};
+
+/// Why an alert was considered and not sent; offered as buttons.
+const NOT_SENT: [&str; 4] = ["För osäkert", "Kan störa insatsen", "För få mottagare", "Annat skäl"];
+
+/// The routes.
+pub fn router() -> Router<Web> {
+    Router::new()
+        .route("/alerts/new", get(blank).post(again))
+        .route("/alerts/preview", post(preview))
+        .route("/alerts/confirm", post(confirm))
+        .route("/alerts/send", post(send))
+        .route("/alerts/considered", post(considered))
+}
+
+#[derive(Template)]
+#[template(path = "pages/alert_new.html")]
+struct ComposePage {
+    frame: Frame,
+    faults: Faults,
+    form: AlertForm,
+    choices: AreaChoices,
+    effect: Effect,
+    decision_makers: Vec<String>,
+    not_sent: [&'static str; 4],
+}
+
+#[derive(Template)]
+#[template(path = "pages/alert_effect.html")]
+struct EffectPart {
+    effect: Effect,
+}
+
+#[derive(Template)]
+#[template(path = "pages/alert_confirm.html")]
+struct ConfirmPage {
+    frame: Frame,
+    faults: Faults,
+    form: AlertForm,
+    effect: Effect,
+    decided_by: String,
+    parts: usize,
+    goes: String,
+    asks: Option<String>,
+    undo_seconds: u32,
+    send_at_ms: Option<i64>,
+    until_ms: Option<i64>,
+    key: String,
+}
+
+/// Where a form begins.
+#[derive(Debug, Default, Deserialize)]
+struct BeginQuery {
+    #[serde(default)]
+    drill: String,
+    #[serde(default)]
+    from: String,
+    #[serde(default)]
+    revise: String,
+}
+
+async fn blank(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Query(query): Query<BeginQuery>,
+    who: SignedIn,
+) -> Result<Response, Problem> {
+    require(who.actor(), Right::SendAlerts)?;
+    let alerts = &web.desk.config.alerts;
+    let known = if query.revise.is_empty() { &query.from } else { &query.revise };
+    let mut form = AlertForm::blank(alerts.expires_in_minutes, query.drill == "yes");
+    if !known.is_empty() {
+        let mut session = web.desk.store.read().await?;
+        let view = alert_view::get(&web.desk, &mut session, who.actor(), known).await?;
+        form = AlertForm { revises: query.revise.clone(), ..AlertForm::of(&view, &alerts.decision_makers) };
+    }
+    compose(&web, (&headers, &who), form, Faults::default()).await
+}
+
+/// The page again with what was typed, after a button that changes it: without scripts this is how figures are counted anew.
+async fn again(State(web): State<Web>, sent: SignedForm) -> Result<Response, Problem> {
+    require(sent.who.actor(), Right::SendAlerts)?;
+    let mut form = AlertForm { send_at_ms: None, until_ms: None, ..AlertForm::read(&sent.fields) };
+    if let Some(code) = sent.fields.filled("add_area") {
+        form.areas.push(code.to_owned());
+    }
+    if let Some(time) = sent.fields.filled("later") {
+        time.clone_into(&mut form.send_time);
+    }
+    let character = sent.fields.text("replace");
+    if !character.is_empty() {
+        let (_, preview, _) = look(&web, &sent.who, &form).await?;
+        let known = preview.offending.iter().find(|one| one.character.to_string() == character);
+        if let Some(replacement) = known.and_then(|one| one.replacement.as_deref()) {
+            form.text = form.text.replace(character, replacement);
+        }
+    }
+    compose(&web, (&sent.headers, &sent.who), form, Faults::default()).await
+}
+
+/// What the form so far would be, for the page that shows it while one types.
+async fn preview(State(web): State<Web>, sent: SignedForm) -> Result<Response, Problem> {
+    let form = AlertForm::read(&sent.fields);
+    let (tree, preview, _) = look(&web, &sent.who, &form).await?;
+    let frame = Frame::of(&web, &sent.headers, &sent.who, (Section::NewAlert, "")).await;
+    show(StatusCode::OK, &EffectPart { effect: effect(&frame, &tree, &form, &preview) })
+}
+
+/// The tree, what the form would become, and all that is wrong with it.
+async fn look(web: &Web, who: &SignedIn, form: &AlertForm) -> Result<(AreaTree, Preview, NewAlert), Problem> {
+    let now = Timestamp::from_millisecond(web.desk.now()).unwrap_or(Timestamp::UNIX_EPOCH);
+    let (new, mut problems) = form.wanted(&web.desk.config.server.zone(), now);
+    let mut session = web.desk.store.read().await?;
+    let tree = store::area::tree(&mut session).await?;
+    let mut preview = alert_preview::preview(&web.desk, &mut session, who.actor(), &new).await?;
+    problems.extend(preview.problems);
+    preview.problems = in_order(problems);
+    Ok((tree, preview, new))
+}
+
+/// As the fields stand on the page, each once.
+fn in_order(mut problems: Vec<FieldProblem>) -> Vec<FieldProblem> {
+    const ORDER: [&str; 8] =
+        ["areas", "text", "kind", "spread", "until", "expires_in_minutes", "send_time", "decided_by"];
+    let place = |problem: &FieldProblem| ORDER.iter().position(|name| *name == problem.name).unwrap_or(ORDER.len());
+    problems.sort_by_key(place);
+    problems.dedup_by(|one, before| one.name == before.name);
+    problems
+}
+
+fn effect(frame: &Frame, tree: &AreaTree, form: &AlertForm, preview: &Preview) -> Effect {
+    let mut effect = Effect::of(preview, tree, &form.areas, &frame.wall);
+    let is_night = !(6..22).contains(&frame.wall.hour());
+    effect.wakes_people = is_night && form.kind == "information" && form.send_time.is_empty() && !form.is_drill;
+    effect
+}
+
+async fn compose(
+    web: &Web,
+    (headers, who): (&HeaderMap, &SignedIn),
+    form: AlertForm,
+    faults: Faults,
+) -> Result<Response, Problem> {
+    let (tree, preview, _) = look(web, who, &form).await?;
+    let mut session = web.desk.store.read().await?;
+    let populations = store::area::populations(&mut session, web.desk.now()).await?;
+    drop(session);
+    let title = if form.is_drill { "Ny övning" } else { "Nytt sms-utskick" };
+    let frame = Frame::of(web, headers, who, (Section::NewAlert, title)).await;
+    let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let chosen = Chosen { codes: &form.areas, is_drill: form.is_drill };
+    let page = ComposePage {
+        choices: alert_areas::choices(&tree, &populations, who.actor(), chosen),
+        effect: effect(&frame, &tree, &form, &preview),
+        decision_makers: web.desk.config.alerts.decision_makers.clone(),
+        not_sent: NOT_SENT,
+        frame: frame.with_width("wide").with_faults(!faults.is_empty()).as_drill(form.is_drill),
+        faults,
+        form,
+    };
+    show(status, &page)
+}
+
+async fn confirm(State(web): State<Web>, sent: SignedForm) -> Result<Response, Problem> {
+    require(sent.who.actor(), Right::SendAlerts)?;
+    ask(&web, &sent, AlertForm::read(&sent.fields), Vec::new()).await
+}
+
+/// The page that asks; the one before it when something is wrong there.
+async fn ask(web: &Web, sent: &SignedForm, form: AlertForm, more: Vec<FieldProblem>) -> Result<Response, Problem> {
+    let (tree, preview, new) = look(web, &sent.who, &form).await?;
+    if !preview.problems.is_empty() {
+        let form = AlertForm { send_at_ms: None, until_ms: None, ..form };
+        return compose(web, (&sent.headers, &sent.who), form, Faults::new(preview.problems)).await;
+    }
+    let proof = alert_confirmation::proof(&tree, &form.areas, preview.audience.by_sms);
+    let title = if form.is_drill { "Bekräfta övningen" } else { "Bekräfta och skicka" };
+    let frame = Frame::of(web, &sent.headers, &sent.who, (Section::NewAlert, title)).await;
+    let faults = Faults::new(more);
+    let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let send_at_ms = new.send_at.map(Timestamp::as_millisecond);
+    let page = ConfirmPage {
+        effect: effect(&frame, &tree, &form, &preview),
+        decided_by: form.decision_maker().to_owned(),
+        parts: preview.sms.segmentation().parts,
+        goes: send_at_ms.map_or_else(|| "nu".to_owned(), |at| frame.wall.text(at)),
+        asks: Some(proof.asks()).filter(|text| !text.is_empty()),
+        undo_seconds: web.desk.config.alerts.undo_seconds,
+        until_ms: form.ends_at_a_time().then_some(preview.expires_at),
+        send_at_ms,
+        key: web.desk.id(),
+        frame: frame.with_faults(!faults.is_empty()).as_drill(form.is_drill),
+        faults,
+        form,
+    };
+    show(status, &page)
+}
+
+async fn send(State(web): State<Web>, sent: SignedForm) -> Result<Response, Problem> {
+    let actor = sent.who.actor();
+    require(actor, Right::SendAlerts)?;
+    let form = AlertForm::read(&sent.fields);
+    let now = Timestamp::from_millisecond(web.desk.now()).unwrap_or(Timestamp::UNIX_EPOCH);
+    let (mut new, problems) = form.wanted(&web.desk.config.server.zone(), now);
+    if !problems.is_empty() {
+        return ask(&web, &sent, form, Vec::new()).await;
+    }
+    new.expected_recipients = sent.fields.filled("expected").and_then(|text| text.parse().ok());
+    let repeatable = Repeatable::of_form(sent.fields.text("key"), "/alerts/send")?;
+    let body = serde_json::json!([
+        form.areas,
+        form.text,
+        form.kind,
+        form.spread,
+        form.decision_maker(),
+        form.validity,
+        form.until_ms,
+        form.send_at_ms,
+        form.is_drill,
+        form.revises
+    ])
+    .to_string();
+    let turn = repeatable.turn_in_line(&web, actor, body.as_bytes()).await?;
+    let mut work = match turn.begin().await? {
+        Begun::New(work) => work,
+        Begun::Earlier(response) => return Ok(response),
+    };
+    let revises = Some(form.revises.as_str()).filter(|id| !id.is_empty());
+    let typed = sent.fields.text("proof");
+    match alert_confirmation::create(&web.desk, work.session(), actor, (revises, &new, typed)).await {
+        Ok(made) => work.finish_at(&format!("/alerts/{}", made.message.id)).await,
+        Err(error) => {
+            drop(work);
+            refused(&web, &sent, form, error).await
+        }
+    }
+}
+
+/// What was asked for again, with why it was not done.
+async fn refused(web: &Web, sent: &SignedForm, form: AlertForm, error: ActionError) -> Result<Response, Problem> {
+    match error {
+        ActionError::Invalid(problems) if problems.iter().all(|problem| problem.name == "proof") => {
+            ask(web, sent, form, problems).await
+        }
+        ActionError::Invalid(problems) => {
+            let form = AlertForm { send_at_ms: None, until_ms: None, ..form };
+            let problems = problems.into_iter().map(on_page).collect();
+            compose(web, (&sent.headers, &sent.who), form, Faults::new(in_order(problems))).await
+        }
+        ActionError::Conflict { code: code @ "alert.audience_changed", detail } => {
+            ask(web, sent, form, vec![FieldProblem::new("recipients", code, detail)]).await
+        }
+        error => Err(error.into()),
+    }
+}
+
+/// Names of fields as the page has them.
+fn on_page(problem: FieldProblem) -> FieldProblem {
+    let name = match problem.name.as_str() {
+        "expires_in_minutes" => "until",
+        "send_at" => "send_time",
+        name => name,
+    };
+    FieldProblem { name: name.to_owned(), ..problem }
+}
+
+async fn considered(State(web): State<Web>, sent: SignedForm) -> Result<Response, Problem> {
+    let actor = sent.who.actor();
+    let form = AlertForm::read(&sent.fields);
+    let reason = sent.fields.text("reason").to_owned();
+    let new = NotSent { decided_by: form.decision_maker().to_owned(), reason, areas: form.areas.clone() };
+    let mut session = web.desk.store.begin().await?;
+    match decision::not_sent(&web.desk, &mut session, actor, &new).await {
+        Ok(_) => {
+            session.commit().await?;
+            Ok(Redirect::to("/decisions").into_response())
+        }
+        Err(ActionError::Invalid(problems)) => {
+            drop(session);
+            compose(&web, (&sent.headers, &sent.who), form, Faults::new(problems)).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl ComposePage {
+    /// Whether one of the quick keys says how long it is valid; otherwise it is the time beside or something unusual.
+    fn validity_is(&self, value: &str) -> bool {
+        self.form.validity == value
+    }
+
+    fn is_unusual_validity(&self) -> bool {
+        let known = ["120", "240", alert_form::DAWN, alert_form::TIME];
+        !known.contains(&self.form.validity.as_str()) && !self.form.validity.is_empty()
+    }
+
+    /// How long an unusual validity is, in words.
+    fn unusual_validity(&self) -> String {
+        match self.form.validity.parse::<i64>() {
+            Ok(minutes) if minutes % 60 == 0 => format!("{} h", minutes / 60),
+            _ => format!("{} min", self.form.validity),
+        }
+    }
+}

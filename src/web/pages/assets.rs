@@ -1,0 +1,72 @@
+//! Owns what pages load beside themselves: style, script and icon, compiled in and served under names made of their content.
+//!
+//! Invariant: a name's content never changes, so browsers may keep it for ever.
+
+use std::sync::LazyLock;
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use sha2::{Digest, Sha256};
+
+use crate::web::Web;
+
+const CSS: &str = include_str!("../../../web/app.css");
+const JS: &str = include_str!("../../../web/app.js");
+const ALERT_JS: &str = include_str!("../../../web/alert.js");
+const ICON: &str = include_str!("../../../web/icon.svg");
+
+/// Paths of what every page loads.
+#[derive(Debug)]
+pub struct Assets {
+    /// Style.
+    pub css: String,
+    /// Script, an ES module.
+    pub js: String,
+    /// Script of the pages about alerts, loaded by the first.
+    pub alert_js: String,
+    /// Icon.
+    pub icon: String,
+}
+
+static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
+    css: path("app", CSS, "css"),
+    js: path("app", JS, "js"),
+    alert_js: path("alert", ALERT_JS, "js"),
+    icon: path("icon", ICON, "svg"),
+});
+
+/// Paths of what every page loads.
+#[must_use]
+pub fn assets() -> &'static Assets {
+    &ASSETS
+}
+
+/// The routes.
+pub fn router() -> Router<Web> {
+    Router::new().route("/assets/{name}", get(serve)).route("/favicon.ico", get(icon))
+}
+
+async fn serve(Path(name): Path<String>) -> Response {
+    let assets = assets();
+    let (kind, content) = match format!("/assets/{name}") {
+        path if path == assets.css => ("text/css; charset=utf-8", CSS),
+        path if path == assets.js => ("text/javascript; charset=utf-8", JS),
+        path if path == assets.alert_js => ("text/javascript; charset=utf-8", ALERT_JS),
+        path if path == assets.icon => ("image/svg+xml", ICON),
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    ([(CONTENT_TYPE, kind), (CACHE_CONTROL, "public, max-age=31536000, immutable")], content).into_response()
+}
+
+async fn icon() -> Response {
+    ([(CONTENT_TYPE, "image/svg+xml"), (CACHE_CONTROL, "public, max-age=86400")], ICON).into_response()
+}
+
+fn path(name: &str, content: &str, kind: &str) -> String {
+    let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(content)[..8]);
+    format!("/assets/{name}.{hash}.{kind}")
+}

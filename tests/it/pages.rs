@@ -1,0 +1,249 @@
+//! Every page of the console: who may see it, what it is sent with, and that hostile strings lie still on it.
+
+use std::collections::BTreeSet;
+
+use crate::support::{TestApp, on_both_databases, root};
+use grannpost::actions::operator::{self, NewOperator};
+use serde_json::json;
+
+const ALL: [&str; 5] = ["operator", "chief", "officer", "admin", "auditor"];
+const READS_ALERTS: [&str; 4] = ["operator", "chief", "admin", "auditor"];
+
+/// Every GET of the console that stands in a menu or behind it, and the roles that may see it; others get 403. `{id}` is an
+/// operator, `{key}` a key.
+const PAGES: &[(&str, &[&str])] = &[
+    ("/", &ALL),
+    ("/account", &ALL),
+    ("/account/password", &ALL),
+    ("/prove", &ALL),
+    ("/decisions", &READS_ALERTS),
+    ("/alerts", &READS_ALERTS),
+    ("/alerts/new", &["operator", "admin"]),
+    ("/alerts/{id}", &READS_ALERTS),
+    ("/alerts/{id}/follow-up", &["operator", "admin"]),
+    ("/alerts/{id}/calls", &["operator", "chief", "admin"]),
+    ("/audit", &["admin", "auditor"]),
+    ("/admin/operators", &["admin"]),
+    ("/admin/operators/new", &["admin"]),
+    ("/admin/operators/{id}", &["admin"]),
+    ("/admin/keys", &["admin"]),
+    ("/admin/keys/new", &["admin"]),
+    ("/admin/keys/{id}/revoke", &["admin"]),
+    ("/admin/gateways", &["admin"]),
+    ("/admin/resume", &["admin"]),
+];
+
+/// GETs that lead elsewhere, answer without a page or need no sign-in.
+const OTHERS: &[&str] = &[
+    "/admin",
+    "/enrol",
+    "/shift",
+    "/sign-in",
+    "/sign-in/{token}",
+    "/sign-in/oidc",
+    "/sign-in/oidc/back",
+    "/session/keep",
+    "/assets/{name}",
+    "/favicon.ico",
+    "/alerts/{id}/live",
+    "/u/{token}",
+];
+
+/// Every POST of the console, and the roles that may do it; others get 403. Those of one's own are everybody's.
+pub const POSTS: &[(&str, &[&str])] = &[
+    ("/sign-out", &ALL),
+    ("/shift/lock", &ALL),
+    ("/theme", &ALL),
+    ("/prove", &ALL),
+    ("/account/sessions/end", &ALL),
+    ("/account/sessions/end-others", &ALL),
+    ("/account/password", &ALL),
+    ("/account/recovery-codes", &ALL),
+    ("/account/passkeys", &ALL),
+    ("/account/passkeys/question", &ALL),
+    ("/account/passkeys/remove", &ALL),
+    ("/prove/passkey/question", &ALL),
+    ("/alerts/new", &["operator", "admin"]),
+    ("/alerts/preview", &["operator", "admin"]),
+    ("/alerts/confirm", &["operator", "admin"]),
+    ("/alerts/send", &["operator", "admin"]),
+    ("/alerts/considered", &["operator", "admin"]),
+    ("/alerts/{id}/stop", &["operator", "admin"]),
+    ("/alerts/{id}/in-doubt", &["operator", "admin"]),
+    ("/alerts/{id}/approve", &["operator", "chief", "admin"]),
+    ("/alerts/{id}/return", &["operator", "chief", "admin"]),
+    ("/alerts/{id}/send-unreviewed", &["operator", "admin"]),
+    ("/alerts/{id}/follow-up", &["operator", "admin"]),
+    ("/admin/operators/new", &["admin"]),
+    ("/admin/operators/{id}/change", &["admin"]),
+    ("/admin/operators/{id}/reset", &["admin"]),
+    ("/admin/operators/{id}/disable", &["admin"]),
+    ("/admin/operators/{id}/enable", &["admin"]),
+    ("/admin/keys/new", &["admin"]),
+    ("/admin/keys/{id}/revoke", &["admin"]),
+    ("/admin/pause", &["admin"]),
+    ("/admin/resume", &["admin"]),
+];
+
+/// POSTs of those who are not signed in, or not yet.
+const STRANGERS_POSTS: &[&str] = &[
+    "/sign-in",
+    "/sign-in/{token}",
+    "/sign-in/passkey",
+    "/sign-in/passkey/question",
+    "/enrol",
+    "/shift",
+    "/shift/passkey",
+    "/shift/passkey/question",
+    "/u/{token}",
+];
+
+/// A key that answers wrongly is refused, whoever holds it.
+const OF_KEYS: &[&str] = &["/prove/passkey"];
+
+/// Paths of the routers in `src/web/pages`, by method.
+fn routes(method: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir("src/web/pages").unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        for route in text.split(".route(").skip(1) {
+            let literal = route.trim_start().strip_prefix('"').expect("a path stands where it is routed");
+            let (path, rest) = literal.split_once('"').unwrap();
+            let handlers = rest.split(".route(").next().unwrap().split(";\n").next().unwrap();
+            let handlers = handlers.split("\n}").next().unwrap();
+            if handlers.contains(&format!("{method}(")) {
+                found.insert(path.to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// A place for every id: an operator's for operators, a key's for keys.
+async fn at(app: &TestApp, path: &str) -> String {
+    let mut session = app.desk.store.read().await.unwrap();
+    let id = if path.contains("/alerts/") {
+        let alerts = grannpost::store::message::page(&mut session, "alert", "", 1).await.unwrap();
+        alerts.first().map_or_else(|| "none".to_owned(), |alert| alert.id.clone())
+    } else if path.contains("/keys/") {
+        grannpost::store::api_key::list(&mut session).await.unwrap().pop().unwrap().id
+    } else {
+        grannpost::store::operator::list(&mut session).await.unwrap().pop().unwrap().id
+    };
+    path.replace("{id}", &id)
+}
+
+/// What no page may hold: anything that the policy would stop, or that an attacker wrote.
+fn assert_inert(path: &str, html: &str) {
+    let lower = html.to_lowercase();
+    for bad in ["<style", " style=", " onerror=\"", " onclick=", " onload=", "javascript:", "<script>", "<img src=x"] {
+        assert!(!lower.contains(bad), "{path} holds {bad}: {html}");
+    }
+    assert_eq!(lower.matches("<script").count(), 1, "{path}: one script, by its address");
+}
+
+#[test]
+fn every_route_of_the_pages_stands_in_the_tables() {
+    let listed = |tables: &[BTreeSet<String>]| tables.iter().flatten().cloned().collect::<BTreeSet<String>>();
+    let names = |table: &[(&str, &[&str])]| table.iter().map(|(path, _)| (*path).to_owned()).collect::<BTreeSet<_>>();
+    let plain = |table: &[&str]| table.iter().map(|path| (*path).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(routes("get"), listed(&[names(PAGES), plain(OTHERS)]));
+    assert_eq!(routes("post"), listed(&[names(POSTS), plain(STRANGERS_POSTS), plain(OF_KEYS)]));
+}
+
+on_both_databases! {
+    async fn every_role_sees_the_pages_that_the_table_says_and_no_other(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.things().await;
+        for role in ALL {
+            let mut browser = app.signed_in(role, "").await;
+            for (path, may) in PAGES {
+                let page = browser.get(&at(&app, path).await).await;
+                let expected = if may.contains(&role) { 200 } else { 403 };
+                assert_eq!(page.status, expected, "{role} {path} {}", page.html);
+                assert_inert(path, &page.html);
+                let headers = &page.headers;
+                let policy = headers["content-security-policy"].to_str().unwrap();
+                assert!(policy.contains("default-src 'self'") && !policy.contains("unsafe"), "{path}: {policy}");
+                assert_eq!(headers["cache-control"], "no-store", "{path}");
+                assert_eq!(headers["referrer-policy"], "no-referrer", "{path}");
+                assert_eq!(headers["x-content-type-options"], "nosniff", "{path}");
+            }
+        }
+    }
+
+    async fn every_role_does_what_the_table_says_and_nothing_else(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        for role in ALL {
+            for (path, may) in POSTS {
+                let mut browser = app.signed_in(role, "").await;
+                app.invite(&format!("Eva {} {role}", app.desk.id()), "chief", "").await;
+                app.key("chief", "").await;
+                let page = browser.get("/account").await;
+                let answer = browser.submit(&page, &at(&app, path).await, &[("role", "chief")]).await;
+                let is_refused = answer.status == 403;
+                assert_eq!(is_refused, !may.contains(&role), "{role} {path} {} {}", answer.status, answer.html);
+            }
+        }
+    }
+
+    async fn nobody_sees_a_page_without_signing_in(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.invite("Kim Ek", "admin", "").await;
+        for (path, _) in PAGES {
+            let page = app.browser().get(&at(&app, path).await).await;
+            assert!(page.path.starts_with("/sign-in"), "{path} {}", page.html);
+        }
+    }
+
+    async fn hostile_strings_lie_still_on_every_page(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.things().await;
+        let hostile = "<script>alert(1)</script>\"><img src=x onerror=\"alert(1)\">{{7*7}}'\u{202e}";
+        let mut session = app.desk.store.begin().await.unwrap();
+        let new = NewOperator { name: hostile.into(), email: "o'ek@example.org".into(), role: "admin".into(), area: String::new() };
+        let invited = operator::add(&app.desk, &mut session, &root(), &new).await.unwrap();
+        let link = operator::demo_link(&app.desk, &mut session, &root(), &invited.operator).await.unwrap();
+        grannpost::actions::key::add(&app.desk, &mut session, &root(), (hostile, "admin", "")).await.unwrap();
+        grannpost::actions::pause::pause(&app.desk, &mut session, &root(), hostile).await.unwrap();
+        session.commit().await.unwrap();
+        let decided = json!({ "decided_by": hostile, "reason": hostile, "areas": ["2326"] });
+        assert_eq!(app.api.post("/decisions", decided).await.status, 201);
+        let alert = json!({ "text": hostile, "areas": ["2326"], "decided_by": hostile });
+        let made = app.api.post("/alerts", alert).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let path = link.split_once("/sign-in/").unwrap().1;
+        let path = format!("/sign-in/{path}");
+        let mut browser = app.browser();
+        let page = browser.get(&path).await;
+        assert_inert(&path, &page.html);
+        browser.submit(&page, &path, &[]).await;
+        for (path, _) in PAGES {
+            let page = browser.get(&at(&app, path).await).await;
+            assert_eq!(page.status, 200, "{path}");
+            assert_inert(path, &page.html);
+        }
+        let next = url_of("/audit?actor=\"><script>alert(1)</script>&object=\"><script>&from=x&until=9999-12-31&after=\"");
+        let page = browser.get(&next).await;
+        assert_inert("/audit", &page.html);
+        let page = app.browser().get(&url_of("/sign-in?next=/\"><script>alert(1)</script>")).await;
+        assert_inert("/sign-in", &page.html);
+    }
+
+    async fn style_and_script_are_kept_for_ever_under_names_of_their_content(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        let mut browser = app.browser();
+        let page = browser.get("/sign-in").await;
+        for (mark, kind) in [("rel=\"stylesheet\" href=\"", "text/css; charset=utf-8"), ("src=\"", "text/javascript; charset=utf-8")] {
+            let path = page.after(mark).unwrap();
+            let asset = browser.get(&path).await;
+            assert_eq!((asset.status.as_u16(), asset.headers["content-type"].to_str().unwrap()), (200, kind));
+            assert_eq!(asset.headers["cache-control"], "public, max-age=31536000, immutable");
+        }
+        assert_eq!(browser.get("/assets/app.0000000000000000.css").await.status, 404);
+    }
+}
+
+fn url_of(path: &str) -> String {
+    path.replace('"', "%22").replace('<', "%3C").replace('>', "%3E")
+}
