@@ -9,8 +9,8 @@ use serde_json::json;
 
 use super::{ActionError, Desk, Result};
 use crate::ambient::{self, Clock};
-use crate::domain::coverage::{Coverage, PlannedDelivery, PlannedRecipient};
-use crate::store::coverage::{First, Freeze};
+use crate::domain::coverage::Coverage;
+use crate::store::coverage::{First, Freeze, Rows, delivery_rows, recipient_rows};
 use crate::store::freezing::{Dead, Undo};
 use crate::store::{self, Session, Store, StoreError};
 
@@ -50,12 +50,12 @@ impl Freezing {
         let mut size = PieceSize::new(&desk.store, desk.config.database.rows_at_once);
         let mut deliveries = coverage.deliveries().peekable();
         while deliveries.peek().is_some() {
-            let rows = deliveries.by_ref().take(size.rows).collect();
+            let rows = delivery_rows(freeze.number, deliveries.by_ref().take(size.rows));
             self.write_piece(desk, &mut size, &Piece::Deliveries(freeze, rows)).await?;
         }
         let mut recipients = coverage.recipients().peekable();
         while recipients.peek().is_some() {
-            let rows = recipients.by_ref().take(size.rows).collect();
+            let rows = recipient_rows(freeze.number, recipients.by_ref().take(size.rows));
             self.write_piece(desk, &mut size, &Piece::Recipients(freeze, rows)).await?;
         }
         Ok(())
@@ -109,7 +109,9 @@ impl Freezing {
         }
         let rows = match piece {
             Piece::Deliveries(freeze, rows) => store::coverage::add_deliveries(&mut session, freeze, rows).await?,
-            Piece::Recipients(freeze, rows) => store::coverage::add_recipients(&mut session, freeze, rows).await?,
+            Piece::Recipients(freeze, rows) => {
+                store::coverage::add_recipients(&mut session, freeze.message_id, rows).await?
+            }
             Piece::FollowUp(freeze, first, range) => {
                 store::coverage::follow_up(&mut session, freeze, *first, *range).await?
             }
@@ -148,8 +150,8 @@ impl Freezing {
 /// What one transaction of a freezing does.
 #[derive(Debug)]
 enum Piece<'a> {
-    Deliveries(&'a Freeze<'a>, Vec<PlannedDelivery<'a>>),
-    Recipients(&'a Freeze<'a>, Vec<PlannedRecipient<'a>>),
+    Deliveries(&'a Freeze<'a>, Rows),
+    Recipients(&'a Freeze<'a>, Rows),
     FollowUp(&'a Freeze<'a>, First<'a>, (i64, i64)),
     Thaw(i64),
 }

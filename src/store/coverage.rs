@@ -3,12 +3,14 @@
 //! It decides neither who is covered nor in which order (`domain::coverage`). Invariant: ids are the message's number and the
 //! position, so that writing an audience twice fails instead of doubling it.
 
-use super::{Result, Session};
+use serde::Serialize;
+
+use super::{Result, Session, json};
 use crate::domain::audience::AlertAudience;
 use crate::domain::coverage::{Coverage, NotReached, POSITIONS, PlannedDelivery, PlannedRecipient};
 
-/// Rows written by one statement, as its mark says; what is left over is filled up with NULL.
-const ROWS: usize = 250;
+/// Rows written by one statement.
+const ROWS: usize = 2_000;
 /// When paper expires: never. It lies until somebody prints it or stops the letter.
 const NEVER: i64 = 253_402_300_799_000;
 
@@ -35,82 +37,97 @@ pub fn ids_of(number: i64) -> (i64, i64) {
     (number * POSITIONS, (number + 1) * POSITIONS - 1)
 }
 
+/// Rows on their way into the database, as one text: made before the transaction that writes them.
+#[derive(Debug)]
+pub struct Rows {
+    json: String,
+}
+
+#[derive(Serialize)]
+struct DeliveryRow<'a> {
+    id: i64,
+    channel: &'static str,
+    address: &'a str,
+    person: Option<&'a str>,
+    area: Option<&'a str>,
+    persons: i64,
+    households: i64,
+    place: i64,
+}
+
+/// Deliveries of the message with this number.
+pub fn delivery_rows<'a>(number: i64, deliveries: impl Iterator<Item = PlannedDelivery<'a>>) -> Rows {
+    let row = |delivery: PlannedDelivery<'a>| DeliveryRow {
+        id: number * POSITIONS + delivery.position,
+        channel: delivery.channel.code(),
+        address: delivery.address,
+        person: delivery.contact_person_id,
+        area: delivery.area_code,
+        persons: delivery.persons,
+        households: delivery.households,
+        place: delivery.place,
+    };
+    Rows { json: json(&deliveries.map(row).collect::<Vec<_>>()) }
+}
+
 const ADD_DELIVERIES: &str =
     "INSERT INTO delivery (id, message_id, channel, address, contact_person_id, area_code, persons, households, state,
    priority, due_at, place, expires_at, queued_at)
- WITH v (id, channel, address, person, area, persons, households, place) AS ({values 250 of 8 after $6})
- SELECT v.id, $1, v.channel, v.address, v.person, v.area, v.persons, v.households, 'queued',
-   $2, $3, v.place, CASE WHEN v.channel = 'paper' THEN $4 ELSE $5 END, $6
- FROM v
- WHERE v.id IS NOT NULL";
+ SELECT v.id, $2, v.channel, v.address, v.person, v.area, v.persons, v.households, 'queued',
+   $3, $4, v.place, CASE WHEN v.channel = 'paper' THEN $5 ELSE $6 END, $7
+ FROM {rows $1: id BIGINT, channel TEXT, address TEXT, person TEXT, area TEXT, persons BIGINT, households BIGINT, place BIGINT}";
 
 /// Adds deliveries; says how many.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn add_deliveries(
-    session: &mut Session,
-    freeze: &Freeze<'_>,
-    deliveries: &[PlannedDelivery<'_>],
-) -> Result<u64> {
-    let mut added = 0;
-    for some in deliveries.chunks(ROWS) {
-        let mut statement = session
-            .sql(ADD_DELIVERIES)
-            .bind(freeze.message_id.to_owned())
-            .bind(freeze.priority)
-            .bind(freeze.due_at)
-            .bind(NEVER)
-            .bind(freeze.expires_at)
-            .bind(freeze.now);
-        for row in some.iter().map(Some).chain(std::iter::repeat(None)).take(ROWS) {
-            statement = statement
-                .bind(row.map(|row| freeze.number * POSITIONS + row.position))
-                .bind(row.map(|row| row.channel.code()))
-                .bind(row.map(|row| row.address.to_owned()))
-                .bind(row.and_then(|row| row.contact_person_id.map(str::to_owned)))
-                .bind(row.and_then(|row| row.area_code.map(str::to_owned)))
-                .bind(row.map(|row| row.persons))
-                .bind(row.map(|row| row.households))
-                .bind(row.map(|row| row.place));
-        }
-        added += session.execute(statement).await?;
-    }
-    Ok(added)
+pub async fn add_deliveries(session: &mut Session, freeze: &Freeze<'_>, rows: &Rows) -> Result<u64> {
+    let statement = session
+        .sql(ADD_DELIVERIES)
+        .bind(rows.json.clone())
+        .bind(freeze.message_id.to_owned())
+        .bind(freeze.priority)
+        .bind(freeze.due_at)
+        .bind(NEVER)
+        .bind(freeze.expires_at)
+        .bind(freeze.now);
+    session.execute(statement).await
+}
+
+#[derive(Serialize)]
+struct RecipientRow<'a> {
+    person: &'a str,
+    channel: &'static str,
+    delivery: Option<i64>,
+    area: &'a str,
+    households: i64,
+    why: Option<&'static str>,
+}
+
+/// Persons frozen into the message with this number.
+pub fn recipient_rows<'a>(number: i64, recipients: impl Iterator<Item = PlannedRecipient<'a>>) -> Rows {
+    let row = |recipient: PlannedRecipient<'a>| RecipientRow {
+        person: recipient.contact_person_id,
+        channel: recipient.channel.code(),
+        delivery: recipient.position.map(|position| number * POSITIONS + position),
+        area: recipient.area_code,
+        households: recipient.households,
+        why: recipient.not_reached.map(NotReached::code),
+    };
+    Rows { json: json(&recipients.map(row).collect::<Vec<_>>()) }
 }
 
 const ADD_RECIPIENTS: &str =
     "INSERT INTO message_recipient (message_id, contact_person_id, channel, delivery_id, area_code, households, not_reached)
- WITH v (person, channel, delivery, area, households, why) AS ({values 250 of 6 after $1})
- SELECT $1, v.person, v.channel, v.delivery, v.area, v.households, v.why
- FROM v
- WHERE v.person IS NOT NULL";
+ SELECT $2, v.person, v.channel, v.delivery, v.area, v.households, v.why
+ FROM {rows $1: person TEXT, channel TEXT, delivery BIGINT, area TEXT, households BIGINT, why TEXT}";
 
 /// Adds the persons frozen into a message, whose deliveries must be there; says how many.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn add_recipients(
-    session: &mut Session,
-    freeze: &Freeze<'_>,
-    recipients: &[PlannedRecipient<'_>],
-) -> Result<u64> {
-    let mut added = 0;
-    for some in recipients.chunks(ROWS) {
-        let mut statement = session.sql(ADD_RECIPIENTS).bind(freeze.message_id.to_owned());
-        for row in some.iter().map(Some).chain(std::iter::repeat(None)).take(ROWS) {
-            let position = row.and_then(|row| row.position);
-            statement = statement
-                .bind(row.map(|row| row.contact_person_id.to_owned()))
-                .bind(row.map(|row| row.channel.code()))
-                .bind(position.map(|position| freeze.number * POSITIONS + position))
-                .bind(row.map(|row| row.area_code.to_owned()))
-                .bind(row.map(|row| row.households))
-                .bind(row.and_then(|row| row.not_reached).map(NotReached::code));
-        }
-        added += session.execute(statement).await?;
-    }
-    Ok(added)
+pub async fn add_recipients(session: &mut Session, message_id: &str, rows: &Rows) -> Result<u64> {
+    session.execute(session.sql(ADD_RECIPIENTS).bind(rows.json.clone()).bind(message_id.to_owned())).await
 }
 
 /// Writes an audience in the transaction of `session`. Returns the number of deliveries.
@@ -118,11 +135,17 @@ pub async fn add_recipients(
 /// # Errors
 /// [`super::StoreError`].
 pub async fn write(session: &mut Session, freeze: &Freeze<'_>, coverage: &Coverage) -> Result<u64> {
-    let deliveries: Vec<_> = coverage.deliveries().collect();
-    let added = add_deliveries(session, freeze, &deliveries).await?;
-    let recipients: Vec<_> = coverage.recipients().collect();
-    add_recipients(session, freeze, &recipients).await?;
-    Ok(added)
+    let mut deliveries = coverage.deliveries().peekable();
+    while deliveries.peek().is_some() {
+        let rows = delivery_rows(freeze.number, deliveries.by_ref().take(ROWS));
+        add_deliveries(session, freeze, &rows).await?;
+    }
+    let mut recipients = coverage.recipients().peekable();
+    while recipients.peek().is_some() {
+        let rows = recipient_rows(freeze.number, recipients.by_ref().take(ROWS));
+        add_recipients(session, freeze.message_id, &rows).await?;
+    }
+    Ok(coverage.len() as u64)
 }
 
 const FOLLOW_UP: &str = "INSERT INTO delivery (id, message_id, channel, address, contact_person_id, area_code,

@@ -43,8 +43,6 @@ impl Dialect {
 
     /// Replaces the marks in `sql`:
     /// `{rows $1: id BIGINT, state TEXT}` is a table made of a bound JSON array of objects;
-    /// `{values 250 of 8 after $6}` are 250 rows of 8 bound values each, the first of them `$7`: less to write, and for
-    /// SQLite several times quicker, than a JSON array, where there are many rows;
     /// `{skip locked}` lets several daemons claim side by side; `{for update}` holds rows that are about to change;
     /// `{by id}` after the delivery table has its rows looked up by id, whatever else a planner thinks of;
     /// `{now us}` is the database's clock in microseconds.
@@ -76,7 +74,6 @@ impl Dialect {
             ("now us", Self::Postgres) => {
                 into.push_str("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)");
             }
-            (values, _) if values.starts_with("values ") => write_values(values, into),
             (rows, _) => {
                 let (bind, columns) = rows
                     .strip_prefix("rows ")
@@ -102,31 +99,9 @@ impl Dialect {
     }
 }
 
-/// `values 2 of 3 after $1` as `VALUES ($2, $3, $4), ($5, $6, $7)`.
-fn write_values(mark: &str, into: &mut String) {
-    let numbers: Vec<usize> = mark.split([' ', '$']).filter_map(|word| word.parse().ok()).collect();
-    let [rows, columns, mut last] = numbers[..] else { panic!("a mark is one of those documented at `expand`") };
-    into.push_str("VALUES ");
-    for row in 0..rows {
-        into.push_str(if row == 0 { "(" } else { "), (" });
-        for column in 0..columns {
-            last += 1;
-            let _ = write!(into, "{}${last}", if column == 0 { "" } else { ", " });
-        }
-    }
-    into.push(')');
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn values_are_counted_on_from_the_last_bound_one() {
-        for dialect in [Dialect::Sqlite, Dialect::Postgres] {
-            assert_eq!(dialect.expand("{values 2 of 3 after $1}"), "VALUES ($2, $3, $4), ($5, $6, $7)");
-        }
-    }
 
     #[test]
     fn rows_become_a_table_named_v_on_both() {

@@ -23,6 +23,7 @@ mod sign_in_elsewhere;
 mod simulator;
 mod store_conformance;
 mod support;
+mod transact;
 mod verify;
 mod watch;
 mod wire;

@@ -373,10 +373,10 @@ on_both_databases! {
         }
         let whole = Coverage::of(audience::sms_crowd(&mut session, asked(true)).await.unwrap(), &[]);
         let freeze = Freeze { due_at: NOW + 1_000_000_000, ..freeze_of(&new) };
-        let rows: Vec<_> = whole.deliveries().collect();
+        let rows = coverage::delivery_rows(1, whole.deliveries());
         assert_eq!(coverage::add_deliveries(&mut session, &freeze, &rows).await.unwrap(), 2);
-        let rows: Vec<_> = whole.recipients().collect();
-        assert_eq!(coverage::add_recipients(&mut session, &freeze, &rows).await.unwrap(), 2);
+        let rows = coverage::recipient_rows(1, whole.recipients());
+        assert_eq!(coverage::add_recipients(&mut session, "m1", &rows).await.unwrap(), 2);
         assert!(freezing::hold(&mut session, "m1", "f1", NOW + 5).await.unwrap());
         assert_eq!(message::get(&mut session, "m1").await.unwrap(), None);
         assert_eq!(message::page(&mut session, "alert", "", 10).await.unwrap(), []);
