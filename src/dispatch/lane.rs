@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::carrier::{Carrier, Parcel};
 use super::outlet::{Outlet, Permit};
+use super::pace::Slot;
 use super::settle::{Outcome, Settlement};
 use super::{Engine, POLL};
 use crate::ambient;
@@ -252,10 +253,10 @@ impl<C: Carrier> HandOver<C> {
         let outlet = &self.outlet;
         outlet.carrier().ready_for(&row.address).await;
         let call = outlet.call_slot().await;
-        outlet.pacer().slot().await;
+        let slot = outlet.pacer().slot().await;
         drop(permit.before_pacer);
         let outcome = match self.too_late(&row) {
-            None => self.call(&row).await,
+            None => self.call(&row, &slot).await,
             Some(why) => Outcome::NotSent(why),
         };
         drop((call, permit.unanswered));
@@ -276,7 +277,7 @@ impl<C: Carrier> HandOver<C> {
         }
     }
 
-    async fn call(&self, row: &Claimed) -> Outcome {
+    async fn call(&self, row: &Claimed, slot: &Slot) -> Outcome {
         let attempt = row.attempts + 1;
         let parcel = Parcel {
             token: DeliveryToken { delivery_id: row.id, attempt },
@@ -286,6 +287,7 @@ impl<C: Carrier> HandOver<C> {
         };
         let begun = Instant::now();
         let answer = self.outlet.carrier().hand_over(&parcel).await;
+        self.outlet.pacer().answered(slot);
         metrics::histogram!("grannpost_handover_seconds", "gateway" => self.outlet.carrier().name().to_owned())
             .record(begun.elapsed().as_secs_f64());
         self.outlet.circuit().note(&answer, self.has_alternative);

@@ -435,8 +435,8 @@ on_both_databases! {
         let rows = claimed(&mut session, Channel::Sms).await;
         assert_eq!(rows.iter().map(|row| row.lease_fence).collect::<Vec<_>>(), [1, 1]);
         let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-        assert_eq!(delivery::renew(&mut session, "d1", &ids, NOW + 60_000).await.unwrap(), 2);
-        assert_eq!(delivery::renew(&mut session, "other", &ids, NOW + 60_000).await.unwrap(), 0);
+        assert_eq!(delivery::renew(&mut session, "d1", &ids, NOW + 60_000).await.unwrap(), ids);
+        assert_eq!(delivery::renew(&mut session, "other", &ids, NOW + 60_000).await.unwrap(), []);
         assert_eq!(message::counts(&mut session, "m1").await.unwrap().get(DeliveryState::Sending), 2);
         assert_eq!(delivery::release(&mut session, "other", &ids, NOW).await.unwrap(), 0);
         assert_eq!(delivery::release(&mut session, "d1", &ids[..1], NOW + 500).await.unwrap(), 1);
