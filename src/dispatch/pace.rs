@@ -120,13 +120,13 @@ impl Pacer {
             if slot + LATEST + self.credit < Instant::now() && !self.is_within_gap() {
                 continue;
             }
-            return self.recent().begin(self.cap);
+            return self.recent().begin(self.cap, Instant::now());
         }
     }
 
     /// Notes that the answer to a hand-over has come, and with it how late the gateway may have seen the hand-over.
     pub fn answered(&self, slot: &Slot) {
-        self.recent().answered(slot);
+        self.recent().answered(slot, Instant::now());
     }
 
     /// Takes the pace back by a third, at most once a second; it recovers by itself.
@@ -147,7 +147,7 @@ impl Pacer {
     }
 
     fn full_until(&self) -> Option<Instant> {
-        self.recent().is_full_until(self.cap)
+        self.recent().is_full_until(self.cap, Instant::now())
     }
 
     /// Low rates have gaps longer than [`LATEST`]; their slots are used late rather than lost.
@@ -206,23 +206,22 @@ impl Pacer {
 
 impl Recent {
     /// Until when the window has no room, if it has none.
-    fn is_full_until(&self, cap: usize) -> Option<Instant> {
+    fn is_full_until(&self, cap: usize, now: Instant) -> Option<Instant> {
         let oldest = self.arrivals.front().filter(|_| self.arrivals.len() >= cap)?;
-        Some(*oldest + WINDOW).filter(|until| *until > Instant::now())
+        Some(*oldest + WINDOW).filter(|until| *until > now)
     }
 
-    fn begin(&mut self, cap: usize) -> Slot {
+    fn begin(&mut self, cap: usize, taken_at: Instant) -> Slot {
         if self.arrivals.len() >= cap {
             self.arrivals.pop_front();
             self.forgotten += 1;
         }
-        let taken_at = Instant::now();
         self.arrivals.push_back(taken_at);
         Slot { number: self.forgotten + self.arrivals.len() as u64 - 1, taken_at }
     }
 
-    fn answered(&mut self, slot: &Slot) {
-        let round_trip = slot.taken_at.elapsed();
+    fn answered(&mut self, slot: &Slot, now: Instant) {
+        let round_trip = now.saturating_duration_since(slot.taken_at);
         // Creeps up, so that a gateway that got slower is not taken for late for ever.
         let quickest = self.quickest.map_or(round_trip, |quickest| round_trip.min(quickest.mul_f64(1.01)));
         self.quickest = Some(quickest);
@@ -253,49 +252,48 @@ mod tests {
 
     const CAP: usize = 2;
 
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
     fn recent() -> Recent {
         Recent { arrivals: VecDeque::new(), forgotten: 0, quickest: None }
     }
 
-    async fn hand_over(recent: &mut Recent, round_trip_ms: u64) -> Instant {
-        let slot = recent.begin(CAP);
-        tokio::time::advance(Duration::from_millis(round_trip_ms)).await;
-        recent.answered(&slot);
-        slot.taken_at
+    fn hand_over(recent: &mut Recent, at: Instant, round_trip_ms: u64) {
+        let slot = recent.begin(CAP, at);
+        recent.answered(&slot, at + ms(round_trip_ms));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn the_window_opens_a_little_more_than_a_second_after_its_oldest_hand_over() {
-        let mut recent = recent();
-        let first = hand_over(&mut recent, 5).await;
-        assert_eq!(recent.is_full_until(CAP), None, "one more has room");
-        hand_over(&mut recent, 5).await;
-        assert_eq!(recent.is_full_until(CAP), Some(first + WINDOW));
-        tokio::time::advance(WINDOW).await;
-        assert_eq!(recent.is_full_until(CAP), None);
+    #[test]
+    fn the_window_opens_a_little_more_than_a_second_after_its_oldest_hand_over() {
+        let (mut recent, begun) = (recent(), Instant::now());
+        hand_over(&mut recent, begun, 5);
+        assert_eq!(recent.is_full_until(CAP, begun), None, "one more has room");
+        hand_over(&mut recent, begun + ms(3), 5);
+        assert_eq!(recent.is_full_until(CAP, begun + ms(3)), Some(begun + WINDOW));
+        assert_eq!(recent.is_full_until(CAP, begun + WINDOW), None);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn a_hand_over_whose_answer_was_late_counts_as_arrived_late_but_not_by_much() {
-        let mut recent = recent();
-        hand_over(&mut recent, 5).await;
-        let late = hand_over(&mut recent, 9).await;
-        hand_over(&mut recent, 5).await;
-        let until = recent.is_full_until(CAP).unwrap();
-        assert!(until > late + WINDOW + Duration::from_millis(3), "{until:?}");
-        let stuck = hand_over(&mut recent, 900).await;
-        hand_over(&mut recent, 5).await;
-        assert_eq!(recent.is_full_until(CAP), Some(stuck + WINDOW + MOST_LATE));
+    #[test]
+    fn a_hand_over_whose_answer_was_late_counts_as_arrived_late_but_not_by_much() {
+        let (mut recent, begun) = (recent(), Instant::now());
+        hand_over(&mut recent, begun, 5);
+        hand_over(&mut recent, begun + ms(10), 9);
+        hand_over(&mut recent, begun + ms(20), 900);
+        let late = recent.is_full_until(CAP, begun + ms(20)).unwrap() - begun - WINDOW;
+        assert!(late > ms(13) && late < ms(15), "4 ms later than the quickest: {late:?}");
+        hand_over(&mut recent, begun + ms(30), 5);
+        assert_eq!(recent.is_full_until(CAP, begun + ms(30)), Some(begun + ms(20) + MOST_LATE + WINDOW));
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn an_answer_after_its_hand_over_has_left_the_window_changes_nothing() {
-        let mut recent = recent();
-        let slot = recent.begin(CAP);
-        hand_over(&mut recent, 5).await;
-        let second = hand_over(&mut recent, 5).await;
-        recent.answered(&slot);
-        assert_eq!(recent.arrivals.back(), Some(&second));
-        assert_eq!(recent.arrivals.len(), CAP);
+    #[test]
+    fn an_answer_after_its_hand_over_has_left_the_window_changes_nothing() {
+        let (mut recent, begun) = (recent(), Instant::now());
+        let slot = recent.begin(CAP, begun);
+        hand_over(&mut recent, begun, 5);
+        hand_over(&mut recent, begun, 5);
+        recent.answered(&slot, begun + ms(7));
+        assert_eq!(recent.arrivals, [begun, begun]);
     }
 }

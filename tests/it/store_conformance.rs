@@ -1,6 +1,8 @@
 //! Every public function of the store on both databases, each with its effect. `tests/architecture.rs` fails when one is
 //! missing here.
 
+use std::collections::BTreeSet;
+
 use grannpost::domain::area::{Area, AreaKind};
 use grannpost::domain::coverage::{Coverage, Crowd, POSITIONS as IDS_PER_MESSAGE};
 use grannpost::domain::delivery::{Channel, DeliveryState};
@@ -435,8 +437,9 @@ on_both_databases! {
         let rows = claimed(&mut session, Channel::Sms).await;
         assert_eq!(rows.iter().map(|row| row.lease_fence).collect::<Vec<_>>(), [1, 1]);
         let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-        assert_eq!(delivery::renew(&mut session, "d1", &ids, NOW + 60_000).await.unwrap(), ids);
-        assert_eq!(delivery::renew(&mut session, "other", &ids, NOW + 60_000).await.unwrap(), []);
+        let renewed = delivery::renew(&mut session, "d1", &ids, NOW + 60_000).await.unwrap();
+        assert_eq!(renewed.iter().collect::<BTreeSet<_>>(), ids.iter().collect());
+        assert_eq!(delivery::renew(&mut session, "other", &ids, NOW + 60_000).await.unwrap(), Vec::<i64>::new());
         assert_eq!(message::counts(&mut session, "m1").await.unwrap().get(DeliveryState::Sending), 2);
         assert_eq!(delivery::release(&mut session, "other", &ids, NOW).await.unwrap(), 0);
         assert_eq!(delivery::release(&mut session, "d1", &ids[..1], NOW + 500).await.unwrap(), 1);
@@ -447,6 +450,23 @@ on_both_databases! {
         assert_eq!(queue::depths(&mut session, NOW).await.unwrap(), []);
         let depths = queue::depths(&mut session, NOW + 900).await.unwrap();
         assert_eq!((depths[0].deliveries, depths[0].oldest_at), (2, Some(NOW + 900)));
+    }
+
+    async fn a_delivery_that_somebody_changes_is_not_renewed_and_holds_nobody_up(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        frozen_alert(&mut session).await;
+        let rows = claimed(&mut session, Channel::Sms).await;
+        session.commit().await.unwrap();
+        if kind == Kind::Sqlite {
+            return; // One writes at a time there, whatever it writes.
+        }
+        let mut settling = store.begin().await.unwrap();
+        assert_eq!(delivery::lock(&mut settling, &[rows[0].id]).await.unwrap().len(), 1);
+        let mut renewing = store.begin().await.unwrap();
+        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        let renewed = delivery::renew(&mut renewing, "d1", &ids, NOW + 60_000).await.unwrap();
+        assert_eq!(renewed, [rows[1].id], "and it did not wait");
     }
 
     async fn the_gate_stamps_what_may_go_and_attempts_end(kind: Kind) {
