@@ -234,6 +234,8 @@ if (form) {
     setTimeout(recount);
   }, window);
   settle();
+  // Where it goes is the first thought, and those who begin can type it at once.
+  if (!boxes.some((box) => box.checked) && !one(".fault-summary")) filter.focus();
 }
 
 // A message on its way: figures that come by themselves, and silence that is never taken for rest.
