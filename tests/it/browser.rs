@@ -46,7 +46,7 @@ async fn composed(window: &Window) {
 /// Sends one and stands on its page.
 async fn sent(window: &Window) -> String {
     composed(window).await;
-    window.press("Skicka sms till 240 i Krokom och Åre").await;
+    window.click(".button--send").await;
     let path = window.until_path("/alerts/0").await;
     path.strip_prefix("/alerts/").unwrap().to_owned()
 }
@@ -279,7 +279,7 @@ async fn what_was_changed_meanwhile_is_not_approved_unseen() {
     author.go(&format!("/alerts/new?revise={id}")).await;
     author.fill("#text", ", mot Åre").await;
     author.press("Granska och bekräfta").await;
-    author.press("Skicka sms till 240").await;
+    author.click(".button--send").await;
     author.until_path(&format!("/alerts/{id}")).await;
     colleague.press("Godkänn: sms till 240").await;
     colleague.until("h1").await;
@@ -401,6 +401,13 @@ async fn axe_finds_nothing_on_the_ways_in() {
     let app = app(2_000).await;
     let mut found = Vec::new();
     let window = Window::open(&app).await;
+    window.go("/sign-in").await;
+    let spoil =
+        "document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=\"/x\" width=\"900\" height=\"9\">')";
+    window.run(spoil, json!([])).await;
+    look_through(&window, "spoilt", &mut found).await;
+    assert!(found.len() == 3 && found[0].contains("image-alt") && found[2].contains("320 px"), "{found:#?}");
+    found.clear();
     window.go("/sign-in").await;
     look_through(&window, "sign-in", &mut found).await;
     window.fill("#email", "kim@example.org").await;

@@ -90,7 +90,7 @@ impl Window {
     pub async fn open_at(base: &str, look: Look) -> Self {
         let mut options = json!({ "args": [
             "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-proxy-server",
-            "--disable-background-networking", "--lang=sv", format!("--window-size={},{}", look.width, look.height)
+            "--disable-background-networking", "--disable-lcd-text", "--lang=sv", format!("--window-size={},{}", look.width, look.height)
         ]});
         if !look.scripts {
             options["prefs"] = json!({ "profile.managed_default_content_settings.javascript": 2 });
