@@ -174,6 +174,34 @@ fn no_file_is_longer_than_600_lines_and_every_module_says_what_it_owns() {
 }
 
 #[test]
+fn no_page_holds_what_the_security_policy_refuses() {
+    let mut found = String::new();
+    let mut folders = vec![PathBuf::from("templates/pages")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            // htmx would evaluate the first two and filters of triggers, the browser the rest.
+            for refused in ["hx-on", "js:", "javascript:", " style=", " onclick=", " onsubmit=", "<script>"] {
+                if text.contains(refused) {
+                    writeln!(found, "{}: {refused}", path.display()).unwrap();
+                }
+            }
+            for trigger in text.split("hx-trigger=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+                if trigger.contains('[') {
+                    writeln!(found, "{}: a filter in {trigger}", path.display()).unwrap();
+                }
+            }
+        }
+    }
+    assert_eq!(found, "");
+}
+
+#[test]
 fn every_public_function_of_the_store_runs_in_its_conformance_test() {
     let conformance = std::fs::read_to_string("tests/it/store_conformance.rs").unwrap();
     let mut called = Paths::default();
