@@ -36,6 +36,7 @@ pub mod pause;
 pub mod session;
 pub mod sign_in;
 pub mod sign_in_elsewhere;
+pub mod situation;
 pub mod unsubscribe;
 
 use std::sync::Arc;

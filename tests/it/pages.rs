@@ -30,6 +30,9 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/admin/keys/new", &["admin"]),
     ("/admin/keys/{id}/revoke", &["admin"]),
     ("/admin/gateways", &["admin"]),
+    ("/admin/situations", &["admin"]),
+    ("/admin/situations/new", &["admin"]),
+    ("/admin/situations/{id}", &["admin"]),
     ("/admin/resume", &["admin"]),
 ];
 
@@ -74,6 +77,9 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/alerts/{id}/return", &["operator", "chief", "admin"]),
     ("/alerts/{id}/send-unreviewed", &["operator", "admin"]),
     ("/alerts/{id}/follow-up", &["operator", "admin"]),
+    ("/admin/situations/new", &["admin"]),
+    ("/admin/situations/{id}", &["admin"]),
+    ("/admin/situations/{id}/retire", &["admin"]),
     ("/admin/operators/new", &["admin"]),
     ("/admin/operators/{id}/change", &["admin"]),
     ("/admin/operators/{id}/reset", &["admin"]),
@@ -125,6 +131,8 @@ async fn at(app: &TestApp, path: &str) -> String {
     let id = if path.contains("/alerts/") {
         let alerts = grannpost::store::message::page(&mut session, "alert", "", 1).await.unwrap();
         alerts.first().map_or_else(|| "none".to_owned(), |alert| alert.id.clone())
+    } else if path.contains("/situations/") {
+        grannpost::store::situation::list(&mut session).await.unwrap()[0].id.clone()
     } else if path.contains("/keys/") {
         grannpost::store::api_key::list(&mut session).await.unwrap().pop().unwrap().id
     } else {

@@ -26,11 +26,12 @@ use grannpost::store::operator::Operator;
 use grannpost::store::receipt::NewReceipt;
 use grannpost::store::settle::Batch;
 use grannpost::store::sign_in_session::SignInSession;
+use grannpost::store::situation::Situation;
 use grannpost::store::stamp::Gate;
 use grannpost::store::{
     self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, backup, contact_person, coverage,
     credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import, inbound_sms, letter,
-    message, operator, passkey, queue, receipt, setting, settle, sign_in_session, stamp, verify,
+    message, operator, passkey, queue, receipt, setting, settle, sign_in_session, situation, stamp, verify,
 };
 use serde_json::json;
 
@@ -849,6 +850,22 @@ on_both_databases! {
         }
         session.commit().await.unwrap();
         assert_eq!(database.texts("SELECT raw FROM inbound_sms").await, ["from=x"]);
+    }
+
+    async fn situations_have_versions_of_which_one_is_current(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let names: Vec<String> = situation::list(&mut session).await.unwrap().into_iter().map(|one| one.name).collect();
+        assert_eq!(names.len(), 5, "those that every installation begins with: {names:?}");
+        let first = situation::get(&mut session, "burglary").await.unwrap().unwrap();
+        let second = Situation { version: 2, name: "Stöld".into(), ..first.clone() };
+        assert!(situation::retire(&mut session, "burglary", 1).await.unwrap());
+        assert!(!situation::retire(&mut session, "burglary", 1).await.unwrap());
+        assert_eq!(situation::get(&mut session, "burglary").await.unwrap(), None);
+        situation::insert(&mut session, &second).await.unwrap();
+        assert_eq!(situation::get(&mut session, "burglary").await.unwrap(), Some(second.clone()));
+        let third = Situation { version: 3, ..second };
+        assert!(matches!(situation::insert(&mut session, &third).await, Err(StoreError::Conflict(_))), "one is current");
     }
 
     async fn the_log_is_appended_sealed_and_checked(kind: Kind) {

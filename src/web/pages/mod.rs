@@ -16,6 +16,7 @@ pub mod alert_list;
 pub mod alert_live;
 pub mod alert_map;
 pub mod alert_review;
+pub mod alert_situation;
 pub mod assets;
 pub mod audit;
 pub mod audit_words;
@@ -33,6 +34,7 @@ pub mod passkey;
 pub mod proof;
 pub mod shift;
 pub mod sign_in;
+pub mod situation;
 pub mod start;
 pub mod theme;
 pub mod time;
@@ -64,8 +66,11 @@ pub fn console() -> Router<Web> {
         .merge(proof::router())
         .merge(shift::router());
     let own = account::router().merge(theme::router());
-    let administration =
-        administration::router().merge(operator::router()).merge(key::router()).merge(gateway::router());
+    let administration = administration::router()
+        .merge(operator::router())
+        .merge(key::router())
+        .merge(gateway::router())
+        .merge(situation::router());
     let work = start::router().merge(decision::router()).merge(audit::router());
     let alerts = alert_compose::router()
         .merge(alert_list::router())
