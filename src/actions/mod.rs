@@ -7,6 +7,7 @@ pub mod alert;
 pub mod alert_confirmation;
 pub mod alert_figures;
 pub mod alert_preview;
+pub mod alert_report;
 pub mod alert_review;
 mod alert_text;
 pub mod alert_view;

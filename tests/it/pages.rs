@@ -22,6 +22,7 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/alerts/{id}", &READS_ALERTS),
     ("/alerts/{id}/follow-up", &["operator", "admin"]),
     ("/alerts/{id}/calls", &["operator", "chief", "admin"]),
+    ("/alerts/{id}/report", &READS_ALERTS),
     ("/audit", &["admin", "auditor"]),
     ("/admin/operators", &["admin"]),
     ("/admin/operators/new", &["admin"]),

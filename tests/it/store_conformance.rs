@@ -327,6 +327,7 @@ on_both_databases! {
         assert_eq!(audience::count_follow_up(&mut session, "m1").await.unwrap(), 0, "nothing is handed over");
         assert_eq!(alert::alive(&mut session, ["2380-nowhere"], NOW).await.unwrap(), []);
         assert_eq!(alert::endings(&mut session, "m1").await.unwrap(), []);
+        assert_eq!(alert::passed_by_minute(&mut session, "m1").await.unwrap(), []);
         assert_eq!(alert::unreached_areas(&mut session, "m1").await.unwrap(), []);
         let calls = alert::unreached(&mut session, "m1", 10).await.unwrap();
         assert!(calls.iter().all(|one| one.not_reached.as_deref() == Some("no_mobile")), "{calls:?}");

@@ -15,6 +15,7 @@ pub mod alert_form;
 pub mod alert_list;
 pub mod alert_live;
 pub mod alert_map;
+pub mod alert_report;
 pub mod alert_review;
 pub mod alert_situation;
 pub mod assets;
@@ -77,7 +78,8 @@ pub fn console() -> Router<Web> {
         .merge(alert_live::router())
         .merge(alert_review::router())
         .merge(alert_follow_up::router())
-        .merge(alert_calls::router());
+        .merge(alert_calls::router())
+        .merge(alert_report::router());
     assets::router().merge(ways_in).merge(own).merge(administration).merge(work).merge(alerts)
 }
 
