@@ -555,8 +555,13 @@ on_both_databases! {
         assert!(!letter::opt_out(&mut session, "p3", "link", NOW + 1).await.unwrap());
         assert_eq!(letter::paper(&mut session, "m1", NOW).await.unwrap()[0].wanted, 0);
         assert_eq!(letter::last_sent(&mut session).await.unwrap(), []);
+        assert_eq!(letter::next_planned(&mut session).await.unwrap(), [("2380".to_owned(), NOW)]);
+        let standings = letter::standings(&mut session, "m1").await.unwrap();
+        let standings: Vec<_> = standings.iter().map(|one| (one.channel.as_str(), one.state.as_str(), one.deliveries)).collect();
+        assert_eq!(standings, [("email", "queued", 2), ("paper", "queued", 1)]);
         message::begin_sending(&mut session, "m1", NOW).await.unwrap();
         assert_eq!(letter::last_sent(&mut session).await.unwrap(), [("2380".to_owned(), NOW)]);
+        assert_eq!(letter::next_planned(&mut session).await.unwrap(), []);
     }
 
     async fn imports_are_written_published_matched_and_undone(kind: Kind) {

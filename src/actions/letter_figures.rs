@@ -1,0 +1,58 @@
+//! Owns the figures of a letter beyond its counts: its reviews, and how its deliveries stand by channel and reason.
+//!
+//! Invariant: no address and no name stands here.
+
+use super::letter_view::{self, LetterView};
+use super::{Desk, Result};
+use crate::domain::delivery::{Channel, DeliveryState};
+use crate::domain::operator::Actor;
+use crate::store::letter::Standing;
+use crate::store::message::Review;
+use crate::store::{self, Session};
+
+/// A letter with its figures.
+#[derive(Debug, Clone)]
+pub struct LetterFigures {
+    /// The letter.
+    pub view: LetterView,
+    /// All acts upon it, in order.
+    pub reviews: Vec<Review>,
+    /// Deliveries that stand alike.
+    pub standings: Vec<Standing>,
+}
+
+impl LetterFigures {
+    /// Deliveries on `channel` in one of `states`.
+    #[must_use]
+    pub fn count(&self, channel: Channel, states: &[DeliveryState]) -> i64 {
+        let fits = |one: &&Standing| {
+            one.channel == channel.code() && states.iter().any(|state| state.code() == one.state.as_str())
+        };
+        self.standings.iter().filter(fits).map(|one| one.deliveries).sum()
+    }
+}
+
+/// A letter of the actor's areas with its figures.
+///
+/// # Errors
+/// [`super::ActionError::NotFound`] when there is none.
+pub async fn get(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<LetterFigures> {
+    let view = letter_view::get(desk, session, actor, id).await?;
+    Ok(LetterFigures {
+        reviews: store::message::reviews(session, id).await?,
+        standings: store::letter::standings(session, id).await?,
+        view,
+    })
+}
+
+/// How a test that the actor sent stands, by its message's id; `None` when it is not theirs.
+///
+/// # Errors
+/// [`super::ActionError::Store`].
+pub async fn test(session: &mut Session, actor: &Actor, id: &str) -> Result<Option<Standing>> {
+    let message = store::message::get(session, id).await?;
+    if !message.is_some_and(|message| message.kind == "test" && message.created_by == actor.id) {
+        return Ok(None);
+    }
+    Ok(store::letter::standings(session, id).await?.pop())
+}
