@@ -1,4 +1,4 @@
-// What the pages about alerts gain when scripts run: live counts, the map, the filter, and figures that come by themselves.
+// What the pages about alerts and letters gain when scripts run: live counts, the map, the filter, and figures that come by themselves.
 const form = document.querySelector("form[data-compose]");
 const live = document.querySelector("[data-live]");
 
@@ -14,7 +14,8 @@ if (form) {
   const said = form.querySelector("[data-counter-said]");
   const text = form.elements.text;
   const whole = form.querySelector("[data-whole] input");
-  form.querySelector("[data-recount]").hidden = true;
+  const again = form.querySelector("[data-recount]");
+  if (again) again.hidden = true;
 
   // A municipality takes in all its areas: theirs are shown as chosen and cannot be chosen apart.
   const settle = () => {
@@ -41,11 +42,12 @@ if (form) {
   const recount = async () => {
     const mine = ++asked;
     try {
-      const answer = await post("/alerts/preview");
+      const answer = await post(form.dataset.compose);
       const html = await answer.text();
       if (mine !== asked || !answer.ok) return;
       effect.innerHTML = html;
       effect.removeAttribute("data-stale");
+      if (!counter) return;
       const counted = effect.querySelector(".phone__counter")?.textContent ?? "";
       counter.textContent = counted;
       const now = counted.split("·")[1] ?? "";
@@ -63,7 +65,7 @@ if (form) {
   form.addEventListener("input", (event) => {
     const chooses = event.target.dataset?.chooses;
     if (chooses) document.getElementById(chooses).checked = true;
-    soon(event.target === text ? 200 : 60);
+    if (text) soon(event.target === text ? 200 : 60);
   });
   form.addEventListener("change", (event) => {
     if (event.target.dataset?.area !== undefined) settle();
