@@ -40,6 +40,7 @@ pub mod session;
 pub mod sign_in;
 pub mod sign_in_elsewhere;
 pub mod unsubscribe;
+pub mod work_list;
 
 use std::sync::Arc;
 

@@ -8,6 +8,8 @@ use serde_json::json;
 
 const ALL: [&str; 5] = ["operator", "chief", "officer", "admin", "auditor"];
 const READS_ALERTS: [&str; 4] = ["operator", "chief", "admin", "auditor"];
+const READS_LETTERS: [&str; 3] = ["chief", "admin", "auditor"];
+const WRITES_LETTERS: [&str; 2] = ["chief", "admin"];
 
 /// Every GET of the console that stands in a menu or behind it, and the roles that may see it; others get 403. `{id}` is an
 /// operator, `{key}` a key.
@@ -22,6 +24,12 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/alerts/{id}", &READS_ALERTS),
     ("/alerts/{id}/follow-up", &["operator", "admin"]),
     ("/alerts/{id}/calls", &["operator", "chief", "admin"]),
+    ("/letters", &READS_LETTERS),
+    ("/letters/new", &WRITES_LETTERS),
+    ("/letters/{id}", &READS_LETTERS),
+    ("/letters/{id}/edit", &WRITES_LETTERS),
+    ("/letters/{id}/confirm", &WRITES_LETTERS),
+    ("/letters/{id}/paper", &WRITES_LETTERS),
     ("/audit", &["admin", "auditor"]),
     ("/admin/operators", &["admin"]),
     ("/admin/operators/new", &["admin"]),
@@ -46,6 +54,10 @@ const OTHERS: &[&str] = &[
     "/assets/{name}",
     "/favicon.ico",
     "/alerts/{id}/live",
+    "/letters/{id}/live",
+    "/letters/{id}/mail",
+    "/letters/{id}/text",
+    "/letters/{id}/print",
     "/u/{token}",
 ];
 
@@ -74,6 +86,19 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/alerts/{id}/return", &["operator", "chief", "admin"]),
     ("/alerts/{id}/send-unreviewed", &["operator", "admin"]),
     ("/alerts/{id}/follow-up", &["operator", "admin"]),
+    ("/letters/new", &WRITES_LETTERS),
+    ("/letters/audience", &WRITES_LETTERS),
+    ("/letters/{id}/edit", &WRITES_LETTERS),
+    ("/letters/{id}/test", &WRITES_LETTERS),
+    ("/letters/{id}/schedule", &WRITES_LETTERS),
+    ("/letters/{id}/send", &WRITES_LETTERS),
+    ("/letters/{id}/stop", &WRITES_LETTERS),
+    ("/letters/{id}/in-doubt", &WRITES_LETTERS),
+    ("/letters/{id}/request-approval", &WRITES_LETTERS),
+    ("/letters/{id}/approve", &WRITES_LETTERS),
+    ("/letters/{id}/return", &WRITES_LETTERS),
+    ("/letters/{id}/send-unreviewed", &WRITES_LETTERS),
+    ("/letters/{id}/printed", &WRITES_LETTERS),
     ("/admin/operators/new", &["admin"]),
     ("/admin/operators/{id}/change", &["admin"]),
     ("/admin/operators/{id}/reset", &["admin"]),
@@ -125,6 +150,9 @@ async fn at(app: &TestApp, path: &str) -> String {
     let id = if path.contains("/alerts/") {
         let alerts = grannpost::store::message::page(&mut session, "alert", "", 1).await.unwrap();
         alerts.first().map_or_else(|| "none".to_owned(), |alert| alert.id.clone())
+    } else if path.contains("/letters/") {
+        let letters = grannpost::store::message::page(&mut session, "letter", "", 1).await.unwrap();
+        letters.first().map_or_else(|| "none".to_owned(), |letter| letter.id.clone())
     } else if path.contains("/keys/") {
         grannpost::store::api_key::list(&mut session).await.unwrap().pop().unwrap().id
     } else {
@@ -214,6 +242,12 @@ on_both_databases! {
         assert_eq!(app.api.post("/decisions", decided).await.status, 201);
         let alert = json!({ "text": hostile, "areas": ["2326"], "decided_by": hostile });
         let made = app.api.post("/alerts", alert).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let plain: String = hostile.chars().filter(|c| *c != '\u{202e}').take(90).collect();
+        let letter = json!({ "subject": hostile, "body_markdown": hostile, "areas": ["2326"], "registry_number": plain,
+            "subject_code": plain, "signature": { "name": plain, "title": plain },
+            "copy_recipients": [{ "name": plain, "email": "bo@example.org" }] });
+        let made = app.api.post("/letters", letter).await;
         assert_eq!(made.status, 201, "{}", made.text);
         let path = link.split_once("/sign-in/").unwrap().1;
         let path = format!("/sign-in/{path}");

@@ -261,6 +261,7 @@ on_both_databases! {
         let page = message::page(&mut session, "alert", "", 10).await.unwrap();
         assert_eq!(page.iter().map(|m| m.id.as_str()).collect::<Vec<_>>(), ["a2", "a1"]);
         assert_eq!(message::page(&mut session, "alert", "a2", 10).await.unwrap().len(), 1);
+        assert_eq!(message::unfinished(&mut session, "alert", 10).await.unwrap(), page);
         assert_eq!(message::changed_since(&mut session, NOW + 1, 10).await.unwrap().len(), 1);
         assert_eq!(message::changed_since(&mut session, NOW, 10).await.unwrap().len(), 3, "tests are not told of");
         message::begin_sending(&mut session, "a1", NOW + 20).await.unwrap();
