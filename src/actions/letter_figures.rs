@@ -5,9 +5,10 @@
 use super::letter_view::{self, LetterView};
 use super::{Desk, Result};
 use crate::domain::delivery::{Channel, DeliveryState};
+use crate::domain::message::MessageState;
 use crate::domain::operator::Actor;
 use crate::store::letter::Standing;
-use crate::store::message::Review;
+use crate::store::message::{Message, Review};
 use crate::store::{self, Session};
 
 /// A letter with its figures.
@@ -43,6 +44,19 @@ pub async fn get(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) ->
         standings: store::letter::standings(session, id).await?,
         view,
     })
+}
+
+/// Whether all that a letter on its way still waits for is a printer.
+///
+/// # Errors
+/// [`super::ActionError::Store`].
+pub async fn waits_for_paper_only(session: &mut Session, message: &Message) -> Result<bool> {
+    if message.kind != "letter" || message.state() != MessageState::Sending {
+        return Ok(false);
+    }
+    let waits = |one: &Standing| DeliveryState::from_code(&one.state).is_some_and(DeliveryState::waits);
+    let standings = store::letter::standings(session, &message.id).await?;
+    Ok(standings.iter().filter(|one| waits(one)).all(|one| one.channel == Channel::Paper.code()))
 }
 
 /// How a test that the actor sent stands, by its message's id; `None` when it is not theirs.

@@ -2,6 +2,7 @@
 //!
 //! It changes nothing. Invariant: only what the actor may open stands here.
 
+use super::letter_figures::waits_for_paper_only;
 use super::{Result, holds_areas};
 use crate::domain::area::AreaTree;
 use crate::domain::message::{Counts, MessageState};
@@ -25,6 +26,8 @@ pub struct WorkItem {
     pub counts: Counts,
     /// Whether it is a drill.
     pub is_drill: bool,
+    /// Whether all that it still waits for is a printer.
+    pub waits_for_paper_only: bool,
 }
 
 /// What stands before somebody, newest first.
@@ -74,7 +77,8 @@ async fn item(session: &mut Session, (actor, tree): (&Actor, &AreaTree), message
         (store::letter::get(session, &message.id).await?.map_or_else(String::new, |letter| letter.subject), false)
     };
     let counts = store::message::counts(session, &message.id).await?;
-    Ok(Some(WorkItem { message, title, areas, counts, is_drill }))
+    let waits_for_paper_only = waits_for_paper_only(session, &message).await?;
+    Ok(Some(WorkItem { message, title, areas, counts, is_drill, waits_for_paper_only }))
 }
 
 /// Puts an item where it belongs, if anywhere.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::support::browser::{Browser, Page};
 use crate::support::{TestApp, on_both_databases};
+use grannpost::simulator::AfterDot;
 use serde_json::{Value, json};
 
 const BODY: &str = "Vi har *inte* glömt dig.\n\n## Läget\n\n- lås\n- ring 112";
@@ -107,6 +108,10 @@ on_both_databases! {
         app.paged_letter_when(&id, |letter| letter["counts"]["accepted"] == 945).await;
         let page = browser.get(&format!("/letters/{id}/live")).await;
         assert!(page.says("E-posten är skickad, 128 utskrifter kvar") && page.says(">945<"), "{}", page.html);
+        for path in ["/", "/letters"] {
+            let page = browser.get(path).await;
+            assert!(page.says("Utskrifter kvar") && page.says("Höstens inbrott"), "{path} {}", page.html);
+        }
         let page = browser.get(&format!("/letters/{id}/paper")).await;
         assert!(page.says("Öppna 128 brev för utskrift"), "{}", page.html);
         let sheets = browser.get(&format!("/letters/{id}/print")).await;
@@ -268,6 +273,24 @@ on_both_databases! {
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 
+    async fn a_large_letter_is_approved_and_sent_like_any_other(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "letters.approval = \"always\"\ndatabase.rows_at_once = 50").await;
+        app.load_sample().await;
+        let mut author = app.signed_in("chief", "").await;
+        let (id, page) = sent(&mut author, &["2321"]).await;
+        assert!(page.says("Granskas av kollega"), "{}", page.html);
+        let mut colleague = app.signed_in("admin", "").await;
+        let read = colleague.get(&format!("/letters/{id}")).await;
+        let action = format!("/letters/{id}/approve");
+        let page = press(&mut colleague, &read, &action, &[]).await;
+        assert!(page.says("Går i väg om") && page.says("Godkänt av Kim admin"), "{}", page.html);
+        let again = press(&mut colleague, &read, &action, &[]).await;
+        assert_eq!((again.status.as_u16(), again.path), (200, page.path));
+        app.advance(Duration::from_secs(61));
+        app.paged_letter_when(&id, |letter| letter["counts"]["accepted"] == 100).await;
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
     async fn a_change_takes_a_letter_back_from_review_and_an_old_approval_is_void(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         app.load_sample().await;
@@ -325,6 +348,52 @@ on_both_databases! {
             assert_eq!(answer.status, 404, "{act} {}", answer.html);
         }
         assert_eq!(app.letter(&elsewhere).await["state"], "draft");
+    }
+
+    async fn whoever_signs_in_sees_first_what_waits_for_them(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "letters.approval = \"always\"\nalerts.approval = \"always\"").await;
+        app.load_sample().await;
+        let mut author = app.signed_in("chief", "").await;
+        let mut colleague = app.signed_in("chief", "").await;
+        let (draft, _) = written(&mut author, &["2326"]).await;
+        let (handed_in, _) = sent(&mut author, &["2326"]).await;
+        let made = app.api.post("/alerts", json!({ "text": "Röd skåpbil söks", "areas": ["2326"], "decided_by": "RLC-befäl" })).await;
+        let alert = made.json["id"].as_str().unwrap().to_owned();
+        let waits = "Väntar på att du granskar";
+        let page = author.get("/").await;
+        let (own, theirs) = (format!("href=\"/letters/{draft}\""), format!("href=\"/letters/{handed_in}\""));
+        assert!(page.says("Dina utkast") && page.says(&own) && !page.says(&theirs), "{}", page.html);
+        assert!(page.says(waits) && page.says(&format!("href=\"/alerts/{alert}\"")), "{}", page.html);
+        let page = colleague.get("/").await;
+        assert!(page.says(waits) && page.says(&theirs) && !page.says(&own) && !page.says("Dina utkast"), "{}", page.html);
+        let page = app.signed_in("operator", "").await.get("/").await;
+        assert!(page.says(waits) && !page.says("/letters"), "{}", page.html);
+        let page = app.signed_in("chief", "2380").await.get("/").await;
+        assert!(!page.says(waits) && !page.says(&theirs) && page.says("Östersund") && !page.says("<span class=\"strong\">Berg"), "{}", page.html);
+        let page = app.signed_in("officer", "").await.get("/").await;
+        assert!(!page.says("Pågår nu") && !page.says("Höstens inbrott"), "{}", page.html);
+    }
+
+    async fn what_is_in_doubt_is_decided_by_a_person(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        let reader = json!({ "name": "Eva Ek", "email": "eva.ek@example.org", "municipality": "2326", "watch_area": "Hackås", "households": 4 });
+        assert_eq!(app.api.post("/contact-persons", reader).await.status, 201);
+        app.mail.change(|behaviour| behaviour.after_dot = AfterDot::Reset);
+        let mut browser = app.signed_in("chief", "").await;
+        let page = browser.get("/letters/new").await;
+        let fields = [("areas", "2326"), ("subject", "Läget"), ("body_markdown", "Lås."), ("no_registry_number", "yes")];
+        let page = press(&mut browser, &page, "/letters/new", &fields).await;
+        let letter = page.path.clone();
+        let page = browser.get(&format!("{letter}/confirm")).await;
+        assert!(page.says("Skicka till 1 e-postadress</button>") && page.says("Inget diarienummer"), "{}", page.html);
+        press(&mut browser, &page, &format!("{letter}/send"), &[]).await;
+        app.advance(Duration::from_secs(61));
+        let id = letter.strip_prefix("/letters/").unwrap();
+        app.paged_letter_when(id, |letter| letter["counts"]["in_doubt"] == 1).await;
+        let page = browser.get(&letter).await;
+        assert!(page.says("<h2>Osäkra: 1</h2>") && page.says("Skicka inte igen till 1"), "{}", page.html);
+        let page = browser.submit(&page, &format!("{letter}/in-doubt"), &[("as", "give_up")]).await;
+        assert!(page.says("Osäkert, inte skickat igen") && !page.says("<h2>Osäkra"), "{}", page.html);
     }
 
     async fn a_form_from_elsewhere_does_nothing(kind: Kind) {

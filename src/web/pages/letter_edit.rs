@@ -28,7 +28,7 @@ use crate::web::error::Problem;
 use crate::web::transact::{Begun, Repeatable};
 
 /// Among so many letters the last one is looked for.
-const LATEST: i64 = 50;
+const LATEST: i64 = 20;
 
 /// The routes.
 pub fn router() -> Router<Web> {

@@ -51,6 +51,9 @@ impl LetterEffect {
     }
 }
 
+/// That all that a letter still waits for is a printer, for a pill.
+pub const PAPER_LEFT: (&str, &str) = ("warn", "Utskrifter kvar");
+
 /// Where a letter stands, for a pill: its style and its words. `now` is Unix ms.
 #[must_use]
 pub fn state_words(view: &LetterView, now: i64) -> (&'static str, &'static str) {
@@ -58,6 +61,7 @@ pub fn state_words(view: &LetterView, now: i64) -> (&'static str, &'static str) 
         MessageState::Draft => ("", "Utkast"),
         MessageState::AwaitingApproval => ("warn", "Granskas av kollega"),
         MessageState::Queued if is_timed(view, now) => ("info", "Tidsinställt"),
+        MessageState::Queued if view.message.sends_at.is_some_and(|at| at > now) => ("info", "Skickas strax"),
         MessageState::Queued | MessageState::Sending => ("info", "Skickas"),
         MessageState::HandedOver | MessageState::Done => ("ok", "Skickat"),
         MessageState::Stopped => ("bad", "Stoppat"),

@@ -2,6 +2,8 @@
 //!
 //! It writes nothing. Invariant: what somebody must do something about stands first.
 
+use std::collections::BTreeSet;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::{Query, State};
@@ -12,11 +14,12 @@ use serde::Deserialize;
 
 use super::alert_areas::{in_words, sorted};
 use super::frame::{Frame, show};
-use super::letter_effect::state_words;
+use super::letter_effect::{PAPER_LEFT, state_words};
 use super::menu::Section;
 use super::time::{Wall, number};
 use super::visit::SignedIn;
 use crate::actions::letter_cadence::{self, AreaCadence};
+use crate::actions::letter_figures::waits_for_paper_only;
 use crate::actions::letter_view::{self, LetterView};
 use crate::domain::area::AreaTree;
 use crate::domain::letter_cadence::Standing;
@@ -27,7 +30,7 @@ use crate::web::Web;
 use crate::web::error::Problem;
 
 /// Letters on a page.
-const PAGE: i64 = 50;
+const PAGE: i64 = 20;
 
 /// The routes.
 pub fn router() -> Router<Web> {
@@ -36,23 +39,15 @@ pub fn router() -> Router<Web> {
 
 /// A letter in the list.
 #[derive(Debug)]
-pub struct LetterRow {
-    /// Its id.
-    pub id: String,
-    /// Its heading.
-    pub subject: String,
-    /// Diarienummer, or that there is none.
-    pub registry_number: String,
-    /// Where it goes, in words.
-    pub areas: String,
-    /// When it goes, went, or was last changed.
-    pub at: String,
-    /// Style of its state.
-    pub code: &'static str,
-    /// Its state, in words.
-    pub state: &'static str,
-    /// Whom it reaches, in words.
-    pub reach: String,
+struct LetterRow {
+    id: String,
+    subject: String,
+    registry_number: String,
+    areas: String,
+    at: String,
+    code: &'static str,
+    state: &'static str,
+    reach: String,
 }
 
 /// How one area stands, in words.
@@ -101,11 +96,17 @@ async fn list(
     let (views, next) = letter_view::page(&web.desk, &mut session, who.actor(), (&query.after, PAGE)).await?;
     let cadence = letter_cadence::of_areas(&web.desk, &mut session, who.actor()).await?;
     let tree = store::area::tree(&mut session).await?;
+    let mut paper_left = BTreeSet::new();
+    for view in &views {
+        if waits_for_paper_only(&mut session, &view.message).await? {
+            paper_left.insert(view.message.id.clone());
+        }
+    }
     drop(session);
     let frame = Frame::of(&web, &headers, &who, (Section::Letters, "Brev")).await;
     let rows = |which: fn(MessageState) -> bool| -> Vec<LetterRow> {
         let fits = views.iter().filter(|view| which(view.message.state()));
-        fits.map(|view| row(&frame, &tree, view)).collect()
+        fits.map(|view| row(&frame, &tree, (view, paper_left.contains(&view.message.id)))).collect()
     };
     let page = LettersPage {
         drafts: rows(MessageState::is_editable),
@@ -121,10 +122,8 @@ async fn list(
     show(StatusCode::OK, &page)
 }
 
-/// A letter in the list.
-#[must_use]
-pub fn row(frame: &Frame, tree: &AreaTree, view: &LetterView) -> LetterRow {
-    let (code, state) = state_words(view, frame.now_ms);
+fn row(frame: &Frame, tree: &AreaTree, (view, is_paper_left): (&LetterView, bool)) -> LetterRow {
+    let (code, state) = if is_paper_left { PAPER_LEFT } else { state_words(view, frame.now_ms) };
     let (message, audience) = (&view.message, view.audience);
     LetterRow {
         id: message.id.clone(),

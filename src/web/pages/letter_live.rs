@@ -6,7 +6,7 @@
 use super::actor_names::ActorNames;
 use super::alert_live::{BAR, BarPart, Moment, share};
 use super::frame::Frame;
-use super::letter_effect::{LetterEffect, is_timed, state_words};
+use super::letter_effect::{LetterEffect, PAPER_LEFT, is_timed, state_words};
 use super::time::{Wall, number};
 use crate::actions::letter_figures::LetterFigures;
 use crate::domain::delivery::{Channel, DeliveryState as S};
@@ -108,12 +108,13 @@ impl LetterLive {
         let leaves_at = message.sends_at.filter(|at| *at > now && state == MessageState::Queued);
         let to_print = figures.count(Channel::Paper, &[S::Queued]);
         let printed = figures.count(Channel::Paper, &[S::Accepted, S::Unconfirmed]);
-        let pill = state_words(view, now);
+        let is_paper_left = state == MessageState::Sending && mail.waiting == 0 && to_print > 0;
+        let pill = if is_paper_left { PAPER_LEFT } else { state_words(view, now) };
         let in_doubt = figures.count(Channel::Email, &[S::InDoubt]);
         Self {
             id: message.id.clone(),
             state: state.code(),
-            heading: heading(message, &mail, to_print, (is_timed(view, now), wall)),
+            heading: heading(message, &mail, to_print, (is_timed(view, now), leaves_at.is_some(), wall)),
             sentence: format!("{}. {} av {} skickade med e-post.", pill.1, number(mail.sent), number(mail.total)),
             pill,
             percent: share(mail.sent, mail.total, 100),
@@ -143,16 +144,19 @@ impl LetterLive {
     }
 }
 
-fn heading(message: &Message, mail: &Mail, to_print: i64, (is_timed, wall): (bool, &Wall)) -> String {
+fn heading(
+    message: &Message,
+    mail: &Mail,
+    to_print: i64,
+    (is_timed, leaves_later, wall): (bool, bool, &Wall),
+) -> String {
     let at = |at: Option<i64>| at.map_or_else(String::new, |at| wall.text(at));
     match message.state() {
         MessageState::Draft => "Utkast".to_owned(),
         MessageState::AwaitingApproval => "Väntar på att en kollega granskar".to_owned(),
         MessageState::Queued if is_timed => format!("Tidsinställt till {}", at(message.sends_at)),
-        MessageState::Queued if message.sends_at.is_some_and(|sends_at| sends_at <= message.changed_at) => {
-            "Skickas".to_owned()
-        }
-        MessageState::Queued => "Väntar på att skickas".to_owned(),
+        MessageState::Queued if leaves_later => "Väntar på att skickas".to_owned(),
+        MessageState::Queued => "Skickas".to_owned(),
         MessageState::Sending if mail.waiting == 0 && mail.total > 0 => {
             format!("E-posten är skickad, {} utskrifter kvar", number(to_print))
         }

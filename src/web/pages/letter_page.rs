@@ -77,7 +77,8 @@ impl Head {
     pub fn of(web: &Web, frame: &Frame, view: &LetterView, areas: String) -> Self {
         let fields = view.letter.fields();
         let none = || "Ingen".to_owned();
-        let send_at = view.message.send_at;
+        // What was timed and not sent in time goes at once.
+        let send_at = view.message.send_at.filter(|at| *at > frame.now_ms);
         Self {
             id: view.message.id.clone(),
             subject: fields.subject,

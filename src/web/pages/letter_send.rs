@@ -328,7 +328,11 @@ fn on_page(problem: Problem) -> Result<Vec<FieldProblem>, Problem> {
         return Err(problem);
     }
     let fields = problem.fields().map(|(name, detail)| {
-        let name = if name == "send_at" { "day" } else { name };
+        let name = match name {
+            "send_at" => "day",
+            "areas" => "letter",
+            name => name,
+        };
         FieldProblem::new(name, "field.invalid", detail)
     });
     Ok(fields.collect())

@@ -13,6 +13,7 @@ use super::alert_areas::in_words;
 use super::alert_list::state_words;
 use super::frame::{Frame, show};
 use super::gateway::{self, GatewayRow, pause_reason};
+use super::letter_effect::PAPER_LEFT;
 use super::letter_list::{CadenceRow, cadence_rows};
 use super::menu::Section;
 use super::time::number;
@@ -114,6 +115,7 @@ fn of_item(frame: &Frame, tree: &AreaTree, item: &WorkItem) -> Row {
         MessageState::Queued if message.sends_at.is_some_and(|at| at - frame.now_ms > 120_000) => {
             ("info", "Tidsinställt")
         }
+        _ if item.waits_for_paper_only => PAPER_LEFT,
         state => state_words(state),
     };
     Row {
