@@ -1,4 +1,4 @@
-// What the pages about alerts gain when scripts run: live counts, the map, the filter, and figures that come by themselves.
+// What the pages about alerts and letters gain when scripts run: live counts, the map, the filter, and figures that come by themselves.
 const form = document.querySelector("form[data-compose]");
 const live = document.querySelector("[data-live]");
 
@@ -15,7 +15,8 @@ if (form) {
   // One text, or the slots of a situation.
   const texts = [...form.querySelectorAll("textarea[name=text], input[name=slot]")];
   const whole = form.querySelector("[data-whole] input");
-  form.querySelector("[data-recount]").hidden = true;
+  const again = form.querySelector("[data-recount]");
+  if (again) again.hidden = true;
 
   // A municipality takes in all its areas: theirs are shown as chosen and cannot be chosen apart.
   const settle = () => {
@@ -42,11 +43,12 @@ if (form) {
   const recount = async () => {
     const mine = ++asked;
     try {
-      const answer = await post("/alerts/preview");
+      const answer = await post(form.dataset.compose);
       const html = await answer.text();
       if (mine !== asked || !answer.ok) return;
       effect.innerHTML = html;
       effect.removeAttribute("data-stale");
+      if (!counter) return;
       const counted = effect.querySelector(".phone__counter")?.textContent ?? "";
       counter.textContent = counted;
       const now = counted.split("·")[1] ?? "";
@@ -64,7 +66,7 @@ if (form) {
   form.addEventListener("input", (event) => {
     const chooses = event.target.dataset?.chooses;
     if (chooses) document.getElementById(chooses).checked = true;
-    soon(texts.includes(event.target) ? 200 : 60);
+    if (texts.length) soon(texts.includes(event.target) ? 200 : 60);
   });
   form.addEventListener("change", (event) => {
     if (event.target.dataset?.area !== undefined) settle();

@@ -27,6 +27,9 @@ pub mod key;
 pub mod large_alert;
 pub mod large_letter;
 pub mod letter;
+pub mod letter_cadence;
+pub mod letter_figures;
+pub mod letter_review;
 pub mod letter_view;
 pub mod message;
 pub mod notice;
@@ -39,6 +42,7 @@ pub mod sign_in;
 pub mod sign_in_elsewhere;
 pub mod situation;
 pub mod unsubscribe;
+pub mod work_list;
 
 use std::sync::Arc;
 

@@ -12,6 +12,7 @@ pub mod delivery_token;
 pub mod email_address;
 pub mod language;
 pub mod letter;
+pub mod letter_cadence;
 pub mod lint;
 pub mod message;
 pub mod one_time_code;

@@ -13,6 +13,7 @@ mod hooks;
 mod hostile;
 mod import;
 mod letter;
+mod letter_pages;
 mod logs;
 mod mail_relay;
 mod pages;

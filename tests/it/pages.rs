@@ -8,6 +8,8 @@ use serde_json::json;
 
 const ALL: [&str; 5] = ["operator", "chief", "officer", "admin", "auditor"];
 const READS_ALERTS: [&str; 4] = ["operator", "chief", "admin", "auditor"];
+const READS_LETTERS: [&str; 3] = ["chief", "admin", "auditor"];
+const WRITES_LETTERS: [&str; 2] = ["chief", "admin"];
 
 /// Every GET of the console that stands in a menu or behind it, and the roles that may see it; others get 403. `{id}` is an
 /// operator, `{key}` a key.
@@ -23,6 +25,12 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/alerts/{id}/follow-up", &["operator", "admin"]),
     ("/alerts/{id}/calls", &["operator", "chief", "admin"]),
     ("/alerts/{id}/report", &READS_ALERTS),
+    ("/letters", &READS_LETTERS),
+    ("/letters/new", &WRITES_LETTERS),
+    ("/letters/{id}", &READS_LETTERS),
+    ("/letters/{id}/edit", &WRITES_LETTERS),
+    ("/letters/{id}/confirm", &WRITES_LETTERS),
+    ("/letters/{id}/paper", &WRITES_LETTERS),
     ("/audit", &["admin", "auditor"]),
     ("/admin/operators", &["admin"]),
     ("/admin/operators/new", &["admin"]),
@@ -50,6 +58,10 @@ const OTHERS: &[&str] = &[
     "/assets/{name}",
     "/favicon.ico",
     "/alerts/{id}/live",
+    "/letters/{id}/live",
+    "/letters/{id}/mail",
+    "/letters/{id}/text",
+    "/letters/{id}/print",
     "/u/{token}",
 ];
 
@@ -81,6 +93,19 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/admin/situations/new", &["admin"]),
     ("/admin/situations/{id}", &["admin"]),
     ("/admin/situations/{id}/retire", &["admin"]),
+    ("/letters/new", &WRITES_LETTERS),
+    ("/letters/audience", &WRITES_LETTERS),
+    ("/letters/{id}/edit", &WRITES_LETTERS),
+    ("/letters/{id}/test", &WRITES_LETTERS),
+    ("/letters/{id}/schedule", &WRITES_LETTERS),
+    ("/letters/{id}/send", &WRITES_LETTERS),
+    ("/letters/{id}/stop", &WRITES_LETTERS),
+    ("/letters/{id}/in-doubt", &WRITES_LETTERS),
+    ("/letters/{id}/request-approval", &WRITES_LETTERS),
+    ("/letters/{id}/approve", &WRITES_LETTERS),
+    ("/letters/{id}/return", &WRITES_LETTERS),
+    ("/letters/{id}/send-unreviewed", &WRITES_LETTERS),
+    ("/letters/{id}/printed", &WRITES_LETTERS),
     ("/admin/operators/new", &["admin"]),
     ("/admin/operators/{id}/change", &["admin"]),
     ("/admin/operators/{id}/reset", &["admin"]),
@@ -134,6 +159,9 @@ async fn at(app: &TestApp, path: &str) -> String {
         alerts.first().map_or_else(|| "none".to_owned(), |alert| alert.id.clone())
     } else if path.contains("/situations/") {
         grannpost::store::situation::list(&mut session).await.unwrap()[0].id.clone()
+    } else if path.contains("/letters/") {
+        let letters = grannpost::store::message::page(&mut session, "letter", "", 1).await.unwrap();
+        letters.first().map_or_else(|| "none".to_owned(), |letter| letter.id.clone())
     } else if path.contains("/keys/") {
         grannpost::store::api_key::list(&mut session).await.unwrap().pop().unwrap().id
     } else {
@@ -223,6 +251,12 @@ on_both_databases! {
         assert_eq!(app.api.post("/decisions", decided).await.status, 201);
         let alert = json!({ "text": hostile, "areas": ["2326"], "decided_by": hostile });
         let made = app.api.post("/alerts", alert).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let plain: String = hostile.chars().filter(|c| *c != '\u{202e}').take(90).collect();
+        let letter = json!({ "subject": hostile, "body_markdown": hostile, "areas": ["2326"], "registry_number": plain,
+            "subject_code": plain, "signature": { "name": plain, "title": plain },
+            "copy_recipients": [{ "name": plain, "email": "bo@example.org" }] });
+        let made = app.api.post("/letters", letter).await;
         assert_eq!(made.status, 201, "{}", made.text);
         let path = link.split_once("/sign-in/").unwrap().1;
         let path = format!("/sign-in/{path}");

@@ -264,6 +264,7 @@ on_both_databases! {
         let page = message::page(&mut session, "alert", "", 10).await.unwrap();
         assert_eq!(page.iter().map(|m| m.id.as_str()).collect::<Vec<_>>(), ["a2", "a1"]);
         assert_eq!(message::page(&mut session, "alert", "a2", 10).await.unwrap().len(), 1);
+        assert_eq!(message::unfinished(&mut session, "alert", 10).await.unwrap(), page);
         assert_eq!(message::changed_since(&mut session, NOW + 1, 10).await.unwrap().len(), 1);
         assert_eq!(message::changed_since(&mut session, NOW, 10).await.unwrap().len(), 3, "tests are not told of");
         message::begin_sending(&mut session, "a1", NOW + 20).await.unwrap();
@@ -577,8 +578,13 @@ on_both_databases! {
         assert!(!letter::opt_out(&mut session, "p3", "link", NOW + 1).await.unwrap());
         assert_eq!(letter::paper(&mut session, "m1", NOW).await.unwrap()[0].wanted, 0);
         assert_eq!(letter::last_sent(&mut session).await.unwrap(), []);
+        assert_eq!(letter::next_planned(&mut session).await.unwrap(), [("2380".to_owned(), NOW)]);
+        let standings = letter::standings(&mut session, "m1").await.unwrap();
+        let standings: Vec<_> = standings.iter().map(|one| (one.channel.as_str(), one.state.as_str(), one.deliveries)).collect();
+        assert_eq!(standings, [("email", "queued", 2), ("paper", "queued", 1)]);
         message::begin_sending(&mut session, "m1", NOW).await.unwrap();
         assert_eq!(letter::last_sent(&mut session).await.unwrap(), [("2380".to_owned(), NOW)]);
+        assert_eq!(letter::next_planned(&mut session).await.unwrap(), []);
     }
 
     async fn imports_are_written_published_matched_and_undone(kind: Kind) {

@@ -12,7 +12,7 @@ use axum::routing::{get, post};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::alert_areas::{self, AreaChoices, Chosen};
+use super::alert_areas::{self, AreaChoices, Chosen, Counted};
 use super::alert_effect::Effect;
 use super::alert_form::{self, AlertForm};
 use super::alert_situation::{self, Situations};
@@ -188,7 +188,7 @@ async fn compose(
     let title = if form.is_drill { "Ny övning" } else { "Nytt sms-utskick" };
     let frame = Frame::of(web, headers, who, (Section::NewAlert, title)).await;
     let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let chosen = Chosen { codes: &form.areas, is_drill: form.is_drill };
+    let chosen = Chosen { codes: &form.areas, is_drill: form.is_drill, counted: Counted::BySms };
     let page = ComposePage {
         situations,
         choices: alert_areas::choices(&tree, &populations, who.actor(), chosen),

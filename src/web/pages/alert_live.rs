@@ -33,7 +33,7 @@ use crate::web::Web;
 use crate::web::error::Problem;
 
 /// Width of the bar in its own units.
-const BAR: i64 = 1_000;
+pub(super) const BAR: i64 = 1_000;
 
 /// The routes.
 pub fn router() -> Router<Web> {
@@ -374,7 +374,8 @@ fn bar(counts: &Counts) -> Vec<BarPart> {
     parts
 }
 
-fn share(part: i64, whole: i64, of: i64) -> i64 {
+/// How much of `of` is to `of` what `part` is to `whole`.
+pub(super) fn share(part: i64, whole: i64, of: i64) -> i64 {
     if whole == 0 { 0 } else { part * of / whole }
 }
 

@@ -78,7 +78,8 @@ impl Fields {
     }
 
     /// What was typed, for showing it again when nothing else can be done.
-    fn shown(&self) -> Vec<(String, String)> {
+    #[must_use]
+    pub fn shown(&self) -> Vec<(String, String)> {
         let is_shown = |(name, value): &&(String, String)| !SECRET.contains(&name.as_str()) && value.len() > 20;
         self.0.iter().filter(is_shown).cloned().collect()
     }

@@ -29,6 +29,14 @@ pub mod frame;
 pub mod gateway;
 pub mod identity;
 pub mod key;
+pub mod letter_edit;
+pub mod letter_effect;
+pub mod letter_form;
+pub mod letter_list;
+pub mod letter_live;
+pub mod letter_page;
+pub mod letter_paper;
+pub mod letter_send;
 pub mod menu;
 pub mod operator;
 pub mod passkey;
@@ -80,7 +88,12 @@ pub fn console() -> Router<Web> {
         .merge(alert_follow_up::router())
         .merge(alert_calls::router())
         .merge(alert_report::router());
-    assets::router().merge(ways_in).merge(own).merge(administration).merge(work).merge(alerts)
+    let letters = letter_list::router()
+        .merge(letter_edit::router())
+        .merge(letter_page::router())
+        .merge(letter_send::router())
+        .merge(letter_paper::router());
+    assets::router().merge(ways_in).merge(own).merge(administration).merge(work).merge(alerts).merge(letters)
 }
 
 fn page_response(status: StatusCode, page: String) -> Response {
