@@ -10,7 +10,7 @@ use crate::store::alert::Passed;
 use crate::store::audit::{Filter, Head, Stored};
 use crate::store::{self, Session};
 
-/// Most entries of the log; an alert has some ten, and one for each batch of answers.
+/// Most entries of the log; an alert has some ten.
 const MOST_ENTRIES: i64 = 400;
 /// Minutes after the beginning at which the counts are shown.
 const MINUTES: [i64; 6] = [1, 2, 5, 15, 60, 240];

@@ -20,6 +20,7 @@ use crate::actions::alert_report::{self, AlertReport};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::operator::Right;
 use crate::store;
+use crate::store::audit::Stored;
 use crate::web::Web;
 use crate::web::error::Problem;
 
@@ -111,27 +112,13 @@ fn tallies(report: &AlertReport, frame: &Frame) -> Vec<TallyRow> {
     report.tallies.iter().map(row).collect()
 }
 
-/// What people did, one line each; batches of answers from the gateway are one line together.
+/// What was done to the alert, one line each.
 fn log(report: &AlertReport, names: &ActorNames, frame: &Frame) -> Vec<LogRow> {
-    let mut rows: Vec<LogRow> = Vec::new();
-    let mut last = "";
-    for entry in &report.entries {
-        let seq = entry.seq.map_or_else(|| "–".to_owned(), |seq| seq.to_string());
-        if entry.action == last && entry.action.starts_with("deliveries.") {
-            if let Some(row) = rows.last_mut() {
-                let first = row.seq.split('–').next().unwrap_or_default().to_owned();
-                row.seq = format!("{first}–{seq}");
-            }
-            continue;
-        }
-        last = &entry.action;
-        let what = words(&entry.action);
-        rows.push(LogRow {
-            at: frame.wall.short(entry.at),
-            what: if what.is_empty() { entry.action.clone() } else { what.to_owned() },
-            who: names.of(&entry.actor),
-            seq,
-        });
-    }
-    rows
+    let row = |entry: &Stored| LogRow {
+        at: frame.wall.short(entry.at),
+        what: Some(words(&entry.action)).filter(|words| !words.is_empty()).unwrap_or(&entry.action).to_owned(),
+        who: names.of(&entry.actor),
+        seq: entry.seq.map_or_else(|| "–".to_owned(), |seq| seq.to_string()),
+    };
+    report.entries.iter().map(row).collect()
 }
