@@ -12,7 +12,8 @@ if (form) {
   const effect = form.querySelector("[data-effect]");
   const counter = form.querySelector("[data-counter]");
   const said = form.querySelector("[data-counter-said]");
-  const text = form.elements.text;
+  // One text, or the slots of a situation.
+  const texts = [...form.querySelectorAll("textarea[name=text], input[name=slot]")];
   const whole = form.querySelector("[data-whole] input");
   const again = form.querySelector("[data-recount]");
   if (again) again.hidden = true;
@@ -51,7 +52,7 @@ if (form) {
       const counted = effect.querySelector(".phone__counter")?.textContent ?? "";
       counter.textContent = counted;
       const now = counted.split("·")[1] ?? "";
-      if (now !== parts && text.value) said.textContent = `Nu${now}`;
+      if (now !== parts && texts.some((text) => text.value)) said.textContent = `Nu${now}`;
       parts = now;
     } catch {
       effect.dataset.stale = "Ingen kontakt med servern. Siffrorna kan vara gamla.";
@@ -65,7 +66,7 @@ if (form) {
   form.addEventListener("input", (event) => {
     const chooses = event.target.dataset?.chooses;
     if (chooses) document.getElementById(chooses).checked = true;
-    if (text) soon(event.target === text ? 200 : 60);
+    if (texts.length) soon(texts.includes(event.target) ? 200 : 60);
   });
   form.addEventListener("change", (event) => {
     if (event.target.dataset?.area !== undefined) settle();
@@ -82,8 +83,8 @@ if (form) {
   form.addEventListener("click", (event) => {
     const button = event.target.closest("button[name]");
     if (button?.name === "replace") {
-      text.value = text.value.normalize("NFC").replaceAll(button.value, button.dataset.replacement);
-      text.focus();
+      for (const text of texts) text.value = text.value.normalize("NFC").replaceAll(button.value, button.dataset.replacement);
+      texts[0].focus();
     } else if (button?.name === "add_area" && boxes.some((box) => box.value === button.value)) {
       const box = boxes.find((one) => one.value === button.value);
       if (!box.checked) box.click();

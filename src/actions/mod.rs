@@ -7,6 +7,7 @@ pub mod alert;
 pub mod alert_confirmation;
 pub mod alert_figures;
 pub mod alert_preview;
+pub mod alert_report;
 pub mod alert_review;
 mod alert_text;
 pub mod alert_view;
@@ -39,6 +40,7 @@ pub mod pause;
 pub mod session;
 pub mod sign_in;
 pub mod sign_in_elsewhere;
+pub mod situation;
 pub mod unsubscribe;
 pub mod work_list;
 

@@ -72,6 +72,7 @@ pub(super) async fn run(args: &Args) -> Outcome {
     let mailed = show_letter(&stage).await?;
     summarise(&stage, (&alerted, &mailed), begun.elapsed()).await?;
     if !args.exit {
+        show_ways_in(&stage).await?;
         let mut terminate = signal(SignalKind::terminate())?;
         tokio::select! {
             _ = terminate.recv() => {}
@@ -285,7 +286,7 @@ async fn summarise(
         REPLIES.len(),
         verified(stage).await?
     ));
-    show_ways_in(stage).await
+    Ok(())
 }
 
 async fn verified(stage: &Stage) -> Result<String, Failure> {

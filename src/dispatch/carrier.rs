@@ -31,8 +31,8 @@ pub trait Carrier: Send + Sync + 'static {
     /// Why this address may never be handed to this provider, if so.
     fn refuses(&self, address: &str) -> Option<&'static str>;
 
-    /// Whether the lane rests now, such as in quiet hours.
-    fn rests_at(&self, now: jiff::Timestamp) -> bool;
+    /// What may go at this time, most urgent first, of [`crate::domain::message::priority::ALL`]: less in quiet hours.
+    fn priorities_at(&self, now: jiff::Timestamp) -> &'static [i64];
 
     /// Waits until the recipient's side may be bothered, such as a mail domain's own pace.
     fn ready_for(&self, address: &str) -> impl Future<Output = ()> + Send;

@@ -11,11 +11,11 @@ use tokio::sync::mpsc;
 
 use super::carrier::{Carrier, Parcel};
 use super::outlet::{Outlet, Permit};
+use super::pace::Slot;
 use super::settle::{Outcome, Settlement};
 use super::{Engine, POLL};
 use crate::ambient;
 use crate::domain::delivery_token::DeliveryToken;
-use crate::domain::message::priority;
 use crate::store::delivery::{Claim, Claimed};
 use crate::store::stamp::{Gate, Stamped};
 use crate::store::{self, StoreError};
@@ -66,14 +66,15 @@ impl<C: Carrier> Lane<C> {
                 return Ok(Next::Wait(wait.min(POLL)));
             }
         };
-        if outlet.carrier().rests_at(self.engine.clock.now()) {
-            return Ok(Next::Wait(POLL));
+        let priorities = outlet.carrier().priorities_at(self.engine.clock.now());
+        if self.buffer.iter().any(|row| !priorities.contains(&row.priority)) {
+            self.release().await;
         }
         if self.buffer.is_empty() {
-            self.claim(&outlet).await?;
+            self.claim(&outlet, priorities).await?;
         }
         if self.buffer.is_empty() {
-            return self.until_due(&outlet).await.map(Next::Wait);
+            return self.until_due(&outlet, priorities).await.map(Next::Wait);
         }
         self.idle_rounds = 0;
         let permits = tokio::select! {
@@ -81,7 +82,7 @@ impl<C: Carrier> Lane<C> {
             () = self.engine.stop.cancelled() => return Ok(Next::Again),
         };
         if permits.len() > self.buffer.len() {
-            self.claim(&outlet).await?;
+            self.claim(&outlet, priorities).await?;
         }
         let rows: Vec<Claimed> = self.buffer.drain(..permits.len().min(self.buffer.len())).collect();
         if !rows.is_empty() {
@@ -104,12 +105,12 @@ impl<C: Carrier> Lane<C> {
     }
 
     /// Leases what is due, most urgent first, up to about a second's worth in hand.
-    async fn claim(&mut self, outlet: &Outlet<C>) -> Result<(), StoreError> {
+    async fn claim(&mut self, outlet: &Outlet<C>, priorities: &[i64]) -> Result<(), StoreError> {
         let claimed_at = Instant::now();
         let now = self.engine.clock.now_ms();
         let mut session = self.engine.store.begin_dispatch().await?;
         let mut claimed = Vec::new();
-        for priority in priority::ALL {
+        for &priority in priorities {
             let room = outlet.batch().saturating_sub(self.buffer.len() + claimed.len());
             if room == 0 {
                 break;
@@ -133,10 +134,10 @@ impl<C: Carrier> Lane<C> {
 
     /// How long until something is due, at most a poll's length. What is due and was not claimed waits for something else:
     /// it is looked at soon, in case it became due a moment ago, and then less and less often.
-    async fn until_due(&mut self, outlet: &Outlet<C>) -> Result<Duration, StoreError> {
+    async fn until_due(&mut self, outlet: &Outlet<C>, priorities: &[i64]) -> Result<Duration, StoreError> {
         let mut session = self.engine.store.read().await?;
         let mut next: Option<i64> = None;
-        for priority in priority::ALL {
+        for &priority in priorities {
             let due = store::delivery::next_due(&mut session, outlet.carrier().channel(), priority).await?;
             next = [next, due].into_iter().flatten().min();
         }
@@ -252,10 +253,10 @@ impl<C: Carrier> HandOver<C> {
         let outlet = &self.outlet;
         outlet.carrier().ready_for(&row.address).await;
         let call = outlet.call_slot().await;
-        outlet.pacer().slot().await;
+        let slot = outlet.pacer().slot().await;
         drop(permit.before_pacer);
         let outcome = match self.too_late(&row) {
-            None => self.call(&row).await,
+            None => self.call(&row, &slot).await,
             Some(why) => Outcome::NotSent(why),
         };
         drop((call, permit.unanswered));
@@ -276,7 +277,7 @@ impl<C: Carrier> HandOver<C> {
         }
     }
 
-    async fn call(&self, row: &Claimed) -> Outcome {
+    async fn call(&self, row: &Claimed, slot: &Slot) -> Outcome {
         let attempt = row.attempts + 1;
         let parcel = Parcel {
             token: DeliveryToken { delivery_id: row.id, attempt },
@@ -286,6 +287,7 @@ impl<C: Carrier> HandOver<C> {
         };
         let begun = Instant::now();
         let answer = self.outlet.carrier().hand_over(&parcel).await;
+        self.outlet.pacer().answered(slot);
         metrics::histogram!("grannpost_handover_seconds", "gateway" => self.outlet.carrier().name().to_owned())
             .record(begun.elapsed().as_secs_f64());
         self.outlet.circuit().note(&answer, self.has_alternative);

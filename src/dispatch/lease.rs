@@ -84,9 +84,9 @@ async fn renew(engine: &Engine) -> crate::store::Result<()> {
     let from = Instant::now();
     let until = engine.clock.now_ms() + i64::from(engine.config.dispatch.lease_seconds) * 1000;
     let mut session = engine.store.begin_dispatch().await?;
-    crate::store::delivery::renew(&mut session, &engine.owner, &ids, until).await?;
+    let renewed = crate::store::delivery::renew(&mut session, &engine.owner, &ids, until).await?;
     session.commit().await?;
-    engine.leases.extend(&ids, from, engine.lease());
+    engine.leases.extend(&renewed, from, engine.lease());
     Ok(())
 }
 

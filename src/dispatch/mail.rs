@@ -21,6 +21,7 @@ use crate::domain::delivery::Channel;
 use crate::domain::delivery_token::{DeliveryToken, TokenKey};
 use crate::domain::email_address::EmailAddress;
 use crate::domain::letter::Letter;
+use crate::domain::message::priority;
 use crate::domain::unsubscribe_token;
 use crate::provider::mail_message::{ListHeaders, Mailbox, OutgoingMail};
 use crate::provider::smtp::MailRelay;
@@ -167,8 +168,10 @@ impl Carrier for MailCarrier {
         EmailAddress::parse(address).is_err().then_some("address.invalid")
     }
 
-    fn rests_at(&self, now: jiff::Timestamp) -> bool {
-        self.quiet.is_some_and(|quiet| quiet.contains(now.to_zoned(self.zone.clone()).time()))
+    /// Quiet hours are for letters: what the program itself has to tell an administrator goes at once.
+    fn priorities_at(&self, now: jiff::Timestamp) -> &'static [i64] {
+        let is_quiet = self.quiet.is_some_and(|quiet| quiet.contains(now.to_zoned(self.zone.clone()).time()));
+        if is_quiet { &[priority::CLOSING, priority::ALERT] } else { &priority::ALL }
     }
 
     async fn ready_for(&self, address: &str) {

@@ -17,6 +17,8 @@ const CHUNK: Duration = Duration::from_millis(250);
 const LATEST: Duration = Duration::from_millis(100);
 /// The capped window is a little longer than a second, since a gateway sees arrivals with jitter.
 const WINDOW: Duration = Duration::from_millis(1_004);
+/// A hand-over whose answer was late may have arrived late, by at most this much; a gateway that is slow by itself costs no more pace.
+const MOST_LATE: Duration = Duration::from_millis(8);
 
 /// The pacer of one gateway.
 #[derive(Debug)]
@@ -28,6 +30,8 @@ pub struct Pacer {
     /// How far back unused slots count: what a burst after a pause is made of.
     credit: Duration,
     state: Mutex<State>,
+    /// Of its own, so that answers do not wait behind those who wait for a slot.
+    recent: std::sync::Mutex<Recent>,
     /// Of its own, so that a complaint does not wait behind those who wait for a slot.
     slowness: std::sync::Mutex<Slowness>,
 }
@@ -35,8 +39,25 @@ pub struct Pacer {
 #[derive(Debug)]
 struct State {
     slots: VecDeque<Instant>,
-    recent: VecDeque<Instant>,
     reserving: Option<tokio::task::JoinHandle<Option<Chunk>>>,
+}
+
+/// When the last hand-overs, as many as the cap, arrived at the latest as far as we know.
+#[derive(Debug)]
+struct Recent {
+    arrivals: VecDeque<Instant>,
+    /// Hand-overs that have left `arrivals` at its front.
+    forgotten: u64,
+    /// The shortest of the latest round trips.
+    quickest: Option<Duration>,
+}
+
+/// A hand-over that has taken its slot.
+#[derive(Debug)]
+#[must_use = "the pacer wants to know when its answer came"]
+pub struct Slot {
+    number: u64,
+    taken_at: Instant,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -66,7 +87,8 @@ impl Pacer {
             reason = "rates are validated to 1..=100000"
         )]
         let cap = (rate.floor() as usize).max(1) + burst as usize - 1;
-        let state = State { slots: VecDeque::new(), recent: VecDeque::with_capacity(cap), reserving: None };
+        let state = State { slots: VecDeque::new(), reserving: None };
+        let recent = Recent { arrivals: VecDeque::with_capacity(cap), forgotten: 0, quickest: None };
         let slowness = Slowness { factor: 1.0, slowed_at: Instant::now(), is_new: false };
         Self {
             gateway: gateway.to_owned(),
@@ -75,6 +97,7 @@ impl Pacer {
             cap,
             credit: gap * burst.saturating_sub(1),
             state: Mutex::new(state),
+            recent: std::sync::Mutex::new(recent),
             slowness: std::sync::Mutex::new(slowness),
         }
     }
@@ -86,25 +109,24 @@ impl Pacer {
     }
 
     /// Waits for the next slot. Callers are served in the order they came.
-    pub async fn slot(&self) {
+    pub async fn slot(&self) -> Slot {
         let mut state = self.state.lock().await;
         loop {
             let slot = self.next_slot(&mut state).await;
             tokio::time::sleep_until(slot).await;
-            if let Some(oldest) = self.oldest_in_cap(&state)
-                && oldest + WINDOW > Instant::now()
-            {
-                tokio::time::sleep_until(oldest + WINDOW).await;
+            while let Some(until) = self.full_until() {
+                tokio::time::sleep_until(until).await;
             }
-            if slot + LATEST + self.credit < Instant::now() && !self.is_within_gap(&state) {
+            if slot + LATEST + self.credit < Instant::now() && !self.is_within_gap() {
                 continue;
             }
-            if state.recent.len() >= self.cap {
-                state.recent.pop_front();
-            }
-            state.recent.push_back(Instant::now());
-            return;
+            return self.recent().begin(self.cap, Instant::now());
         }
+    }
+
+    /// Notes that the answer to a hand-over has come, and with it how late the gateway may have seen the hand-over.
+    pub fn answered(&self, slot: &Slot) {
+        self.recent().answered(slot, Instant::now());
     }
 
     /// Takes the pace back by a third, at most once a second; it recovers by itself.
@@ -120,13 +142,17 @@ impl Pacer {
         self.slowness.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn oldest_in_cap(&self, state: &State) -> Option<Instant> {
-        (state.recent.len() >= self.cap).then(|| state.recent.front().copied()).flatten()
+    fn recent(&self) -> std::sync::MutexGuard<'_, Recent> {
+        self.recent.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn full_until(&self) -> Option<Instant> {
+        self.recent().is_full_until(self.cap, Instant::now())
     }
 
     /// Low rates have gaps longer than [`LATEST`]; their slots are used late rather than lost.
-    fn is_within_gap(&self, state: &State) -> bool {
-        state.recent.back().is_none_or(|last| last.elapsed() >= self.gap)
+    fn is_within_gap(&self) -> bool {
+        self.recent().arrivals.back().is_none_or(|last| last.elapsed() >= self.gap)
     }
 
     async fn next_slot(&self, state: &mut State) -> Instant {
@@ -178,6 +204,34 @@ impl Pacer {
     }
 }
 
+impl Recent {
+    /// Until when the window has no room, if it has none.
+    fn is_full_until(&self, cap: usize, now: Instant) -> Option<Instant> {
+        let oldest = self.arrivals.front().filter(|_| self.arrivals.len() >= cap)?;
+        Some(*oldest + WINDOW).filter(|until| *until > now)
+    }
+
+    fn begin(&mut self, cap: usize, taken_at: Instant) -> Slot {
+        if self.arrivals.len() >= cap {
+            self.arrivals.pop_front();
+            self.forgotten += 1;
+        }
+        self.arrivals.push_back(taken_at);
+        Slot { number: self.forgotten + self.arrivals.len() as u64 - 1, taken_at }
+    }
+
+    fn answered(&mut self, slot: &Slot, now: Instant) {
+        let round_trip = now.saturating_duration_since(slot.taken_at);
+        // Creeps up, so that a gateway that got slower is not taken for late for ever.
+        let quickest = self.quickest.map_or(round_trip, |quickest| round_trip.min(quickest.mul_f64(1.01)));
+        self.quickest = Some(quickest);
+        let place = slot.number.checked_sub(self.forgotten).and_then(|place| usize::try_from(place).ok());
+        if let Some(arrival) = place.and_then(|place| self.arrivals.get_mut(place)) {
+            *arrival = slot.taken_at + (round_trip - quickest).min(MOST_LATE);
+        }
+    }
+}
+
 /// Reserves the slots of `wanted`, from the first that the database has free.
 async fn reserve_chunk(store: &Store, gateway: &str, wanted: Chunk, credit: Duration) -> Option<Chunk> {
     let us = |time: Duration| i64::try_from(time.as_micros()).ok();
@@ -190,4 +244,56 @@ async fn reserve_chunk(store: &Store, gateway: &str, wanted: Chunk, credit: Dura
     let ahead = Duration::from_micros(ahead_us.unsigned_abs());
     let first = if ahead_us < 0 { now.checked_sub(ahead).unwrap_or(now) } else { now + ahead };
     Some(Chunk { first, ..wanted })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CAP: usize = 2;
+
+    fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn recent() -> Recent {
+        Recent { arrivals: VecDeque::new(), forgotten: 0, quickest: None }
+    }
+
+    fn hand_over(recent: &mut Recent, at: Instant, round_trip_ms: u64) {
+        let slot = recent.begin(CAP, at);
+        recent.answered(&slot, at + ms(round_trip_ms));
+    }
+
+    #[test]
+    fn the_window_opens_a_little_more_than_a_second_after_its_oldest_hand_over() {
+        let (mut recent, begun) = (recent(), Instant::now());
+        hand_over(&mut recent, begun, 5);
+        assert_eq!(recent.is_full_until(CAP, begun), None, "one more has room");
+        hand_over(&mut recent, begun + ms(3), 5);
+        assert_eq!(recent.is_full_until(CAP, begun + ms(3)), Some(begun + WINDOW));
+        assert_eq!(recent.is_full_until(CAP, begun + WINDOW), None);
+    }
+
+    #[test]
+    fn a_hand_over_whose_answer_was_late_counts_as_arrived_late_but_not_by_much() {
+        let (mut recent, begun) = (recent(), Instant::now());
+        hand_over(&mut recent, begun, 5);
+        hand_over(&mut recent, begun + ms(10), 9);
+        hand_over(&mut recent, begun + ms(20), 900);
+        let late = recent.is_full_until(CAP, begun + ms(20)).unwrap() - begun - WINDOW;
+        assert!(late > ms(13) && late < ms(15), "4 ms later than the quickest: {late:?}");
+        hand_over(&mut recent, begun + ms(30), 5);
+        assert_eq!(recent.is_full_until(CAP, begun + ms(30)), Some(begun + ms(20) + MOST_LATE + WINDOW));
+    }
+
+    #[test]
+    fn an_answer_after_its_hand_over_has_left_the_window_changes_nothing() {
+        let (mut recent, begun) = (recent(), Instant::now());
+        let slot = recent.begin(CAP, begun);
+        hand_over(&mut recent, begun, 5);
+        hand_over(&mut recent, begun, 5);
+        recent.answered(&slot, begun + ms(7));
+        assert_eq!(recent.arrivals, [begun, begun]);
+    }
 }

@@ -11,6 +11,7 @@ use crate::ambient::{self, Clock};
 use crate::config::{Gateway, Receipts};
 use crate::domain::delivery::Channel;
 use crate::domain::delivery_token::TokenKey;
+use crate::domain::message::priority;
 use crate::domain::phone;
 use crate::provider::{Accepted, HandOverError, OutgoingSms, Reason, SmsGateway};
 use crate::store::{self, Store};
@@ -94,8 +95,8 @@ impl Carrier for SmsCarrier {
         (!self.simulator && phone::is_fictitious(address)).then_some("address.fictitious")
     }
 
-    fn rests_at(&self, _now: jiff::Timestamp) -> bool {
-        false
+    fn priorities_at(&self, _now: jiff::Timestamp) -> &'static [i64] {
+        &priority::ALL
     }
 
     async fn ready_for(&self, _address: &str) {}

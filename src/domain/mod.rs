@@ -22,6 +22,7 @@ pub mod personal_number;
 pub mod phone;
 pub mod place_name;
 pub mod plain_text;
+pub mod situation;
 pub mod sms_character;
 pub mod sms_text;
 pub mod unsubscribe_token;

@@ -102,26 +102,49 @@ pub async fn next_due(session: &mut Session, channel: Channel, priority: i64) ->
     Ok(row.and_then(|(due_at,)| due_at))
 }
 
-const RENEW: &str = "UPDATE delivery {by id}
- SET lease_until_at = $3
- WHERE id IN (SELECT v.id FROM {rows $1: id BIGINT})
-   AND state = 'sending'
-   AND lease_owner = $2";
+/// An update of rows that nobody in this transaction holds yet. They are held in order of their id first, so that two
+/// callers never wait for each other in a ring; what others hold is about to change anyway, and is left alone.
+macro_rules! update_unheld {
+    ($of:literal, $set:literal) => {
+        concat!(
+            "WITH held AS MATERIALIZED (\n   SELECT d.id\n   FROM delivery d ",
+            $of,
+            "\n   ORDER BY d.id\n   {skip locked})\n UPDATE delivery\n SET ",
+            $set,
+            "\n WHERE id IN (SELECT id FROM held)"
+        )
+    };
+}
 
-/// Renews the leases that a daemon has in hand.
+const RENEW: &str = concat!(
+    update_unheld!(
+        "{by id}
+   WHERE d.id IN (SELECT v.id FROM {rows $1: id BIGINT})
+     AND d.state = 'sending'
+     AND d.lease_owner = $2",
+        "lease_until_at = $3"
+    ),
+    "\n RETURNING id"
+);
+
+/// Renews the leases that a daemon has in hand; says which. One that somebody else is changing at this moment is left as it is.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn renew(session: &mut Session, owner: &str, ids: &[i64], lease_until: i64) -> Result<u64> {
-    session.execute(session.sql(RENEW).bind(ids_json(ids)).bind(owner.to_owned()).bind(lease_until)).await
+pub async fn renew(session: &mut Session, owner: &str, ids: &[i64], lease_until: i64) -> Result<Vec<i64>> {
+    let statement = session.sql(RENEW).bind(ids_json(ids)).bind(owner.to_owned()).bind(lease_until);
+    let renewed: Vec<(i64,)> = session.list(statement).await?;
+    Ok(renewed.into_iter().map(|(id,)| id).collect())
 }
 
-const RELEASE: &str = "UPDATE delivery {by id}
- SET state = 'queued', lease_owner = NULL, lease_until_at = NULL, due_at = CASE WHEN due_at > $3 THEN due_at ELSE $3 END
- WHERE id IN (SELECT v.id FROM {rows $1: id BIGINT})
-   AND state = 'sending'
-   AND lease_owner = $2
-   AND stamped_at IS NULL";
+const RELEASE: &str = update_unheld!(
+    "{by id}
+   WHERE d.id IN (SELECT v.id FROM {rows $1: id BIGINT})
+     AND d.state = 'sending'
+     AND d.lease_owner = $2
+     AND d.stamped_at IS NULL",
+    "state = 'queued', lease_owner = NULL, lease_until_at = NULL, due_at = CASE WHEN due_at > $3 THEN due_at ELSE $3 END"
+);
 
 /// Gives back leases of deliveries that were never stamped; they are due again at `due_at` at the earliest.
 ///
@@ -134,11 +157,13 @@ pub async fn release(session: &mut Session, owner: &str, ids: &[i64], due_at: i6
     session.execute(session.sql(RELEASE).bind(ids_json(ids)).bind(owner.to_owned()).bind(due_at)).await
 }
 
-const RELEASE_DEAD: &str = "UPDATE delivery
- SET state = 'queued', lease_owner = NULL, lease_until_at = NULL
- WHERE state = 'sending'
-   AND stamped_at IS NULL
-   AND (lease_owner = $1 OR lease_until_at < $2)";
+const RELEASE_DEAD: &str = update_unheld!(
+    "
+   WHERE d.state = 'sending'
+     AND d.stamped_at IS NULL
+     AND (d.lease_owner = $1 OR d.lease_until_at < $2)",
+    "state = 'queued', lease_owner = NULL, lease_until_at = NULL"
+);
 
 /// Puts unstamped deliveries of a dead daemon, and those whose lease ran out before `now`, back in the queue.
 ///
@@ -551,5 +576,7 @@ struct Id {
 
 /// Ids as the rows of a `{rows $n: id BIGINT}` mark.
 pub(crate) fn ids_json(ids: &[i64]) -> String {
-    json(&ids.iter().map(|id| Id { id: *id }).collect::<Vec<_>>())
+    let mut ids: Vec<Id> = ids.iter().map(|id| Id { id: *id }).collect();
+    ids.sort_unstable_by_key(|row| row.id);
+    json(&ids)
 }

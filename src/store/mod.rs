@@ -32,6 +32,7 @@ pub mod receipt;
 pub mod setting;
 pub mod settle;
 pub mod sign_in_session;
+pub mod situation;
 pub mod stamp;
 pub mod verify;
 

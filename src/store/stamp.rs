@@ -158,7 +158,9 @@ pub async fn stamp(
         Channel::Email => (STAMP_EMAIL, REFUSED_EMAIL),
         Channel::Sms | Channel::Paper => (STAMP_SMS, REFUSED_SMS),
     };
-    let leases = json(&rows.iter().map(|row| LeaseRow { id: row.id, fence: row.lease_fence }).collect::<Vec<_>>());
+    let mut leases: Vec<_> = rows.iter().map(|row| LeaseRow { id: row.id, fence: row.lease_fence }).collect();
+    leases.sort_unstable_by_key(|lease| lease.id);
+    let leases = json(&leases);
     let bound = |session: &Session, sql: &'static str| {
         session.sql(sql).bind(leases.clone()).bind(gate.owner.to_owned()).bind(gate.now)
     };

@@ -316,8 +316,9 @@ on_both_databases! {
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 
-    async fn sending_without_review_is_told_to_every_administrator(kind: Kind) {
-        let app = TestApp::spawn_with(kind, "alerts.approval = \"always\"").await;
+    async fn sending_without_review_is_told_to_every_administrator_also_at_night(kind: Kind) {
+        let settings = "alerts.approval = \"always\"\nletters.quiet_hours = \"21:00-07:00\"";
+        let app = TestApp::spawn_with(kind, settings).await;
         app.load_sample().await;
         let mut session = app.desk.store.begin().await.unwrap();
         for (name, role) in [("a", "admin"), ("b", "admin"), ("gone", "admin"), ("c", "chief")] {

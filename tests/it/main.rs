@@ -22,6 +22,7 @@ mod roles;
 mod sign_in;
 mod sign_in_elsewhere;
 mod simulator;
+mod situations;
 mod store_conformance;
 mod support;
 mod transact;

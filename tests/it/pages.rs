@@ -24,6 +24,7 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/alerts/{id}", &READS_ALERTS),
     ("/alerts/{id}/follow-up", &["operator", "admin"]),
     ("/alerts/{id}/calls", &["operator", "chief", "admin"]),
+    ("/alerts/{id}/report", &READS_ALERTS),
     ("/letters", &READS_LETTERS),
     ("/letters/new", &WRITES_LETTERS),
     ("/letters/{id}", &READS_LETTERS),
@@ -38,6 +39,9 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/admin/keys/new", &["admin"]),
     ("/admin/keys/{id}/revoke", &["admin"]),
     ("/admin/gateways", &["admin"]),
+    ("/admin/situations", &["admin"]),
+    ("/admin/situations/new", &["admin"]),
+    ("/admin/situations/{id}", &["admin"]),
     ("/admin/resume", &["admin"]),
 ];
 
@@ -86,6 +90,9 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/alerts/{id}/return", &["operator", "chief", "admin"]),
     ("/alerts/{id}/send-unreviewed", &["operator", "admin"]),
     ("/alerts/{id}/follow-up", &["operator", "admin"]),
+    ("/admin/situations/new", &["admin"]),
+    ("/admin/situations/{id}", &["admin"]),
+    ("/admin/situations/{id}/retire", &["admin"]),
     ("/letters/new", &WRITES_LETTERS),
     ("/letters/audience", &WRITES_LETTERS),
     ("/letters/{id}/edit", &WRITES_LETTERS),
@@ -150,6 +157,8 @@ async fn at(app: &TestApp, path: &str) -> String {
     let id = if path.contains("/alerts/") {
         let alerts = grannpost::store::message::page(&mut session, "alert", "", 1).await.unwrap();
         alerts.first().map_or_else(|| "none".to_owned(), |alert| alert.id.clone())
+    } else if path.contains("/situations/") {
+        grannpost::store::situation::list(&mut session).await.unwrap()[0].id.clone()
     } else if path.contains("/letters/") {
         let letters = grannpost::store::message::page(&mut session, "letter", "", 1).await.unwrap();
         letters.first().map_or_else(|| "none".to_owned(), |letter| letter.id.clone())

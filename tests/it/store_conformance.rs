@@ -1,6 +1,8 @@
 //! Every public function of the store on both databases, each with its effect. `tests/architecture.rs` fails when one is
 //! missing here.
 
+use std::collections::BTreeSet;
+
 use grannpost::domain::area::{Area, AreaKind};
 use grannpost::domain::coverage::{Coverage, Crowd, POSITIONS as IDS_PER_MESSAGE};
 use grannpost::domain::delivery::{Channel, DeliveryState};
@@ -24,11 +26,12 @@ use grannpost::store::operator::Operator;
 use grannpost::store::receipt::NewReceipt;
 use grannpost::store::settle::Batch;
 use grannpost::store::sign_in_session::SignInSession;
+use grannpost::store::situation::Situation;
 use grannpost::store::stamp::Gate;
 use grannpost::store::{
     self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, backup, contact_person, coverage,
     credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import, inbound_sms, letter,
-    message, operator, passkey, queue, receipt, setting, settle, sign_in_session, stamp, verify,
+    message, operator, passkey, queue, receipt, setting, settle, sign_in_session, situation, stamp, verify,
 };
 use serde_json::json;
 
@@ -325,6 +328,7 @@ on_both_databases! {
         assert_eq!(audience::count_follow_up(&mut session, "m1").await.unwrap(), 0, "nothing is handed over");
         assert_eq!(alert::alive(&mut session, ["2380-nowhere"], NOW).await.unwrap(), []);
         assert_eq!(alert::endings(&mut session, "m1").await.unwrap(), []);
+        assert_eq!(alert::passed_by_minute(&mut session, "m1").await.unwrap(), []);
         assert_eq!(alert::unreached_areas(&mut session, "m1").await.unwrap(), []);
         let calls = alert::unreached(&mut session, "m1", 10).await.unwrap();
         assert!(calls.iter().all(|one| one.not_reached.as_deref() == Some("no_mobile")), "{calls:?}");
@@ -436,8 +440,9 @@ on_both_databases! {
         let rows = claimed(&mut session, Channel::Sms).await;
         assert_eq!(rows.iter().map(|row| row.lease_fence).collect::<Vec<_>>(), [1, 1]);
         let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
-        assert_eq!(delivery::renew(&mut session, "d1", &ids, NOW + 60_000).await.unwrap(), 2);
-        assert_eq!(delivery::renew(&mut session, "other", &ids, NOW + 60_000).await.unwrap(), 0);
+        let renewed = delivery::renew(&mut session, "d1", &ids, NOW + 60_000).await.unwrap();
+        assert_eq!(renewed.iter().collect::<BTreeSet<_>>(), ids.iter().collect());
+        assert_eq!(delivery::renew(&mut session, "other", &ids, NOW + 60_000).await.unwrap(), Vec::<i64>::new());
         assert_eq!(message::counts(&mut session, "m1").await.unwrap().get(DeliveryState::Sending), 2);
         assert_eq!(delivery::release(&mut session, "other", &ids, NOW).await.unwrap(), 0);
         assert_eq!(delivery::release(&mut session, "d1", &ids[..1], NOW + 500).await.unwrap(), 1);
@@ -448,6 +453,23 @@ on_both_databases! {
         assert_eq!(queue::depths(&mut session, NOW).await.unwrap(), []);
         let depths = queue::depths(&mut session, NOW + 900).await.unwrap();
         assert_eq!((depths[0].deliveries, depths[0].oldest_at), (2, Some(NOW + 900)));
+    }
+
+    async fn a_delivery_that_somebody_changes_is_not_renewed_and_holds_nobody_up(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        frozen_alert(&mut session).await;
+        let rows = claimed(&mut session, Channel::Sms).await;
+        session.commit().await.unwrap();
+        if kind == Kind::Sqlite {
+            return; // One writes at a time there, whatever it writes.
+        }
+        let mut settling = store.begin().await.unwrap();
+        assert_eq!(delivery::lock(&mut settling, &[rows[0].id]).await.unwrap().len(), 1);
+        let mut renewing = store.begin().await.unwrap();
+        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        let renewed = delivery::renew(&mut renewing, "d1", &ids, NOW + 60_000).await.unwrap();
+        assert_eq!(renewed, [rows[1].id], "and it did not wait");
     }
 
     async fn the_gate_stamps_what_may_go_and_attempts_end(kind: Kind) {
@@ -835,6 +857,22 @@ on_both_databases! {
         }
         session.commit().await.unwrap();
         assert_eq!(database.texts("SELECT raw FROM inbound_sms").await, ["from=x"]);
+    }
+
+    async fn situations_have_versions_of_which_one_is_current(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let names: Vec<String> = situation::list(&mut session).await.unwrap().into_iter().map(|one| one.name).collect();
+        assert_eq!(names.len(), 5, "those that every installation begins with: {names:?}");
+        let first = situation::get(&mut session, "burglary").await.unwrap().unwrap();
+        let second = Situation { version: 2, name: "Stöld".into(), ..first.clone() };
+        assert!(situation::retire(&mut session, "burglary", 1).await.unwrap());
+        assert!(!situation::retire(&mut session, "burglary", 1).await.unwrap());
+        assert_eq!(situation::get(&mut session, "burglary").await.unwrap(), None);
+        situation::insert(&mut session, &second).await.unwrap();
+        assert_eq!(situation::get(&mut session, "burglary").await.unwrap(), Some(second.clone()));
+        let third = Situation { version: 3, ..second };
+        assert!(matches!(situation::insert(&mut session, &third).await, Err(StoreError::Conflict(_))), "one is current");
     }
 
     async fn the_log_is_appended_sealed_and_checked(kind: Kind) {

@@ -259,7 +259,9 @@ async fn in_doubt(State(web): State<Web>, Path(id): Path<String>, form: SignedFo
 }
 
 impl Live {
-    fn of(figures: &AlertFigures, (tree, names): (&AreaTree, &ActorNames), frame: &Frame, who: &SignedIn) -> Self {
+    /// The alert with these figures, as `who` may see it.
+    #[must_use]
+    pub fn of(figures: &AlertFigures, (tree, names): (&AreaTree, &ActorNames), frame: &Frame, who: &SignedIn) -> Self {
         let (view, wall, now) = (&figures.view, &frame.wall, frame.now_ms);
         let (message, counts) = (&view.message, &view.counts);
         let role = who.actor().role;

@@ -15,7 +15,9 @@ pub mod alert_form;
 pub mod alert_list;
 pub mod alert_live;
 pub mod alert_map;
+pub mod alert_report;
 pub mod alert_review;
+pub mod alert_situation;
 pub mod assets;
 pub mod audit;
 pub mod audit_words;
@@ -41,6 +43,7 @@ pub mod passkey;
 pub mod proof;
 pub mod shift;
 pub mod sign_in;
+pub mod situation;
 pub mod start;
 pub mod theme;
 pub mod time;
@@ -72,15 +75,19 @@ pub fn console() -> Router<Web> {
         .merge(proof::router())
         .merge(shift::router());
     let own = account::router().merge(theme::router());
-    let administration =
-        administration::router().merge(operator::router()).merge(key::router()).merge(gateway::router());
+    let administration = administration::router()
+        .merge(operator::router())
+        .merge(key::router())
+        .merge(gateway::router())
+        .merge(situation::router());
     let work = start::router().merge(decision::router()).merge(audit::router());
     let alerts = alert_compose::router()
         .merge(alert_list::router())
         .merge(alert_live::router())
         .merge(alert_review::router())
         .merge(alert_follow_up::router())
-        .merge(alert_calls::router());
+        .merge(alert_calls::router())
+        .merge(alert_report::router());
     let letters = letter_list::router()
         .merge(letter_edit::router())
         .merge(letter_page::router())

@@ -68,19 +68,17 @@ impl Server {
             &["-D", path(&data), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "-N"],
         );
         let script = format!(
-            "'{bin}/pg_ctl' -D '{data}' -l '{log}' -w -o \"-k '{folder}' -c listen_addresses='' {settings} -c max_connections=400\" start >/dev/null \
-             && echo ready && cat >/dev/null; '{bin}/pg_ctl' -D '{data}' -m immediate stop >/dev/null; rm -rf '{folder}'",
+            "{owner} '{bin}/pg_ctl' -D '{data}' -l '{log}' -w -o \"-k '{folder}' -c listen_addresses='' {settings} -c max_connections=400\" start >/dev/null \
+             && echo ready && cat >/dev/null; {owner} '{bin}/pg_ctl' -D '{data}' -m immediate stop >/dev/null; rm -rf '{folder}'",
+            owner = if is_root() { "runuser -u postgres --" } else { "" },
             bin = bin.display(),
             data = data.display(),
             log = log.display(),
             folder = folder.display(),
         );
-        let mut keeper = as_database_owner(Path::new("sh"))
-            .args(["-c", &script])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        // The folder is ours, so we remove it, whoever runs the server in it.
+        let mut keeper =
+            Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut ready = String::new();
         std::io::BufRead::read_line(&mut std::io::BufReader::new(keeper.stdout.take().unwrap()), &mut ready).unwrap();
         assert_eq!(ready.trim(), "ready", "PostgreSQL did not start; see {}", log.display());
@@ -109,10 +107,13 @@ fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n")
+}
+
 /// PostgreSQL does not run as root.
 fn as_database_owner(program: &Path) -> Command {
-    let is_root = Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n");
-    if is_root {
+    if is_root() {
         let mut command = Command::new("runuser");
         command.args(["-u", "postgres", "--"]).arg(program);
         command
