@@ -107,7 +107,7 @@ on_both_databases! {
         app.mail.journal().wait_for(945).await;
         app.paged_letter_when(&id, |letter| letter["counts"]["accepted"] == 945).await;
         let page = browser.get(&format!("/letters/{id}/live")).await;
-        assert!(page.says("E-posten är skickad, 128 utskrifter kvar") && page.says(">945<"), "{}", page.html);
+        assert!(page.says("E-posten är skickad, 128 utskrifter kvar") && page.says("Skriv inte ut: 128 får inget brev") && !page.says("Stoppa utskicket") && page.says(">945<"), "{}", page.html);
         for path in ["/", "/letters"] {
             let page = browser.get(path).await;
             assert!(page.says("Utskrifter kvar") && page.says("Höstens inbrott"), "{path} {}", page.html);

@@ -59,6 +59,8 @@ pub struct LetterLive {
     pub pace: Option<String>,
     /// How many have not gone, in words.
     pub waiting: String,
+    /// Whether only paper is left.
+    pub is_paper_left: bool,
     /// Whether a stop changes anything and who looks may.
     pub may_stop: bool,
     /// What a stop did.
@@ -128,6 +130,7 @@ impl LetterLive {
             mailed: (number(mail.sent), number(mail.total)),
             pace: pace(web, message, &mail, now),
             waiting: number(counts.waiting()),
+            is_paper_left,
             may_stop: may_write && state.can_be_stopped(),
             stopped: (state == MessageState::Stopped).then(|| {
                 let stopped = number(counts.get(S::Stopped));
