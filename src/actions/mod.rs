@@ -33,6 +33,8 @@ pub mod operator;
 pub mod paper;
 pub mod passkey;
 pub mod pause;
+pub mod person_merge;
+pub mod register;
 pub mod session;
 pub mod sign_in;
 pub mod sign_in_elsewhere;

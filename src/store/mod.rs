@@ -29,6 +29,7 @@ pub mod operator;
 pub mod passkey;
 pub mod queue;
 pub mod receipt;
+pub mod register;
 pub mod setting;
 pub mod settle;
 pub mod sign_in_session;

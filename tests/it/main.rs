@@ -17,6 +17,7 @@ mod logs;
 mod mail_relay;
 mod pages;
 mod passkey;
+mod register_pages;
 mod roles;
 mod sign_in;
 mod sign_in_elsewhere;

@@ -7,6 +7,7 @@ use grannpost::actions::operator::{self, NewOperator};
 use serde_json::json;
 
 const ALL: [&str; 5] = ["operator", "chief", "officer", "admin", "auditor"];
+const READS_REGISTER: [&str; 3] = ["operator", "chief", "admin"];
 const READS_ALERTS: [&str; 4] = ["operator", "chief", "admin", "auditor"];
 
 /// Every GET of the console that stands in a menu or behind it, and the roles that may see it; others get 403. `{id}` is an
@@ -22,6 +23,16 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/alerts/{id}", &READS_ALERTS),
     ("/alerts/{id}/follow-up", &["operator", "admin"]),
     ("/alerts/{id}/calls", &["operator", "chief", "admin"]),
+    ("/register", &READS_REGISTER),
+    ("/register/calls", &READS_REGISTER),
+    ("/register/coverage", &READS_REGISTER),
+    ("/register/duplicates", &READS_REGISTER),
+    ("/register/duplicates/{id}/{other}", &["chief", "admin"]),
+    ("/register/protected", &["admin"]),
+    ("/register/persons/new", &["chief", "admin"]),
+    ("/register/persons/{id}", &READS_REGISTER),
+    ("/register/persons/{id}/edit", &["chief", "admin"]),
+    ("/register/persons/{id}/end", &["chief", "admin"]),
     ("/audit", &["admin", "auditor"]),
     ("/admin/operators", &["admin"]),
     ("/admin/operators/new", &["admin"]),
@@ -74,6 +85,13 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/alerts/{id}/return", &["operator", "chief", "admin"]),
     ("/alerts/{id}/send-unreviewed", &["operator", "admin"]),
     ("/alerts/{id}/follow-up", &["operator", "admin"]),
+    ("/register", &READS_REGISTER),
+    ("/register/duplicates/{id}/{other}", &["chief", "admin"]),
+    ("/register/persons/new", &["chief", "admin"]),
+    ("/register/persons/{id}/edit", &["chief", "admin"]),
+    ("/register/persons/{id}/pause", &["chief", "admin"]),
+    ("/register/persons/{id}/opt-out", &["chief", "admin"]),
+    ("/register/persons/{id}/end", &["chief", "admin"]),
     ("/admin/operators/new", &["admin"]),
     ("/admin/operators/{id}/change", &["admin"]),
     ("/admin/operators/{id}/reset", &["admin"]),
@@ -125,6 +143,9 @@ async fn at(app: &TestApp, path: &str) -> String {
     let id = if path.contains("/alerts/") {
         let alerts = grannpost::store::message::page(&mut session, "alert", "", 1).await.unwrap();
         alerts.first().map_or_else(|| "none".to_owned(), |alert| alert.id.clone())
+    } else if path.contains("/register/") {
+        let persons = grannpost::store::import::page(&mut session, "", 1).await.unwrap();
+        persons.first().map_or_else(|| "none".to_owned(), |person| person.id.clone())
     } else if path.contains("/keys/") {
         grannpost::store::api_key::list(&mut session).await.unwrap().pop().unwrap().id
     } else {
@@ -133,7 +154,13 @@ async fn at(app: &TestApp, path: &str) -> String {
         let invited = operators.iter().rfind(|operator| operator.name.starts_with("Eva "));
         invited.or(operators.last()).unwrap().id.clone()
     };
-    path.replace("{id}", &id)
+    path.replace("{id}", &id).replace("{other}", &other_person(&mut session, &id).await)
+}
+
+/// A contact person who is not the one with this id.
+async fn other_person(session: &mut grannpost::store::Session, id: &str) -> String {
+    let persons = grannpost::store::import::page(session, "", 10).await.unwrap();
+    persons.into_iter().map(|person| person.id).find(|other| other != id).unwrap_or_else(|| "none".to_owned())
 }
 
 /// What no page may hold: anything that the policy would stop, or that an attacker wrote.
@@ -212,6 +239,12 @@ on_both_databases! {
         session.commit().await.unwrap();
         let decided = json!({ "decided_by": hostile, "reason": hostile, "areas": ["2326"] });
         assert_eq!(app.api.post("/decisions", decided).await.status, 201);
+        let person = json!({ "name": hostile, "municipality": "2326", "watch_area": "Hackås <b>", "address": hostile, "place": hostile,
+            "note": hostile, "mobile": "070-174 06 33", "opt_outs": [{ "channel": "sms", "source": "<img src=x onerror=\"alert(1)\">" }] });
+        for _ in 0..2 {
+            let made = app.api.post("/contact-persons", person.clone()).await;
+            assert_eq!(made.status, 201, "{}", made.text);
+        }
         let alert = json!({ "text": hostile, "areas": ["2326"], "decided_by": hostile });
         let made = app.api.post("/alerts", alert).await;
         assert_eq!(made.status, 201, "{}", made.text);
@@ -229,6 +262,12 @@ on_both_databases! {
         let next = url_of("/audit?actor=\"><script>alert(1)</script>&object=\"><script>&from=x&until=9999-12-31&after=\"");
         let page = browser.get(&next).await;
         assert_inert("/audit", &page.html);
+        for path in ["/register?who=all", "/register?who=\"><script>x</script>&language=\"><script>x</script>", "/register/coverage?show=\"><script>x</script>"] {
+            assert_inert(path, &browser.get(&url_of(path)).await.html);
+        }
+        let page = browser.get("/register").await;
+        let page = browser.submit(&page, "/register", &[("q", hostile), ("who", hostile), ("language", hostile)]).await;
+        assert_inert("/register", &page.html);
         let page = app.browser().get(&url_of("/sign-in?next=/\"><script>alert(1)</script>")).await;
         assert_inert("/sign-in", &page.html);
     }

@@ -13,6 +13,8 @@ pub enum Section {
     NewAlert,
     /// Alerts on their way, and those before.
     Alerts,
+    /// Contact persons.
+    Register,
     /// The ledger of decisions.
     Decisions,
     /// The audit log.
@@ -41,6 +43,7 @@ const PARTS: &[(Section, &str, &str, Option<Right>)] = &[
     (Section::Start, "/", "Läget nu", None),
     (Section::NewAlert, "/alerts/new", "Nytt sms-utskick", Some(Right::SendAlerts)),
     (Section::Alerts, "/alerts", "Pågående", Some(Right::ReadAlerts)),
+    (Section::Register, "/register", "Register", Some(Right::ReadRegister)),
     (Section::Decisions, "/decisions", "Beslut", Some(Right::ReadAlerts)),
     (Section::Audit, "/audit", "Logg", Some(Right::ReadAudit)),
     (Section::Administration, "/admin", "Administration", Some(Right::Administer)),

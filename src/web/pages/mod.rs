@@ -31,6 +31,13 @@ pub mod menu;
 pub mod operator;
 pub mod passkey;
 pub mod proof;
+pub mod register;
+pub mod register_calls;
+pub mod register_cover;
+pub mod register_form;
+pub mod register_merge;
+pub mod register_person;
+pub mod register_words;
 pub mod shift;
 pub mod sign_in;
 pub mod start;
@@ -73,7 +80,13 @@ pub fn console() -> Router<Web> {
         .merge(alert_review::router())
         .merge(alert_follow_up::router())
         .merge(alert_calls::router());
-    assets::router().merge(ways_in).merge(own).merge(administration).merge(work).merge(alerts)
+    let persons = register::router()
+        .merge(register_calls::router())
+        .merge(register_cover::router())
+        .merge(register_form::router())
+        .merge(register_merge::router())
+        .merge(register_person::router());
+    assets::router().merge(ways_in).merge(own).merge(administration).merge(work).merge(alerts).merge(persons)
 }
 
 fn page_response(status: StatusCode, page: String) -> Response {
