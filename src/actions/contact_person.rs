@@ -157,7 +157,8 @@ impl Typed {
             AreaKind::Municipality => fold(&area.name) == words || area.code == words,
             _ => fold(&area.name).contains(&words) || fold(&area.code).contains(&words),
         };
-        let named = tree.iter().filter(|area| !words.is_empty() && is_leaf_or_municipality(area.kind) && is_named(area));
+        let named =
+            tree.iter().filter(|area| !words.is_empty() && is_leaf_or_municipality(area.kind) && is_named(area));
         let named = tree.subtree(named.map(|area| area.code.as_str()));
         Self {
             words: if words.is_empty() { String::new() } else { format!("%{}%", escaped(&words)) },

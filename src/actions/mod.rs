@@ -20,6 +20,7 @@ pub mod follow_up;
 pub mod freezing;
 pub mod import;
 pub mod import_answer;
+pub mod import_draft;
 pub mod import_plan;
 pub mod import_undo;
 pub mod key;

@@ -42,7 +42,8 @@ pub async fn merge(
     store::register::keep(session, kept).await?;
     store::contact_person::erase(session, &other, now).await?;
     store::import::forget_person(session, gone).await?;
-    let detail = json!({ "gone": gone, "fields": edit.fields.iter().map(|(field, _)| field.name()).collect::<Vec<_>>() });
+    let detail =
+        json!({ "gone": gone, "fields": edit.fields.iter().map(|(field, _)| field.name()).collect::<Vec<_>>() });
     desk.audit(session, actor, "contact_person.merged", ("contact_person", kept), detail).await?;
     Ok(view)
 }
@@ -62,7 +63,8 @@ async fn refuse_while_under_way(session: &mut Session, ids: [&str; 2]) -> Result
 
 /// The earlier opt-out of each channel, and the longer pause.
 fn take_wishes(row: &mut Row, other: &Row) {
-    let earlier = |mine: (Option<i64>, Option<String>), theirs: (Option<i64>, Option<String>)| match (mine.0, theirs.0) {
+    let earlier = |mine: (Option<i64>, Option<String>), theirs: (Option<i64>, Option<String>)| match (mine.0, theirs.0)
+    {
         (Some(my_time), Some(their_time)) if their_time < my_time => theirs,
         (None, Some(_)) => theirs,
         _ => mine,

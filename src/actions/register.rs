@@ -115,11 +115,7 @@ pub async fn person(
 ///
 /// # Errors
 /// [`ActionError::Forbidden`].
-pub async fn pairs(
-    desk: &Desk,
-    session: &mut Session,
-    actor: &Actor,
-) -> Result<Vec<(Pair, PersonView, PersonView)>> {
+pub async fn pairs(desk: &Desk, session: &mut Session, actor: &Actor) -> Result<Vec<(Pair, PersonView, PersonView)>> {
     require(actor, Right::ReadRegister)?;
     let tree = store::area::tree(session).await?;
     let mut found = Vec::new();

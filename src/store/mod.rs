@@ -22,6 +22,7 @@ pub mod freezing;
 pub mod gateway;
 pub mod idempotency;
 pub mod import;
+pub mod import_draft;
 pub mod inbound_sms;
 pub mod letter;
 pub mod message;

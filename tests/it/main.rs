@@ -12,6 +12,7 @@ mod freezing;
 mod hooks;
 mod hostile;
 mod import;
+mod import_pages;
 mod letter;
 mod logs;
 mod mail_relay;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::support::browser::Browser;
 use crate::support::{TestApp, on_both_databases, root};
 use grannpost::actions::operator::{self, NewOperator};
 use serde_json::json;
@@ -29,6 +30,12 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/register/duplicates", &READS_REGISTER),
     ("/register/duplicates/{id}/{other}", &["chief", "admin"]),
     ("/register/protected", &["admin"]),
+    ("/register/import", &["admin"]),
+    ("/register/import/{id}", &["admin"]),
+    ("/register/import/{id}/preview", &["admin"]),
+    ("/register/imports/{id}", &["admin"]),
+    ("/register/imports/{id}/missing", &["admin"]),
+    ("/register/export", &["admin"]),
     ("/register/persons/new", &["chief", "admin"]),
     ("/register/persons/{id}", &READS_REGISTER),
     ("/register/persons/{id}/edit", &["chief", "admin"]),
@@ -57,6 +64,7 @@ const OTHERS: &[&str] = &[
     "/assets/{name}",
     "/favicon.ico",
     "/alerts/{id}/live",
+    "/register/import/{id}/rejected.csv",
     "/u/{token}",
 ];
 
@@ -87,6 +95,13 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/alerts/{id}/follow-up", &["operator", "admin"]),
     ("/register", &READS_REGISTER),
     ("/register/duplicates/{id}/{other}", &["chief", "admin"]),
+    ("/register/import", &["admin"]),
+    ("/register/import/{id}", &["admin"]),
+    ("/register/import/{id}/drop", &["admin"]),
+    ("/register/import/{id}/store", &["admin"]),
+    ("/register/imports/{id}/answers", &["admin"]),
+    ("/register/imports/{id}/undo", &["admin"]),
+    ("/register/export", &["admin"]),
     ("/register/persons/new", &["chief", "admin"]),
     ("/register/persons/{id}/edit", &["chief", "admin"]),
     ("/register/persons/{id}/pause", &["chief", "admin"]),
@@ -138,11 +153,16 @@ fn routes(method: &str) -> BTreeSet<String> {
 }
 
 /// A place for every id: an operator's for operators, a key's for keys.
-async fn at(app: &TestApp, path: &str) -> String {
+async fn at(app: &TestApp, path: &str, draft: &str) -> String {
     let mut session = app.desk.store.read().await.unwrap();
     let id = if path.contains("/alerts/") {
         let alerts = grannpost::store::message::page(&mut session, "alert", "", 1).await.unwrap();
         alerts.first().map_or_else(|| "none".to_owned(), |alert| alert.id.clone())
+    } else if path.contains("/imports/") {
+        let imports = grannpost::store::import::latest(&mut session, 1).await.unwrap();
+        imports.first().map_or_else(|| "none".to_owned(), |import| import.id.clone())
+    } else if path.contains("/import/") {
+        draft.to_owned()
     } else if path.contains("/register/") {
         let persons = grannpost::store::import::page(&mut session, "", 1).await.unwrap();
         persons.first().map_or_else(|| "none".to_owned(), |person| person.id.clone())
@@ -155,6 +175,14 @@ async fn at(app: &TestApp, path: &str) -> String {
         invited.or(operators.last()).unwrap().id.clone()
     };
     path.replace("{id}", &id).replace("{other}", &other_person(&mut session, &id).await)
+}
+
+/// A file that somebody has uploaded and not imported yet: theirs alone.
+async fn draft(browser: &mut Browser, name: &str) -> String {
+    let csv = format!("Namn;Kommun;Område\n\"{}\";2326;Hackås\n;2326;Hackås\n", name.replace('"', "\"\""));
+    let page = browser.get("/register/import").await;
+    let page = browser.upload(&page, "/register/import", csv.as_bytes()).await;
+    page.path.rsplit('/').next().unwrap().to_owned()
 }
 
 /// A contact person who is not the one with this id.
@@ -187,8 +215,9 @@ on_both_databases! {
         app.things().await;
         for role in ALL {
             let mut browser = app.signed_in(role, "").await;
+            let draft = draft(&mut browser, "Nils Nord").await;
             for (path, may) in PAGES {
-                let page = browser.get(&at(&app, path).await).await;
+                let page = browser.get(&at(&app, path, &draft).await).await;
                 let expected = if may.contains(&role) { 200 } else { 403 };
                 assert_eq!(page.status, expected, "{role} {path} {}", page.html);
                 assert_inert(path, &page.html);
@@ -210,7 +239,7 @@ on_both_databases! {
                 app.invite(&format!("Eva {} {role}", app.desk.id()), "chief", "").await;
                 app.key("chief", "").await;
                 let page = browser.get("/account").await;
-                let answer = browser.submit(&page, &at(&app, path).await, &[("role", "chief")]).await;
+                let answer = browser.submit(&page, &at(&app, path, "none").await, &[("role", "chief")]).await;
                 let is_refused = answer.status == 403;
                 assert_eq!(is_refused, !may.contains(&role), "{role} {path} {} {}", answer.status, answer.html);
             }
@@ -221,7 +250,7 @@ on_both_databases! {
         let app = TestApp::spawn(kind).await;
         app.invite("Kim Ek", "admin", "").await;
         for (path, _) in PAGES {
-            let page = app.browser().get(&at(&app, path).await).await;
+            let page = app.browser().get(&at(&app, path, "none").await).await;
             assert!(page.path.starts_with("/sign-in"), "{path} {}", page.html);
         }
     }
@@ -254,8 +283,9 @@ on_both_databases! {
         let page = browser.get(&path).await;
         assert_inert(&path, &page.html);
         browser.submit(&page, &path, &[]).await;
+        let draft = draft(&mut browser, hostile).await;
         for (path, _) in PAGES {
-            let page = browser.get(&at(&app, path).await).await;
+            let page = browser.get(&at(&app, path, &draft).await).await;
             assert_eq!(page.status, 200, "{path}");
             assert_inert(path, &page.html);
         }

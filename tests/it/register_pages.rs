@@ -21,8 +21,15 @@ async fn made(app: &TestApp, person: Value) -> String {
 
 fn filled<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
     let mut fields = vec![
-        ("name", "Åsa Öberg"), ("mobile", "070-174 06 21"), ("email", "asa.oberg@example.org"), ("municipality", "2321"),
-        ("watch_area", "Duved By"), ("households", "7"), ("language", "sma"), ("alerts", "yes"), ("letters", "yes"),
+        ("name", "Åsa Öberg"),
+        ("mobile", "070-174 50 21"),
+        ("email", "asa.oberg@example.org"),
+        ("municipality", "2321"),
+        ("watch_area", "Duved By"),
+        ("households", "7"),
+        ("language", "sma"),
+        ("alerts", "yes"),
+        ("letters", "yes"),
     ];
     for (name, value) in more {
         match fields.iter_mut().find(|(known, _)| known == name) {
@@ -37,11 +44,11 @@ on_both_databases! {
     async fn a_person_is_found_by_name_number_mail_and_area_without_scripts(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         app.load_sample().await;
-        let id = made(&app, json!({ "name": "Åsa Öberg", "mobile": "+46701740621", "email": "Asa.Oberg@example.org", "municipality": "2321", "watch_area": "Ödebyn" })).await;
+        let id = made(&app, json!({ "name": "Åsa Öberg", "mobile": "+46701745021", "email": "Asa.Oberg@example.org", "municipality": "2321", "watch_area": "Ödebyn" })).await;
         let mut browser = app.signed_in("operator", "").await;
         let page = browser.get("/register").await;
         assert!(page.says("1\u{202f}101") && page.says("<h2>Täckning</h2>") && !page.says("Åsa Öberg"), "nobody is shown unasked: {}", page.html);
-        for text in ["åsa öb", "0701740621", "070-174 06 21", "+46 70 174 06 21", "0046701740621", "40621", "ASA.OBERG@", "ödeby"] {
+        for text in ["åsa öb", "0701745021", "070-174 50 21", "+46 70 174 50 21", "0046701745021", "45021", "ASA.OBERG@", "ödeby"] {
             let found = search(&mut browser, &[("q", text)]).await;
             assert!(found.says(&format!("/register/persons/{id}")), "{text}: {}", found.html);
             assert!(found.says("1 kontaktombud passar"), "{text}: {}", found.html);
@@ -60,7 +67,7 @@ on_both_databases! {
         app.load_sample().await;
         let mut browser = app.signed_in("operator", "").await;
         for (query, total) in [
-            ("who=all", "1\u{202f}100"), ("who=sms", "1\u{202f}030"), ("area=2321", "115"), ("area=2321&who=none", ""), ("who=unreachable", "5"), ("language=sma", ""),
+            ("who=all", "1\u{202f}100"), ("who=sms", "1\u{202f}030"), ("area=2321", "115"), ("who=none", ""), ("who=unreachable", "5"), ("language=sma", ""),
         ] {
             let page = browser.get(&format!("/register?{query}")).await;
             assert!(page.says(&format!("{total} kontaktombud passar")), "{query}: {}", page.html);
@@ -87,7 +94,7 @@ on_both_databases! {
     async fn coverage_adds_up_and_shows_who_hangs_on_one_person(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         app.load_sample().await;
-        made(&app, json!({ "name": "Ensam Person", "mobile": "070-174 06 22", "municipality": "2321", "watch_area": "Ensamdalen" })).await;
+        made(&app, json!({ "name": "Ensam Person", "mobile": "070-174 50 22", "municipality": "2321", "watch_area": "Ensamdalen" })).await;
         let mut browser = app.signed_in("chief", "").await;
         let page = browser.get("/register").await;
         assert!(page.says("1\u{202f}101 kontaktombud uppger att de når 10\u{202f}051 hushåll. 1\u{202f}031 nås av sms"), "{}", page.html);
@@ -113,13 +120,13 @@ on_both_databases! {
         assert!(unknown.status == 422 && unknown.says("Området finns inte i kommunen") && unknown.says("Skapa området"), "{}", unknown.html);
         let good = filled(&[("key", &key), ("make_area", "yes"), ("note", "Nyckel hos grannen\nhund")]);
         let person = chief.submit(&form, "/register/persons/new", &good).await;
-        assert!(person.says("Kontaktombudet är tillagt.") && person.says("070-174 06 21") && person.says("Sydsamiska") && person.says("Åre, Duved By"), "{}", person.html);
+        assert!(person.says("Kontaktombudet är tillagt.") && person.says("070-174 50 21") && person.says("Sydsamiska") && person.says("Åre, Duved By"), "{}", person.html);
         let again = chief.submit(&form, "/register/persons/new", &good).await;
         assert_eq!(again.path, person.path, "a second click makes nobody more");
         let path = person.path.split('?').next().unwrap().to_owned();
 
         let form = chief.get(&format!("{path}/edit")).await;
-        assert!(form.says("value=\"070-174 06 21\"") && form.says("Nyckel hos grannen"), "{}", form.html);
+        assert!(form.says("value=\"070-174 50 21\"") && form.says("Nyckel hos grannen"), "{}", form.html);
         let changed = chief.submit(&form, &format!("{path}/edit"), &filled(&[("households", "9")])).await;
         assert!(changed.says("Ändringen är sparad.") && changed.says("9 enligt egen uppgift"), "{}", changed.html);
 
@@ -173,11 +180,11 @@ on_both_databases! {
     async fn a_protected_person_is_for_administrators_and_in_no_list(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         app.load_sample().await;
-        let id = made(&app, json!({ "name": "Hemlig Handling", "mobile": "070-174 06 23", "address": "Gömda gatan 1", "municipality": "2326", "watch_area": "Hackås", "protected_identity": true })).await;
+        let id = made(&app, json!({ "name": "Hemlig Handling", "mobile": "070-174 50 23", "address": "Gömda gatan 1", "municipality": "2326", "watch_area": "Hackås", "protected_identity": true })).await;
         let mut admin = app.signed_in("admin", "").await;
         let mut chief = app.signed_in("chief", "").await;
         for browser in [&mut admin, &mut chief] {
-            for text in ["hemlig", "0701740623"] {
+            for text in ["hemlig", "0701745023"] {
                 let found = search(browser, &[("q", text)]).await;
                 assert!(found.says("Ingen passar.") && !found.says("Hemlig Handling"), "{}", found.html);
             }
@@ -192,7 +199,7 @@ on_both_databases! {
             assert_eq!(chief.submit(&page, &format!("/register/persons/{id}/{act}"), &fields).await.status, 404, "{act}");
         }
         let list = admin.get("/register/protected").await;
-        assert!(list.says(&id) && !list.says("Hemlig") && !list.says("Gömda") && !list.says("06 23"), "{}", list.html);
+        assert!(list.says(&id) && !list.says("Hemlig") && !list.says("Gömda") && !list.says("50 23"), "{}", list.html);
         let form = chief.get("/register/persons/new").await;
         let key = form.after("name=\"key\" value=\"").unwrap();
         let hidden = filled(&[("key", &key), ("make_area", "yes"), ("protected_identity", "yes")]);
@@ -202,11 +209,11 @@ on_both_databases! {
 
     async fn two_records_become_one_field_by_field_and_a_no_is_kept(kind: Kind) {
         let app = TestApp::spawn(kind).await;
-        let first = made(&app, json!({ "name": "Siv Grönlund", "mobile": "070-174 06 24", "municipality": "2326", "watch_area": "Hackås", "households": 3, "note": "gammal" })).await;
+        let first = made(&app, json!({ "name": "Siv Grönlund", "mobile": "070-174 50 24", "municipality": "2326", "watch_area": "Hackås", "households": 3, "note": "gammal" })).await;
         app.advance(std::time::Duration::from_secs(60));
-        let second = made(&app, json!({ "name": "Siv Grönlund", "mobile": "070-174 06 24", "email": "siv@example.org", "municipality": "2326", "watch_area": "Hackås", "households": 8,
+        let second = made(&app, json!({ "name": "Siv Grönlund", "mobile": "070-174 50 24", "email": "siv@example.org", "municipality": "2326", "watch_area": "Hackås", "households": 8,
             "opt_outs": [{ "channel": "email", "source": "mejlade" }] })).await;
-        made(&app, json!({ "name": "Bo Grönlund", "mobile": "070-174 06 24", "municipality": "2326", "watch_area": "Hackås" })).await;
+        made(&app, json!({ "name": "Bo Grönlund", "mobile": "070-174 50 24", "municipality": "2326", "watch_area": "Hackås" })).await;
         let mut chief = app.signed_in("chief", "").await;
         let list = chief.get("/register/duplicates").await;
         assert!(list.says("Samma namn och mobil") && !list.says("Bo Grönlund"), "a couple is no duplicate: {}", list.html);
@@ -221,7 +228,7 @@ on_both_databases! {
         assert_eq!(chief.submit(&ask, &path, &fields).await.path, merged.path, "a second click shows the same");
         assert_eq!(chief.get(&format!("/register/persons/{second}")).await.status, 404);
         assert!(chief.get("/register/duplicates").await.says("Just nu finns inga"));
-        let csv = "name,mobile,municipality,watch_area,households\nSiv Grönlund,070-174 06 24,2326,Hackås,8\n";
+        let csv = "name,mobile,municipality,watch_area,households\nSiv Grönlund,070-174 50 24,2326,Hackås,8\n";
         let import = app.api.send_bytes(reqwest::Method::POST, "/api/v1/imports?dry_run=true", "text/csv", csv.into()).await;
         assert_eq!(import.json["counts"]["ask"], 0, "who was merged away is not blocked: {}", import.text);
         assert_eq!(app.verify().await, Vec::<String>::new());
@@ -229,7 +236,7 @@ on_both_databases! {
 
     async fn nothing_is_merged_while_an_alert_is_on_its_way(kind: Kind) {
         let app = TestApp::spawn(kind).await;
-        let person = json!({ "name": "Siv Grönlund", "mobile": "070-174 06 24", "municipality": "2326", "watch_area": "Hackås" });
+        let person = json!({ "name": "Siv Grönlund", "mobile": "070-174 50 24", "municipality": "2326", "watch_area": "Hackås" });
         let (first, second) = (made(&app, person.clone()).await, made(&app, person).await);
         let alert = json!({ "text": "Röd skåpbil söks. Ring 112.", "areas": ["2326"], "decided_by": "RLC-befäl" });
         assert_eq!(app.api.post("/alerts", alert).await.status, 201);
@@ -244,8 +251,8 @@ on_both_databases! {
     async fn who_has_one_area_sees_and_changes_only_what_lies_in_it(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         app.load_sample().await;
-        let there = made(&app, json!({ "name": "Krokoms Kalle", "mobile": "070-174 06 25", "municipality": "2309", "watch_area": "Ås" })).await;
-        let here = made(&app, json!({ "name": "Åre Anna", "mobile": "070-174 06 26", "municipality": "2321", "watch_area": "Duved" })).await;
+        let there = made(&app, json!({ "name": "Krokoms Kalle", "mobile": "070-174 50 25", "municipality": "2309", "watch_area": "Ås" })).await;
+        let here = made(&app, json!({ "name": "Åre Anna", "mobile": "070-174 50 26", "municipality": "2321", "watch_area": "Duved" })).await;
         let mut chief = app.signed_in("chief", "2321").await;
         let page = chief.get("/register").await;
         assert!(page.says("Visa alla 116") && !page.says("Krokom"), "{}", page.html);

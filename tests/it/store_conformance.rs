@@ -18,6 +18,7 @@ use grannpost::store::decision::Decision;
 use grannpost::store::delivery::{Claim, Claimed, Step, Which};
 use grannpost::store::freezing::{Dead, Undo};
 use grannpost::store::import::{Import, ImportRow, LookUp};
+use grannpost::store::import_draft::ImportDraft;
 use grannpost::store::letter::LetterRow;
 use grannpost::store::message::{Message, Review};
 use grannpost::store::operator::Operator;
@@ -28,8 +29,8 @@ use grannpost::store::sign_in_session::SignInSession;
 use grannpost::store::stamp::Gate;
 use grannpost::store::{
     self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, backup, contact_person, coverage,
-    credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import, inbound_sms, letter,
-    message, operator, passkey, queue, receipt, register, setting, settle, sign_in_session, stamp, verify,
+    credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import, import_draft, inbound_sms,
+    letter, message, operator, passkey, queue, receipt, register, setting, settle, sign_in_session, stamp, verify,
 };
 use serde_json::json;
 
@@ -294,6 +295,7 @@ on_both_databases! {
         register::keep(&mut session, "p6").await.unwrap();
         assert_eq!(contact_person::get(&mut session, "p6").await.unwrap().unwrap().import_id, None);
         assert_eq!(register::under_way(&mut session, "p1").await.unwrap(), 0);
+        contact_person::erase(&mut session, &person("p5", None, None, 6), NOW).await.unwrap();
         frozen_alert(&mut session).await;
         assert_eq!(register::under_way(&mut session, "p1").await.unwrap(), 1);
     }
@@ -657,8 +659,31 @@ on_both_databases! {
         assert_eq!(import::row(&mut session, "i1", 2).await.unwrap().unwrap().cells, None);
         assert_eq!(import::remove_made(&mut session, "i1").await.unwrap(), 1);
         assert!(area::tree(&mut session).await.unwrap().get("2380-ny").is_none());
+        assert_eq!(import::latest(&mut session, 10).await.unwrap(), [new.clone()]);
         import::remove(&mut session, "i1").await.unwrap();
         assert_eq!(import::get(&mut session, "i1").await.unwrap(), None);
+    }
+
+    async fn a_file_on_its_way_is_kept_in_pieces_until_it_is_forgotten(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let mut draft = ImportDraft { id: "f1".into(), created_by: "operator:1".into(), overrides: "{}".into(), created_at: NOW, ..ImportDraft::default() };
+        import_draft::put(&mut session, &draft).await.unwrap();
+        import_draft::add_part(&mut session, "f1", (0, "bmFt".into())).await.unwrap();
+        assert_eq!(import_draft::get(&mut session, "f1").await.unwrap(), None, "not before all of it has come");
+        draft.parts = 1;
+        draft.import_id = Some("i1".into());
+        import_draft::put(&mut session, &draft).await.unwrap();
+        assert_eq!(import_draft::get(&mut session, "f1").await.unwrap(), Some(draft.clone()));
+        assert_eq!(import_draft::of_import(&mut session, "i1").await.unwrap(), Some(draft.clone()));
+        assert_eq!(import_draft::part(&mut session, "f1", 0).await.unwrap().as_deref(), Some("bmFt"));
+        assert_eq!(import_draft::part(&mut session, "f1", 1).await.unwrap(), None);
+        assert_eq!(import_draft::forget(&mut session, NOW).await.unwrap(), 0);
+        assert_eq!(import_draft::forget(&mut session, NOW + 1).await.unwrap(), 1);
+        import_draft::put(&mut session, &draft).await.unwrap();
+        import_draft::add_part(&mut session, "f1", (0, "bmFt".into())).await.unwrap();
+        import_draft::remove(&mut session, "f1").await.unwrap();
+        assert_eq!(import_draft::part(&mut session, "f1", 0).await.unwrap(), None);
     }
 
     async fn receipts_are_stored_once(kind: Kind) {

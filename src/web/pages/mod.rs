@@ -26,6 +26,7 @@ pub mod form;
 pub mod frame;
 pub mod gateway;
 pub mod identity;
+pub mod import_question;
 pub mod key;
 pub mod menu;
 pub mod operator;
@@ -34,7 +35,11 @@ pub mod proof;
 pub mod register;
 pub mod register_calls;
 pub mod register_cover;
+pub mod register_export;
 pub mod register_form;
+pub mod register_import;
+pub mod register_import_report;
+pub mod register_import_review;
 pub mod register_merge;
 pub mod register_person;
 pub mod register_words;
@@ -44,6 +49,7 @@ pub mod start;
 pub mod theme;
 pub mod time;
 pub mod unsubscribe;
+pub mod upload;
 pub mod visit;
 
 use axum::Router;
@@ -83,7 +89,11 @@ pub fn console() -> Router<Web> {
     let persons = register::router()
         .merge(register_calls::router())
         .merge(register_cover::router())
+        .merge(register_export::router())
         .merge(register_form::router())
+        .merge(register_import::router())
+        .merge(register_import_report::router())
+        .merge(register_import_review::router())
         .merge(register_merge::router())
         .merge(register_person::router());
     assets::router().merge(ways_in).merge(own).merge(administration).merge(work).merge(alerts).merge(persons)

@@ -92,8 +92,7 @@ async fn open(
     Query(query): Query<ListQuery>,
     who: SignedIn,
 ) -> Result<Response, Problem> {
-    let wanted =
-        Wanted { text: String::new(), area: query.area, trait_code: query.who, language: query.language };
+    let wanted = Wanted { text: String::new(), area: query.area, trait_code: query.who, language: query.language };
     let notice = match query.done.as_str() {
         "ended" => Some("Uppdraget är avslutat och uppgifterna är raderade. En import tar inte tillbaka personen."),
         "protected" => Some("Sparat. Personen har skyddade personuppgifter och visas bara för administratörer."),
@@ -120,12 +119,7 @@ async fn search(State(web): State<Web>, form: SignedForm) -> Result<Response, Pr
     show(StatusCode::OK, &FoundPart { list, frame })
 }
 
-async fn find(
-    web: &Web,
-    who: &SignedIn,
-    wanted: &Wanted,
-    after: &str,
-) -> Result<(register::Found, AreaTree), Problem> {
+async fn find(web: &Web, who: &SignedIn, wanted: &Wanted, after: &str) -> Result<(register::Found, AreaTree), Problem> {
     look!(web, |session| {
         let found = register::find(&web.desk, session, who.actor(), wanted, (after, PAGE)).await?;
         (found, store::area::tree(session).await?)
@@ -172,7 +166,8 @@ fn areas_with(tree: &AreaTree, mut all: Vec<Choosable>, chosen: &str) -> Vec<Cho
 fn list(frame: &Frame, tree: &AreaTree, (wanted, after): (Wanted, &str), found: register::Found) -> FoundList {
     let next_href = found.next.as_deref().map_or_else(String::new, |next| {
         let mut text = url::form_urlencoded::Serializer::new(String::new());
-        let fields = BTreeMap::from([("area", &wanted.area), ("who", &wanted.trait_code), ("language", &wanted.language)]);
+        let fields =
+            BTreeMap::from([("area", &wanted.area), ("who", &wanted.trait_code), ("language", &wanted.language)]);
         for (name, value) in fields.into_iter().filter(|(_, value)| !value.is_empty()) {
             text.append_pair(name, value);
         }

@@ -140,7 +140,10 @@ async fn page(
     let page = FormPage {
         frame: frame.with_width("narrow").with_faults(!faults.is_empty()),
         heading,
-        action: draft.id.as_ref().map_or_else(|| "/register/persons/new".to_owned(), |id| format!("/register/persons/{id}/edit")),
+        action: draft
+            .id
+            .as_ref()
+            .map_or_else(|| "/register/persons/new".to_owned(), |id| format!("/register/persons/{id}/edit")),
         back: draft.id.as_ref().map_or_else(|| "/register".to_owned(), |id| format!("/register/persons/{id}")),
         who: [
             (Field::Name, "Namn", "Förnamn och efternamn.", "text"),

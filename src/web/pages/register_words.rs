@@ -139,11 +139,8 @@ pub fn language_name(code: &str) -> String {
 /// Every language to choose from, Swedish first.
 #[must_use]
 pub fn languages(chosen: &str) -> Vec<Choosable> {
-    let choosable = |code: &str| Choosable {
-        code: code.to_owned(),
-        text: language_name(code),
-        is_chosen: code == chosen,
-    };
+    let choosable =
+        |code: &str| Choosable { code: code.to_owned(), text: language_name(code), is_chosen: code == chosen };
     let mut all: Vec<Choosable> = language::CODES.iter().skip(1).map(|(code, _)| choosable(code)).collect();
     all.sort_by(|a, b| a.text.cmp(&b.text));
     all.insert(0, choosable(language::DEFAULT));
@@ -162,11 +159,8 @@ pub fn traits(chosen: &str) -> Vec<Choosable> {
         "paused" => "Pausade",
         _ => "Har sagt nej till sms eller brev",
     };
-    let choosable = |code: &&str| Choosable {
-        code: (*code).to_owned(),
-        text: words(code).to_owned(),
-        is_chosen: *code == chosen,
-    };
+    let choosable =
+        |code: &&str| Choosable { code: (*code).to_owned(), text: words(code).to_owned(), is_chosen: *code == chosen };
     TRAITS.iter().map(choosable).collect()
 }
 
