@@ -153,7 +153,7 @@ fn question(item: &ItemView, sent: &Fields) -> Question {
         row: item.row,
         line: item.line,
         title: value_of(item, Field::Name).unwrap_or_default().to_owned(),
-        kind: code.map_or("other", Code::as_str),
+        kind: group_of(code),
         messages: messages(item),
         offers: offers.collect(),
         fields: fields.into_iter().map(typed).collect(),
@@ -170,10 +170,18 @@ fn question(item: &ItemView, sent: &Fields) -> Question {
     }
 }
 
+/// What is asked of a row, and the fields it is about.
 fn kind_of(item: &ItemView) -> (Option<Code>, &'static [Field]) {
     let codes: Vec<Code> = item.item.codes.iter().filter_map(|code| Code::from_written(code)).collect();
     let found = KINDS.iter().find(|(code, _, _)| codes.contains(code));
     found.map_or((None, &[]), |(code, _, fields)| (Some(*code), *fields))
+}
+
+/// Questions with one name are answered together, under the first code of that name.
+fn group_of(code: Option<Code>) -> &'static str {
+    let named = code.and_then(|code| KINDS.iter().find(|(known, _, _)| *known == code));
+    let first = named.and_then(|(_, name, _)| KINDS.iter().find(|(_, other, _)| other == name));
+    first.map_or("other", |(code, _, _)| code.as_str())
 }
 
 /// The kinds of the questions that more than one has.
@@ -222,7 +230,7 @@ pub fn answers(items: &[ItemView], sent: &Fields) -> Vec<RowAnswer> {
 }
 
 fn answer(item: &ItemView, sent: &Fields) -> Option<RowAnswer> {
-    let kind = kind_of(item).0.map_or("other", Code::as_str);
+    let kind = group_of(kind_of(item).0);
     let own = sent.text(&format!("answer.{}", item.row));
     let for_all = sent.text(&format!("all.{kind}"));
     let import = match (own, for_all) {
@@ -269,7 +277,9 @@ pub fn told(items: &[ItemView], actions: &[Action], most: usize) -> Vec<Told> {
 fn one_told(item: &ItemView) -> Told {
     let changes = item.item.changes.iter().filter_map(|change| {
         let field = Field::from_name(&change.name)?;
-        Some((capitalised(field.label()), value_words(field, &change.before), value_words(field, &change.after)))
+        let (before, after) = (value_words(field, &change.before), value_words(field, &change.after));
+        // What is only stored in another form reads the same.
+        (before != after).then(|| (capitalised(field.label()), before, after))
     });
     Told {
         row: item.row,
