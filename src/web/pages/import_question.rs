@@ -86,8 +86,6 @@ pub struct Question {
     pub kind: &'static str,
     /// Everything that is told.
     pub messages: Vec<String>,
-    /// What is offered in its place.
-    pub offers: Vec<String>,
     /// Fields that the question is about.
     pub fields: Vec<TypedField>,
     /// The other fields.
@@ -140,14 +138,12 @@ fn question(item: &ItemView, sent: &Fields) -> Question {
     let typed = |field: Field| {
         let name = input_name(item.row, field);
         let typed = if sent.has(&name) { sent.text(&name).to_owned() } else { shown_value(item, field) };
-        TypedField { label: capitalised(field.label()), value: typed, name }
+        let label = capitalised(field.label());
+        let label = if offered(item, field).is_some() { format!("{label} (förslag)") } else { label };
+        TypedField { label, value: typed, name }
     };
     let is_about = |field: &Field| about.contains(field) || offered(item, *field).is_some();
     let (fields, more): (Vec<Field>, Vec<Field>) = TYPED.into_iter().partition(is_about);
-    let offers = item.item.offers.iter().filter_map(|(name, value)| {
-        let field = Field::from_name(name)?;
-        Some(format!("{}: {}", capitalised(field.label()), value_words(field, value)))
-    });
     let chosen = sent.text(&format!("answer.{}", item.row));
     Question {
         row: item.row,
@@ -155,7 +151,6 @@ fn question(item: &ItemView, sent: &Fields) -> Question {
         title: value_of(item, Field::Name).unwrap_or_default().to_owned(),
         kind: group_of(code),
         messages: messages(item),
-        offers: offers.collect(),
         fields: fields.into_iter().map(typed).collect(),
         more: more.into_iter().map(typed).collect(),
         words: match code {

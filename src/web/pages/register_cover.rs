@@ -185,13 +185,15 @@ async fn open(
         return Err(ActionError::NotFound.into());
     }
     let is_weak_only = query.show == "weak";
+    let is_in_one = tree.municipality_of(&area).is_some();
+    let name = |one: &Area| if is_in_one { one.name.clone() } else { area_words(&tree, &one.code) };
     let mut rows: Vec<CoverRow> = tree
         .subtree([area.as_str()])
         .iter()
         .filter_map(|code| tree.get(code))
         .filter(|one| one.kind == AreaKind::WatchArea || cover.contains_key(&one.code))
         .filter(|one| !is_weak_only || persons_in(&cover, one) < 2)
-        .map(|one| CoverRow { name: area_words(&tree, &one.code), ..CoverRow::of(&tree, &cover, &one.code) })
+        .map(|one| CoverRow { name: name(one), ..CoverRow::of(&tree, &cover, &one.code) })
         .collect();
     rows.sort_by(|a, b| a.name.cmp(&b.name));
     let total = CoverRow::of(&tree, &cover, &area);

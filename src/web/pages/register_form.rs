@@ -220,7 +220,7 @@ async fn new_area(web: &Web, fields: &Fields, values: &Values) -> Result<Vec<Fie
     let mut session = web.desk.store.read().await?;
     let tree = store::area::tree(&mut session).await?;
     let Some(municipality) = municipality_code(&values[Field::Municipality], &tree) else { return Ok(Vec::new()) };
-    let is_known = tree.children(&municipality).any(|area| fold(&area.name) == fold(name));
+    let is_known = tree.children(municipality).any(|area| fold(&area.name) == fold(name));
     if is_known || name.trim().is_empty() || fields.has("make_area") {
         return Ok(Vec::new());
     }
