@@ -40,7 +40,8 @@ if (summary) summary.focus();
 
 // A form is sent once; the button comes back when the page is shown again from the browser's memory.
 document.addEventListener("submit", (event) => {
-  if (event.defaultPrevented || event.target.method !== "post") return;
+  // What is downloaded leaves the page as it is.
+  if (event.defaultPrevented || event.target.method !== "post" || "again" in event.target.dataset) return;
   if (event.target.dataset.sent) return event.preventDefault();
   event.target.dataset.sent = "yes";
 });

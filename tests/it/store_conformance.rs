@@ -20,18 +20,21 @@ use grannpost::store::decision::Decision;
 use grannpost::store::delivery::{Claim, Claimed, Step, Which};
 use grannpost::store::freezing::{Dead, Undo};
 use grannpost::store::import::{Import, ImportRow, LookUp};
+use grannpost::store::import_draft::ImportDraft;
 use grannpost::store::letter::LetterRow;
 use grannpost::store::message::{Message, Review};
 use grannpost::store::operator::Operator;
 use grannpost::store::receipt::NewReceipt;
+use grannpost::store::register::Find;
 use grannpost::store::settle::Batch;
 use grannpost::store::sign_in_session::SignInSession;
 use grannpost::store::situation::Situation;
 use grannpost::store::stamp::Gate;
 use grannpost::store::{
     self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, backup, contact_person, coverage,
-    credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import, inbound_sms, letter,
-    message, operator, passkey, queue, receipt, setting, settle, sign_in_session, situation, stamp, verify,
+    credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import, import_draft, inbound_sms,
+    letter, message, operator, passkey, queue, receipt, register, setting, settle, sign_in_session, situation, stamp,
+    verify,
 };
 use serde_json::json;
 
@@ -229,6 +232,7 @@ on_both_databases! {
         assert_eq!(contact_person::by_mobile(&mut session, "+46701740601").await.unwrap().len(), 1);
         let find = |words: &str, number: &str, after: &str| Search {
             words: words.into(), number: number.into(), areas_json: AREAS.into(), after: after.into(),
+            email: if words == "%vik%" { "%@example%".into() } else { "%none%".into() }, named_json: "[]".into(),
         };
         for (search, hits) in [
             (find("%namn%", "", ""), 1), (find("", "%174060%", ""), 1), (find("", "", ""), 1), (find("%100\\%%", "", ""), 0),
@@ -247,6 +251,57 @@ on_both_databases! {
         let erased = contact_person::get(&mut session, "p1").await.unwrap().unwrap();
         assert_eq!((erased.erased_at, erased.mobile, erased.note.as_str()), (Some(NOW + 5), None, ""));
         assert_eq!(contact_person::by_mobile(&mut session, "+46701740601").await.unwrap(), []);
+    }
+
+    async fn the_register_is_searched_counted_and_looked_through(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let twin = ContactPerson { name_key: "namn p1".into(), ..person("p3", Some("+46701740601"), None, 4) };
+        let gone = ContactPerson { erased_at: Some(NOW), ..person("p9", None, None, 4) };
+        let hidden = ContactPerson { protected: 1, ..person("p5", Some("+46701740605"), None, 6) };
+        let paused = ContactPerson { paused_until_at: Some(NOW + 1), language: "sma".into(), area_code: "2380".into(), ..person("p4", Some("+46701740604"), Some("d@example.org"), 5) };
+        for one in [person("p1", Some("+46701740601"), Some("a@example.org"), 2), person("p2", None, None, 3), twin, paused, hidden, gone] {
+            contact_person::put(&mut session, &one).await.unwrap();
+        }
+        let all = Find { areas_json: AREAS.into(), email: "%none%".into(), named_json: "[]".into(), now: NOW, ..Find::default() };
+        let of = |trait_code: &str| Find { trait_code: trait_code.into(), ..all.clone() };
+        let mut finds = vec![
+            (all.clone(), "p1 p3 p2 p4"),
+            (Find { words: "%p1%".into(), ..all.clone() }, "p1 p3"),
+            (Find { words: "%nobody%".into(), email: "%d@ex%".into(), ..all.clone() }, "p4"),
+            (Find { words: "%nobody%".into(), named_json: r#"[{"code":"2380"}]"#.into(), ..all.clone() }, "p4"),
+            (Find { number: "%740604%".into(), ..all.clone() }, "p4"),
+            (Find { language: "sma".into(), ..all.clone() }, "p4"),
+        ];
+        for (code, ids) in [("sms", "p1 p3"), ("email", "p1"), ("none", "p2 p4"), ("unreachable", "p2"), ("paused", "p4"), ("opted_out", ""), ("alone", "p4"), ("all", "p1 p3 p2 p4")] {
+            finds.push((of(code), ids));
+        }
+        for (find, expected) in finds {
+            let found = register::page(&mut session, &find, ("", 10)).await.unwrap();
+            let ids: Vec<String> = found.into_iter().map(|one| one.id).collect();
+            assert_eq!(ids.join(" "), expected, "{find:?}");
+            assert_eq!(register::count(&mut session, &find).await.unwrap(), i64::try_from(ids.len()).unwrap(), "{find:?}");
+        }
+        let rest = register::page(&mut session, &all, ("p3", 1)).await.unwrap();
+        assert_eq!(rest.into_iter().map(|one| one.id).collect::<Vec<_>>(), ["p2"], "after a name, and not after an id");
+        let cover = register::cover(&mut session, AREAS.into(), NOW).await.unwrap();
+        let vik = cover.iter().find(|one| one.area_code == "2380-vik").unwrap();
+        assert_eq!((vik.contact_persons, vik.households, vik.by_sms, vik.households_by_sms, vik.by_email), (4, 15, 3, 12, 1));
+        assert_eq!((vik.no_mobile, vik.unwilling, vik.paused, vik.out_of_reach, vik.protected), (1, 0, 0, 1, 1));
+        assert_eq!(cover.iter().find(|one| one.area_code == "2380").unwrap().paused, 1);
+        let pairs = register::pairs(&mut session, AREAS.into(), 10).await.unwrap();
+        assert_eq!(pairs.len(), 1, "{pairs:?}");
+        assert_eq!((pairs[0].first_id.as_str(), pairs[0].second_id.as_str(), pairs[0].same_mobile, pairs[0].same_email), ("p1", "p3", 1, 0));
+        assert_eq!(register::out_of_reach(&mut session, AREAS.into(), 10).await.unwrap()[0].id, "p2");
+        assert_eq!(register::protected(&mut session, AREAS.into(), 10).await.unwrap()[0].id, "p5");
+        let made = ContactPerson { import_id: Some("i1".into()), ..person("p6", None, None, 1) };
+        contact_person::put(&mut session, &made).await.unwrap();
+        register::keep(&mut session, "p6").await.unwrap();
+        assert_eq!(contact_person::get(&mut session, "p6").await.unwrap().unwrap().import_id, None);
+        assert_eq!(register::under_way(&mut session, "p1").await.unwrap(), 0);
+        contact_person::erase(&mut session, &person("p5", None, None, 6), NOW).await.unwrap();
+        frozen_alert(&mut session).await;
+        assert_eq!(register::under_way(&mut session, "p1").await.unwrap(), 1);
     }
 
     async fn messages_are_written_revised_and_listed(kind: Kind) {
@@ -633,8 +688,31 @@ on_both_databases! {
         assert_eq!(import::row(&mut session, "i1", 2).await.unwrap().unwrap().cells, None);
         assert_eq!(import::remove_made(&mut session, "i1").await.unwrap(), 1);
         assert!(area::tree(&mut session).await.unwrap().get("2380-ny").is_none());
+        assert_eq!(import::latest(&mut session, 10).await.unwrap(), [new.clone()]);
         import::remove(&mut session, "i1").await.unwrap();
         assert_eq!(import::get(&mut session, "i1").await.unwrap(), None);
+    }
+
+    async fn a_file_on_its_way_is_kept_in_pieces_until_it_is_forgotten(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let mut draft = ImportDraft { id: "f1".into(), created_by: "operator:1".into(), overrides: "{}".into(), created_at: NOW, ..ImportDraft::default() };
+        import_draft::put(&mut session, &draft).await.unwrap();
+        import_draft::add_part(&mut session, "f1", (0, "bmFt".into())).await.unwrap();
+        assert_eq!(import_draft::get(&mut session, "f1").await.unwrap(), None, "not before all of it has come");
+        draft.parts = 1;
+        draft.import_id = Some("i1".into());
+        import_draft::put(&mut session, &draft).await.unwrap();
+        assert_eq!(import_draft::get(&mut session, "f1").await.unwrap(), Some(draft.clone()));
+        assert_eq!(import_draft::of_import(&mut session, "i1").await.unwrap(), Some(draft.clone()));
+        assert_eq!(import_draft::part(&mut session, "f1", 0).await.unwrap().as_deref(), Some("bmFt"));
+        assert_eq!(import_draft::part(&mut session, "f1", 1).await.unwrap(), None);
+        assert_eq!(import_draft::forget(&mut session, NOW).await.unwrap(), 0);
+        assert_eq!(import_draft::forget(&mut session, NOW + 1).await.unwrap(), 1);
+        import_draft::put(&mut session, &draft).await.unwrap();
+        import_draft::add_part(&mut session, "f1", (0, "bmFt".into())).await.unwrap();
+        import_draft::remove(&mut session, "f1").await.unwrap();
+        assert_eq!(import_draft::part(&mut session, "f1", 0).await.unwrap(), None);
     }
 
     async fn receipts_are_stored_once(kind: Kind) {

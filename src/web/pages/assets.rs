@@ -17,6 +17,7 @@ use crate::web::Web;
 const CSS: &str = include_str!("../../../web/app.css");
 const JS: &str = include_str!("../../../web/app.js");
 const ALERT_JS: &str = include_str!("../../../web/alert.js");
+const REGISTER_JS: &str = include_str!("../../../web/register.js");
 const ICON: &str = include_str!("../../../web/icon.svg");
 
 /// Paths of what every page loads.
@@ -28,6 +29,8 @@ pub struct Assets {
     pub js: String,
     /// Script of the pages about alerts, loaded by the first.
     pub alert_js: String,
+    /// Script of the pages about the register, loaded by the first.
+    pub register_js: String,
     /// Icon.
     pub icon: String,
 }
@@ -36,6 +39,7 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     css: path("app", CSS, "css"),
     js: path("app", JS, "js"),
     alert_js: path("alert", ALERT_JS, "js"),
+    register_js: path("register", REGISTER_JS, "js"),
     icon: path("icon", ICON, "svg"),
 });
 
@@ -56,6 +60,7 @@ async fn serve(Path(name): Path<String>) -> Response {
         path if path == assets.css => ("text/css; charset=utf-8", CSS),
         path if path == assets.js => ("text/javascript; charset=utf-8", JS),
         path if path == assets.alert_js => ("text/javascript; charset=utf-8", ALERT_JS),
+        path if path == assets.register_js => ("text/javascript; charset=utf-8", REGISTER_JS),
         path if path == assets.icon => ("image/svg+xml", ICON),
         _ => return StatusCode::NOT_FOUND.into_response(),
     };

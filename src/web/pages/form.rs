@@ -54,6 +54,12 @@ impl Fields {
         self.0.iter().any(|(key, _)| key == name)
     }
 
+    /// These.
+    #[must_use]
+    pub(super) fn of(fields: Vec<(String, String)>) -> Self {
+        Self(fields)
+    }
+
     /// Every field, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -69,7 +75,11 @@ impl Fields {
         Ok(Self(fields))
     }
 
-    fn check_token(&self, expected: &str) -> Result<(), Problem> {
+    /// Refuses fields that do not hold the token of the page.
+    ///
+    /// # Errors
+    /// 403 `request.form_token`.
+    pub(super) fn check_token(&self, expected: &str) -> Result<(), Problem> {
         if bool::from(self.text(TOKEN).as_bytes().ct_eq(expected.as_bytes())) {
             return Ok(());
         }

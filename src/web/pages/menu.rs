@@ -15,6 +15,8 @@ pub enum Section {
     Alerts,
     /// Letters.
     Letters,
+    /// Contact persons.
+    Register,
     /// The ledger of decisions.
     Decisions,
     /// The audit log.
@@ -44,6 +46,7 @@ const PARTS: &[(Section, &str, &str, Option<Right>)] = &[
     (Section::NewAlert, "/alerts/new", "Nytt sms-utskick", Some(Right::SendAlerts)),
     (Section::Alerts, "/alerts", "Pågående", Some(Right::ReadAlerts)),
     (Section::Letters, "/letters", "Brev", Some(Right::ReadLetters)),
+    (Section::Register, "/register", "Register", Some(Right::ReadRegister)),
     (Section::Decisions, "/decisions", "Beslut", Some(Right::ReadAlerts)),
     (Section::Audit, "/audit", "Logg", Some(Right::ReadAudit)),
     (Section::Administration, "/admin", "Administration", Some(Right::Administer)),

@@ -28,6 +28,7 @@ pub mod form;
 pub mod frame;
 pub mod gateway;
 pub mod identity;
+pub mod import_question;
 pub mod key;
 pub mod letter_edit;
 pub mod letter_effect;
@@ -41,6 +42,17 @@ pub mod menu;
 pub mod operator;
 pub mod passkey;
 pub mod proof;
+pub mod register;
+pub mod register_calls;
+pub mod register_cover;
+pub mod register_export;
+pub mod register_form;
+pub mod register_import;
+pub mod register_import_report;
+pub mod register_import_review;
+pub mod register_merge;
+pub mod register_person;
+pub mod register_words;
 pub mod shift;
 pub mod sign_in;
 pub mod situation;
@@ -48,6 +60,7 @@ pub mod start;
 pub mod theme;
 pub mod time;
 pub mod unsubscribe;
+pub mod upload;
 pub mod visit;
 
 use axum::Router;
@@ -93,7 +106,24 @@ pub fn console() -> Router<Web> {
         .merge(letter_page::router())
         .merge(letter_send::router())
         .merge(letter_paper::router());
-    assets::router().merge(ways_in).merge(own).merge(administration).merge(work).merge(alerts).merge(letters)
+    let persons = register::router()
+        .merge(register_calls::router())
+        .merge(register_cover::router())
+        .merge(register_export::router())
+        .merge(register_form::router())
+        .merge(register_import::router())
+        .merge(register_import_report::router())
+        .merge(register_import_review::router())
+        .merge(register_merge::router())
+        .merge(register_person::router());
+    assets::router()
+        .merge(ways_in)
+        .merge(own)
+        .merge(administration)
+        .merge(work)
+        .merge(alerts)
+        .merge(letters)
+        .merge(persons)
 }
 
 fn page_response(status: StatusCode, page: String) -> Response {
