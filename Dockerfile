@@ -5,6 +5,11 @@
 ARG RUST_VERSION=1.95
 ARG DEBIAN=bookworm
 
+FROM node:22-slim AS libraries
+WORKDIR /build/web
+COPY web/package.json web/package-lock.json ./
+RUN npm ci --omit=dev --no-audit --no-fund
+
 FROM rust:${RUST_VERSION}-slim-${DEBIAN} AS build
 RUN apt-get update \
  && apt-get install -y --no-install-recommends gcc libc6-dev \
@@ -23,7 +28,9 @@ COPY data data
 COPY migrations migrations
 COPY templates templates
 COPY web web
+COPY --from=libraries /build/web/node_modules web/node_modules
 COPY src src
+COPY build.rs build.rs
 # The empty program is newer than the sources it stood in for.
 RUN find src -name '*.rs' -exec touch {} + \
  && cargo build --release --locked --bin grannpost \

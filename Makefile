@@ -6,32 +6,34 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 BINARY := target/release/grannpost
+# Written by npm ci: newer than the lock file when everything in it is there.
+LIBRARIES := web/node_modules/.package-lock.json
 # Root installs by itself, everybody else through sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help build demo test bench fmt lint audit clean setup-build setup-test
+.PHONY: help build demo test bench fmt lint audit clean screenshots setup-build setup-test
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
 
-build: setup-build ## Build target/release/grannpost
+build: setup-build $(LIBRARIES) ## Build target/release/grannpost
 	$(CARGO) build --release --locked
 
 demo: build ## Build, then run the demo: nothing to configure, nothing leaves the machine
 	$(BINARY) demo
 
-test: setup-test ## Install what tests need, then check format, lints and all tests
+test: setup-test $(LIBRARIES) ## Install what tests need, then check format, lints and all tests
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
 
-bench: setup-test ## Measure the dispatch; ROUNDS="pace first" for some rounds only (docs/performance.md)
+bench: setup-test $(LIBRARIES) ## Measure the dispatch; ROUNDS="pace first" for some rounds only (docs/performance.md)
 	$(CARGO) bench --locked --bench dispatch -- $(ROUNDS)
 
 fmt: ## Format the code
 	$(CARGO) fmt
 
-lint: ## Check format and lints
+lint: $(LIBRARIES) ## Check format and lints
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
@@ -41,6 +43,10 @@ audit: ## Check licences, banned crates and known vulnerabilities
 
 clean: ## Remove everything that was built
 	$(CARGO) clean
+	rm -rf web/node_modules
+
+screenshots: setup-test $(LIBRARIES) ## Take the pictures of docs/screenshots anew
+	SCREENSHOTS=docs/screenshots $(CARGO) test --locked --test it -- browser::pictures
 
 # $(call install,PACKAGES): by apt-get, as root or with sudo; says so when that is not possible.
 define install
@@ -56,8 +62,15 @@ endef
 setup-build:
 	@command -v cc >/dev/null || { $(call install,gcc libc6-dev); }
 
-# Tests start a PostgreSQL of their own from its binaries, in a temporary folder. No service of the machine is used.
+# What the pages load, and what tests measure them with, from npm. Node is not needed to run the program.
+$(LIBRARIES): web/package.json web/package-lock.json
+	@command -v npm >/dev/null || { $(call install,nodejs npm); }
+	cd web && npm ci --no-audit --no-fund
+	@touch $@
+
+# Stories in a browser drive Debian's Chromium. Tests start a PostgreSQL of their own from its binaries, in a temporary folder. No service of the machine is used.
 setup-test: setup-build
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { $(call install,postgresql); }
+	@command -v chromedriver >/dev/null || { $(call install,chromium chromium-driver); }
 	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy

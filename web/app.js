@@ -1,153 +1,295 @@
 // What pages gain when scripts run: nothing here is needed to get work done.
-const root = document.documentElement;
-const at = (name) => Number(document.body.dataset[name]) || 0;
+const one = (selector, within = document) => within.querySelector(selector);
+const all = (selector, within = document) => [...within.querySelectorAll(selector)];
+const on = (type, react, where = document) => where?.addEventListener(type, react);
+const page = document.body.dataset;
 // The server's clock is the one that counts; a workstation's may be wrong.
-const ahead = at("now") - Date.now();
+const ahead = page.now - Date.now();
 const now = () => Date.now() + ahead;
-
-const zone = document.body.dataset.zone;
-const clock = new Intl.DateTimeFormat("sv-SE", { timeStyle: "medium", timeZone: zone });
+const clock = new Intl.DateTimeFormat("sv-SE", { timeStyle: "medium", timeZone: page.zone });
 const ago = (ms) => {
   const seconds = Math.max(0, Math.round((now() - ms) / 1000));
-  if (seconds < 60) return `${seconds} s`;
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
-  return `${Math.floor(seconds / 3600)} h`;
+  return seconds < 60 ? `${seconds} s` : seconds < 3600 ? `${Math.floor(seconds / 60)} min` : `${Math.floor(seconds / 3600)} h`;
+};
+const quietButton = (text, react) => {
+  const button = document.createElement("button");
+  Object.assign(button, { type: "button", className: "button button--quiet button--small", textContent: text });
+  on("click", () => react(button), button);
+  return button;
 };
 
-const endsAt = at("ends");
-const warning = document.querySelector("[data-session-warning]");
-
+const warning = one("[data-session-warning]");
 const tick = () => {
-  for (const element of document.querySelectorAll("[data-clock]")) element.textContent = clock.format(now());
-  for (const element of document.querySelectorAll("[data-ago]")) element.textContent = ago(Number(element.dataset.ago));
-  if (warning && endsAt) warning.hidden = endsAt - now() > 120_000 || endsAt < now();
+  for (const element of all("[data-clock]")) element.textContent = clock.format(now());
+  for (const element of all("[data-ago]")) element.textContent = ago(element.dataset.ago);
+  if (warning) warning.hidden = page.ends - now() > 120_000 || page.ends < now();
 };
-if (at("now")) {
-  tick();
-  setInterval(tick, 1000);
-}
+tick();
+setInterval(tick, 1000);
 
 // Asking for any page keeps a session alive.
-warning?.querySelector("button")?.addEventListener("click", async () => {
+on("click", async () => {
   const answer = await fetch("/session/keep", { headers: { accept: "text/html" }, redirect: "manual" });
   if (answer.ok) location.reload();
   else location.assign("/sign-in");
-});
+}, warning && one("button", warning));
 
 // After a mistake the list of mistakes is read first.
-const summary = document.querySelector(".fault-summary");
-if (summary) summary.focus();
+one(".fault-summary")?.focus();
 
 // A form is sent once; the button comes back when the page is shown again from the browser's memory.
-document.addEventListener("submit", (event) => {
+on("submit", (event) => {
   // What is downloaded leaves the page as it is.
   if (event.defaultPrevented || event.target.method !== "post" || "again" in event.target.dataset) return;
-  if (event.target.dataset.sent) return event.preventDefault();
+  if (event.target.dataset.sent) event.preventDefault();
   event.target.dataset.sent = "yes";
 });
-addEventListener("pageshow", () => {
-  for (const form of document.querySelectorAll("form[data-sent]")) delete form.dataset.sent;
-});
+on("pageshow", () => all("form[data-sent]").forEach((sent) => delete sent.dataset.sent), window);
 
 // A password can be looked at.
-for (const input of document.querySelectorAll("input[data-can-show]")) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.className = "button button--quiet button--small";
-  button.textContent = "Visa";
-  button.setAttribute("aria-label", "Visa lösenordet");
-  button.addEventListener("click", () => {
+for (const input of all("input[data-can-show]")) {
+  const show = quietButton("Visa", () => {
     const shown = input.type === "text";
     input.type = shown ? "password" : "text";
-    button.textContent = shown ? "Visa" : "Dölj";
-    button.setAttribute("aria-label", shown ? "Visa lösenordet" : "Dölj lösenordet");
+    show.textContent = shown ? "Visa" : "Dölj";
+    show.ariaLabel = `${show.textContent} lösenordet`;
   });
+  show.ariaLabel = "Visa lösenordet";
   const both = document.createElement("div");
   both.className = "with-button";
   input.replaceWith(both);
-  both.append(input, button);
+  both.append(input, show);
 }
 
 // A passkey answers a question that the server asks; the answer goes with an ordinary form.
-const bytes = (text) => Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));
-const text = (buffer) =>
-  btoa(String.fromCharCode(...new Uint8Array(buffer))).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
-
-const answerOf = (credential) => {
-  const { response } = credential;
-  const answer = { id: credential.id, rawId: text(credential.rawId), type: credential.type, extensions: {}, response: {} };
-  for (const name of ["clientDataJSON", "attestationObject", "authenticatorData", "signature", "userHandle"]) {
-    if (response[name]) answer.response[name] = text(response[name]);
-  }
-  return JSON.stringify(answer);
-};
-
-const askPasskey = async (form) => {
-  const question = await fetch(form.dataset.question, {
+const passkeys = window.PublicKeyCredential;
+const askPasskey = async (asking) => {
+  const { form_token, handle, answer } = asking.elements;
+  const question = await fetch(asking.dataset.question, {
     method: "POST",
-    body: new URLSearchParams({ form_token: form.elements.form_token.value }),
+    body: new URLSearchParams({ form_token: form_token.value }),
   });
-  if (!question.ok) throw new Error(question.status === 401 ? "proof" : "question");
-  const { handle, options } = await question.json();
-  const key = options.publicKey;
-  key.challenge = bytes(key.challenge);
-  for (const known of [...(key.excludeCredentials ?? []), ...(key.allowCredentials ?? [])]) known.id = bytes(known.id);
+  if (question.status === 401) return location.assign("/prove?next=/account");
+  const { handle: given, options } = await question.json();
+  const wanted = options.publicKey;
   let credential;
-  if (form.dataset.passkey === "create") {
-    key.user.id = bytes(key.user.id);
+  if (asking.dataset.passkey === "create") {
     // The key must be able to say by itself whose it is: nobody types an address first.
-    key.authenticatorSelection = { ...key.authenticatorSelection, residentKey: "required", requireResidentKey: true };
-    credential = await navigator.credentials.create({ publicKey: key });
+    wanted.authenticatorSelection = { ...wanted.authenticatorSelection, residentKey: "required", requireResidentKey: true };
+    credential = await navigator.credentials.create({ publicKey: passkeys.parseCreationOptionsFromJSON(wanted) });
   } else {
-    credential = await navigator.credentials.get({ publicKey: key });
+    credential = await navigator.credentials.get({ publicKey: passkeys.parseRequestOptionsFromJSON(wanted) });
   }
-  form.elements.handle.value = handle;
-  form.elements.answer.value = answerOf(credential);
-  form.submit();
+  handle.value = given;
+  answer.value = JSON.stringify(credential);
+  asking.submit();
 };
-
-for (const form of document.querySelectorAll("form[data-passkey]")) {
-  if (!window.PublicKeyCredential) continue;
-  form.hidden = false;
-  form.addEventListener("submit", (event) => {
+for (const asking of passkeys?.parseRequestOptionsFromJSON ? all("form[data-passkey]") : []) {
+  asking.hidden = false;
+  on("submit", (event) => {
     event.preventDefault();
-    askPasskey(form).catch((error) => {
-      const fault = form.querySelector("[data-passkey-fault]");
-      fault.textContent =
-        error.message === "proof"
-          ? "Det är ett tag sedan du visade vem du är. Ladda om sidan och försök igen."
-          : "Ingen passkey användes. Försök igen, eller använd lösenord och kod.";
+    askPasskey(asking).catch(() => {
+      const fault = one("[data-passkey-fault]", asking);
+      fault.textContent = "Ingen passkey användes. Försök igen, eller använd lösenord och kod.";
       fault.hidden = false;
-      if (error.message === "proof") location.assign("/prove?next=/account");
     });
-  });
+  }, asking);
 }
 
-for (const button of document.querySelectorAll("[data-print]")) {
+for (const button of all("[data-print]")) {
   button.hidden = false;
-  button.addEventListener("click", () => print());
+  on("click", () => print(), button);
 }
 
-// Three shortcuts: / searches, Ctrl+Enter does what the page is for, Esc closes what is open.
-document.addEventListener("keydown", (event) => {
-  const isTyping = event.target.closest?.("input, textarea, select, [contenteditable]");
-  if (event.key === "/" && !isTyping) {
-    const search = document.querySelector("input[type=search]");
-    if (search) {
-      event.preventDefault();
-      search.focus();
-    }
+// Three shortcuts: / searches, Ctrl+Enter does what the page is for, Esc undoes what can be undone or closes what is open.
+on("keydown", (event) => {
+  const field = event.target.closest("input, textarea, select");
+  const undo = one("[data-undo]");
+  const open = event.target.closest("details[open]");
+  if (event.key === "/" && !field && one("input[type=search]")) {
+    event.preventDefault();
+    one("input[type=search]").focus();
   } else if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
-    const form = isTyping?.form ?? document.querySelector("form[data-primary]");
-    if (form?.dataset.primary !== undefined) form.requestSubmit();
-  } else if (event.key === "Escape") {
-    const open = event.target.closest?.("details[open]");
-    if (open) {
-      open.open = false;
-      open.querySelector("summary")?.focus();
-    }
+    const primary = field?.form ?? one("form[data-primary]");
+    if (primary?.dataset.primary !== undefined) primary.requestSubmit();
+  } else if (event.key === "Escape" && undo) {
+    undo.form.requestSubmit(undo);
+  } else if (event.key === "Escape" && open) {
+    open.open = false;
+    one("summary", open)?.focus();
   }
 });
-// Pages that can do more name the script that does it.
-for (const element of document.querySelectorAll("[data-module]")) import(element.dataset.module);
-root.dataset.scripts = "on";
+
+// What htmx fetches takes its place only when it is what was asked for, not a page of faults or of sign-in.
+on("htmx:before:swap", (event) => {
+  const { raw } = event.detail.ctx.response;
+  if (raw.ok && !raw.redirected) return;
+  event.preventDefault();
+  event.target.dispatchEvent(new Event("htmx:error", { bubbles: true }));
+});
+
+// A message that is written: areas in list and map, and what it would become.
+const form = one("form[data-compose]");
+if (form) {
+  const boxes = all("input[data-area]", form);
+  const effect = one("[data-effect]", form);
+  // One text, or the slots of a situation.
+  const texts = all("textarea[name=text], input[name=slot]", form);
+  const whole = one("[data-whole] input", form);
+  const again = one("[data-recount]", form);
+  if (again) again.hidden = true;
+  const recount = () => window.htmx?.trigger(effect, "recount");
+
+  // A municipality takes in all its areas: theirs are shown as chosen and cannot be chosen apart.
+  const settle = () => {
+    const covered = whole?.checked ?? false;
+    for (const group of all("[data-municipality]", form)) {
+      const own = one("input", group);
+      const parts = all(".area__parts input", group);
+      own.disabled = covered;
+      const chosen = parts.filter((part) => part.checked && !part.disabled).length;
+      const taken = own.checked || covered;
+      for (const part of parts) part.disabled = taken;
+      own.indeterminate = !taken && chosen > 0;
+      const count = one("[data-part-count]", group);
+      if (count) count.textContent = `${taken || !chosen ? "" : `${chosen} av `}${parts.length} områden`;
+      const drawn = one(`[data-map="${own.value}"]`, form);
+      if (drawn) drawn.dataset.chosen = taken ? "all" : chosen ? "part" : "";
+    }
+  };
+
+  let parts;
+  on("htmx:after:swap", () => {
+    delete effect.dataset.stale;
+    const counter = one("[data-counter]", form);
+    if (!counter) return;
+    counter.textContent = one(".phone__counter", effect)?.textContent ?? "";
+    const count = counter.textContent.split("·")[1];
+    if (parts !== undefined && count && count !== parts) one("[data-counter-said]", form).textContent = `Nu${count}`;
+    parts = count ?? "";
+  }, effect);
+  on("htmx:error", () => {
+    effect.dataset.stale = "Ingen kontakt med servern. Siffrorna kan vara gamla.";
+  }, effect);
+
+  const toggle = (box) => {
+    if (box && !box.disabled) box.click();
+  };
+  on("input", ({ target }) => {
+    const { chooses } = target.dataset;
+    if (chooses) document.getElementById(chooses).checked = true;
+  }, form);
+  on("change", settle, form);
+  on("click", (event) => {
+    const code = event.target.closest("[data-map]")?.dataset.map;
+    const button = event.target.closest("button[name]");
+    const box = boxes.find((area) => area.value === (code ?? button?.value));
+    if (code) return toggle(box);
+    // One click replaces a character or adds an area without leaving the page.
+    if (button?.name === "replace") {
+      for (const text of texts) text.value = text.value.normalize("NFC").replaceAll(button.value, button.dataset.replacement);
+      texts[0].focus();
+    } else if (button?.name === "add_area" && box) {
+      if (!box.checked) toggle(box);
+    } else return;
+    event.preventDefault();
+    recount();
+  }, form);
+
+  // Type-ahead: what does not fit is hidden, Enter ticks the first that does.
+  const field = one("[data-filter]", form);
+  const filter = one("input", field);
+  const found = one("[role=status]", field);
+  const named = (box) => one(".area__name", box.labels[0]).textContent;
+  const plain = (name) => name.toLowerCase().normalize("NFD").replace(/[\u0300-\u036f]/g, "");
+  field.hidden = false;
+  const hits = () => {
+    const wanted = plain(filter.value.trim());
+    const fitting = boxes.filter((box) => box !== whole && wanted && ` ${plain(named(box))}`.includes(` ${wanted}`));
+    for (const group of all("[data-municipality], [data-whole]", form)) {
+      group.hidden = wanted !== "" && !fitting.some((box) => group.contains(box));
+      const list = one("details", group);
+      if (!list) continue;
+      const within = fitting.some((box) => list.contains(box));
+      list.open = wanted ? within : one("input", group).indeterminate;
+      for (const box of all("input", list)) box.parentElement.hidden = within && !fitting.includes(box);
+    }
+    found.textContent = wanted && `${fitting.length} träffar${fitting.length ? ". Enter väljer den första." : ""}`;
+    return fitting;
+  };
+  on("input", (event) => {
+    event.stopPropagation();
+    hits();
+  }, filter);
+  on("keydown", (event) => {
+    if (event.key !== "Enter" || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    const [first] = hits();
+    if (!first) return;
+    toggle(first);
+    filter.value = "";
+    hits();
+    found.textContent = `${named(first)} ${first.checked ? "vald" : "bortvald"}.`;
+  }, filter);
+  on("pageshow", () => {
+    settle();
+    setTimeout(recount);
+  }, window);
+  settle();
+  // Where it goes is the first thought, and those who begin can type it at once.
+  if (!boxes.some((box) => box.checked) && !one(".fault-summary")) filter.focus();
+}
+
+// A message on its way: figures that come by themselves, and silence that is never taken for rest.
+const live = one("[data-live]");
+if (live) {
+  const lost = one("[data-lost]");
+  const say = one("[data-say]");
+  const place = one("[data-pause-place]");
+  const figures = () => one("[data-part=figures]", live).dataset;
+  const look = () => window.htmx?.trigger(live, "look");
+  const silence = () => Date.now() - heard;
+  const isOpen = () => figures().open === "true";
+  let heard = Date.now();
+  let paused = false;
+  let spoken = { at: 0 };
+
+  // The push shortens the wait; htmx asks every five seconds besides, which is enough when nothing can change any more.
+  on("message", ({ detail }) => JSON.parse(detail.data).id === live.dataset.id && look(), lost);
+  // Where nothing is heard, knocking twice a second would not help: htmx connects anew every ten seconds.
+  on("htmx:sse:before:connection", (event) => lost.hidden || event.preventDefault(), lost);
+  on("htmx:before:request", (event) => {
+    const isRest = event.detail.ctx.sourceEvent?.type === "every" && !isOpen() && silence() < 30_000;
+    if (paused || isRest) event.preventDefault();
+  }, live);
+  on("htmx:after:swap", () => {
+    const { state, percent, sentence } = figures();
+    const quarter = Math.floor(percent / 25);
+    const since = Date.now() - spoken.at;
+    heard = Date.now();
+    lost.hidden = true;
+    if (state === spoken.state && (quarter === spoken.quarter || since < 1000) && since < 15_000) return;
+    if (say.textContent !== sentence) say.textContent = sentence;
+    spoken = { at: heard, state, quarter };
+  }, live);
+  setInterval(() => {
+    if (!paused && silence() > (isOpen() ? 12_000 : 45_000) && lost.hidden) {
+      lost.textContent = `Ingen kontakt med servern sedan ${clock.format(heard + ahead)}. Siffrorna kan vara gamla. Utskicket stoppas inte av att sidan har tappat kontakten.`;
+      lost.hidden = false;
+    }
+    const down = one("[data-countdown]", live);
+    if (!down) return;
+    const left = Math.ceil((down.dataset.countdown - now()) / 1000);
+    down.textContent = Math.max(0, left);
+    if (left === 3) say.textContent = "Går i väg om 3 sekunder.";
+    if (left <= 0) look();
+  }, 500);
+  place?.replaceChildren(quietButton("Pausa uppdateringar", (button) => {
+    paused = !paused;
+    button.textContent = paused ? "Fortsätt uppdatera" : "Pausa uppdateringar";
+    if (!paused) look();
+  }));
+}
+// Pages with a script of their own name it.
+for (const { dataset } of all("[data-module]")) import(dataset.module);
+document.documentElement.dataset.scripts = "on";

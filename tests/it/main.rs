@@ -5,6 +5,7 @@
 mod alert;
 mod alert_pages;
 mod backup;
+mod browser;
 mod console;
 mod crash;
 mod elks_gateway;

@@ -1,4 +1,4 @@
-//! Owns what pages load beside themselves: style, script and icon, compiled in and served under names made of their content.
+//! Owns what pages load beside themselves: style, scripts and icon, compiled in and served under names made of their content.
 //!
 //! Invariant: a name's content never changes, so browsers may keep it for ever.
 
@@ -16,8 +16,13 @@ use crate::web::Web;
 
 const CSS: &str = include_str!("../../../web/app.css");
 const JS: &str = include_str!("../../../web/app.js");
-const ALERT_JS: &str = include_str!("../../../web/alert.js");
 const REGISTER_JS: &str = include_str!("../../../web/register.js");
+/// htmx with its extension for server-sent events, from npm; `build.rs` says what to do when they are not there (ADR 0016).
+const HTMX: &str = concat!(
+    include_str!("../../../web/node_modules/htmx.org/dist/htmx.min.js"),
+    "\n",
+    include_str!("../../../web/node_modules/htmx.org/dist/ext/hx-sse.min.js")
+);
 const ICON: &str = include_str!("../../../web/icon.svg");
 
 /// Paths of what every page loads.
@@ -25,12 +30,12 @@ const ICON: &str = include_str!("../../../web/icon.svg");
 pub struct Assets {
     /// Style.
     pub css: String,
-    /// Script, an ES module.
+    /// Our script, an ES module.
     pub js: String,
-    /// Script of the pages about alerts, loaded by the first.
-    pub alert_js: String,
     /// Script of the pages about the register, loaded by the first.
     pub register_js: String,
+    /// The library that fetches, morphs and listens.
+    pub htmx: String,
     /// Icon.
     pub icon: String,
 }
@@ -38,8 +43,8 @@ pub struct Assets {
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     css: path("app", CSS, "css"),
     js: path("app", JS, "js"),
-    alert_js: path("alert", ALERT_JS, "js"),
     register_js: path("register", REGISTER_JS, "js"),
+    htmx: path("htmx", HTMX, "js"),
     icon: path("icon", ICON, "svg"),
 });
 
@@ -59,8 +64,8 @@ async fn serve(Path(name): Path<String>) -> Response {
     let (kind, content) = match format!("/assets/{name}") {
         path if path == assets.css => ("text/css; charset=utf-8", CSS),
         path if path == assets.js => ("text/javascript; charset=utf-8", JS),
-        path if path == assets.alert_js => ("text/javascript; charset=utf-8", ALERT_JS),
         path if path == assets.register_js => ("text/javascript; charset=utf-8", REGISTER_JS),
+        path if path == assets.htmx => ("text/javascript; charset=utf-8", HTMX),
         path if path == assets.icon => ("image/svg+xml", ICON),
         _ => return StatusCode::NOT_FOUND.into_response(),
     };

@@ -10,6 +10,7 @@ pub mod register;
 pub mod security_key;
 pub mod sql;
 pub mod things;
+pub mod webdriver;
 
 use std::sync::Arc;
 use std::time::Duration;
