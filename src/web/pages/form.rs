@@ -65,7 +65,11 @@ impl Fields {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    fn parse(bytes: &Bytes) -> Result<Self, Problem> {
+    /// Reads `application/x-www-form-urlencoded`.
+    ///
+    /// # Errors
+    /// 422 for NUL.
+    pub(super) fn parse(bytes: &Bytes) -> Result<Self, Problem> {
         let fields: Vec<(String, String)> = url::form_urlencoded::parse(bytes)
             .map(|(name, value)| (name.into_owned(), value.replace("\r\n", "\n")))
             .collect();

@@ -47,12 +47,15 @@ impl Upload {
         let who = SignedIn::from_request_parts(&mut parts, web).await?;
         require(who.actor(), right)?;
         let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let Some(boundary) = boundary_of(kind) else {
+        let boundary = boundary_of(kind);
+        let headers = parts.headers.clone();
+        let body = read_whole(Request::from_parts(parts, body), web, PATIENCE).await?;
+        let Some(boundary) = boundary else {
+            // Whoever sends another kind of form has to show its token all the same.
+            Fields::parse(&body)?.check_token(&who.form_token)?;
             let detail = "Skicka ett formulär med en fil: multipart/form-data.";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "request.type", detail));
         };
-        let headers = parts.headers.clone();
-        let body = read_whole(Request::from_parts(parts, body), web, PATIENCE).await?;
         let unreadable =
             || Problem::new(StatusCode::BAD_REQUEST, "request.unreadable", "Formuläret gick inte att läsa.");
         let found = split(&body, &boundary).ok_or_else(unreadable)?;
