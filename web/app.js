@@ -39,7 +39,8 @@ one(".fault-summary")?.focus();
 
 // A form is sent once; the button comes back when the page is shown again from the browser's memory.
 on("submit", (event) => {
-  if (event.defaultPrevented || event.target.method !== "post") return;
+  // What is downloaded leaves the page as it is.
+  if (event.defaultPrevented || event.target.method !== "post" || "again" in event.target.dataset) return;
   if (event.target.dataset.sent) event.preventDefault();
   event.target.dataset.sent = "yes";
 });
@@ -132,7 +133,8 @@ const form = one("form[data-compose]");
 if (form) {
   const boxes = all("input[data-area]", form);
   const effect = one("[data-effect]", form);
-  const text = form.elements.text;
+  // One text, or the slots of a situation.
+  const texts = all("textarea[name=text], input[name=slot]", form);
   const whole = one("[data-whole] input", form);
   const again = one("[data-recount]", form);
   if (again) again.hidden = true;
@@ -185,8 +187,8 @@ if (form) {
     if (code) return toggle(box);
     // One click replaces a character or adds an area without leaving the page.
     if (button?.name === "replace") {
-      text.value = text.value.normalize("NFC").replaceAll(button.value, button.dataset.replacement);
-      text.focus();
+      for (const text of texts) text.value = text.value.normalize("NFC").replaceAll(button.value, button.dataset.replacement);
+      texts[0].focus();
     } else if (button?.name === "add_area" && box) {
       if (!box.checked) toggle(box);
     } else return;
@@ -288,4 +290,6 @@ if (live) {
     if (!paused) look();
   }));
 }
+// Pages with a script of their own name it.
+for (const { dataset } of all("[data-module]")) import(dataset.module);
 document.documentElement.dataset.scripts = "on";

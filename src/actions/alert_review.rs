@@ -5,11 +5,12 @@
 use super::alert;
 use super::alert_view::{self, AlertView};
 use super::freezing::{NEVER, release_first};
+use super::message::{add_act, reason_to_skip, refuse_own};
 use super::{ActionError, Desk, Result, notice, require};
 use crate::domain::message::MessageState;
 use crate::domain::operator::{Actor, Right};
 use crate::domain::plain_text::clean_line;
-use crate::store::message::{Message, Review};
+use crate::store::message::Message;
 use crate::store::{self, Session};
 
 /// Approves a revision; the alert goes after its undo window.
@@ -18,7 +19,7 @@ use crate::store::{self, Session};
 /// [`ActionError`].
 pub async fn approve(desk: &Desk, session: &mut Session, actor: &Actor, id: &str, revision: i64) -> Result<AlertView> {
     let message = awaiting(session, actor, id, Some(revision)).await?;
-    refuse_own(session, actor, &message).await?;
+    refuse_own(session, actor, &message, "alert.own_revision").await?;
     release(desk, session, actor, message, ("approved", "")).await?;
     desk.audit(session, actor, "alert.approved", ("alert", id), serde_json::json!({ "revision": revision })).await?;
     alert_view::load(desk, session, id).await
@@ -36,10 +37,10 @@ pub async fn return_(
     reason: &str,
 ) -> Result<AlertView> {
     let message = awaiting(session, actor, id, Some(revision)).await?;
-    refuse_own(session, actor, &message).await?;
+    refuse_own(session, actor, &message, "alert.own_revision").await?;
     let now = desk.now();
     store::message::set_state(session, &message, MessageState::Draft, now).await?;
-    add(session, actor, &message, ("returned", &clean_line(reason)), now).await?;
+    add_act(session, actor, &message, ("returned", &clean_line(reason)), now).await?;
     desk.audit(session, actor, "alert.returned", ("alert", id), serde_json::json!({ "revision": revision })).await?;
     alert_view::load(desk, session, id).await
 }
@@ -56,14 +57,7 @@ pub async fn send_unreviewed(
     reason: &str,
 ) -> Result<AlertView> {
     require(actor, Right::SendAlerts)?;
-    let reason = clean_line(reason);
-    if reason.is_empty() || reason.chars().count() > 1_000 {
-        return Err(ActionError::field(
-            "reason",
-            "field.required",
-            "Ange varför granskningen inte kan vänta, högst 1 000 tecken.",
-        ));
-    }
+    let reason = reason_to_skip(reason)?;
     let message = awaiting(session, actor, id, None).await?;
     let revision = message.revision;
     release(desk, session, actor, message, ("unreviewed", &reason)).await?;
@@ -104,19 +98,6 @@ async fn awaiting(session: &mut Session, actor: &Actor, id: &str, revision: Opti
     Ok(message)
 }
 
-async fn refuse_own(session: &mut Session, actor: &Actor, message: &Message) -> Result<()> {
-    let reviews = store::message::reviews(session, &message.id).await?;
-    let wrote =
-        |review: &Review| review.act == "written" && review.revision == message.revision && review.actor == actor.id;
-    if reviews.iter().any(wrote) {
-        return Err(ActionError::NotYou {
-            code: "alert.own_revision",
-            detail: "Den som har skrivit en version får inte granska den.".to_owned(),
-        });
-    }
-    Ok(())
-}
-
 /// Lets an alert go.
 async fn release(
     desk: &Desk,
@@ -135,23 +116,5 @@ async fn release(
     if !release_first(session, &message.id).await? {
         store::delivery::reschedule(session, &message.id, sends_at).await?;
     }
-    add(session, actor, &message, (act, reason), now).await
-}
-
-async fn add(
-    session: &mut Session,
-    actor: &Actor,
-    message: &Message,
-    (act, reason): (&str, &str),
-    at: i64,
-) -> Result<()> {
-    let review = Review {
-        revision: message.revision,
-        act: act.to_owned(),
-        actor: actor.id.clone(),
-        content_hash: message.content_hash.clone(),
-        reason: reason.to_owned(),
-        at,
-    };
-    Ok(store::message::add_review(session, &message.id, &review).await?)
+    add_act(session, actor, &message, (act, reason), now).await
 }

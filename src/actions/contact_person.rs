@@ -94,9 +94,6 @@ pub async fn get(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) ->
     require(actor, Right::ReadRegister)?;
     let tree = store::area::tree(session).await?;
     let row = held(session, actor, &tree, id).await?;
-    if row.protected == 1 && !actor.role.may(Right::Administer) {
-        return Err(ActionError::NotFound);
-    }
     desk.audit(session, actor, "contact_person.read", ("contact_person", id), serde_json::json!({ "persons": 1 }))
         .await?;
     Ok(view(&tree, row))
@@ -115,15 +112,13 @@ pub async fn search(
 ) -> Result<(Vec<PersonView>, Option<String>)> {
     require(actor, Right::ReadRegister)?;
     let tree = store::area::tree(session).await?;
-    let mut areas = tree.subtree([actor.area.as_str()]);
-    // Drill groups stand beside the watch areas in the register.
-    areas.extend(tree.iter().filter(|area| tree.is_within(&area.code, &actor.area)).map(|area| area.code.clone()));
-    let escaped = |text: &str| text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    let words = fold(query);
+    let typed = Typed::of(query, &tree);
     let find = Search {
-        words: if words.is_empty() { String::new() } else { format!("%{}%", escaped(&words)) },
-        number: phone::search_digits(query).map(|digits| format!("%{digits}%")).unwrap_or_default(),
-        areas_json: store::area::codes_json(areas.iter().map(String::as_str)),
+        words: typed.words,
+        email: typed.email,
+        named_json: typed.named_json,
+        number: typed.number,
+        areas_json: areas_below(&tree, &actor.area),
         after: after.to_owned(),
     };
     let mut rows = store::contact_person::search(session, &find, limit + 1).await?;
@@ -136,6 +131,93 @@ pub async fn search(
     let detail = serde_json::json!({ "persons": rows.len() });
     desk.audit(session, actor, "contact_persons.searched", ("contact_persons", ""), detail).await?;
     Ok((rows.into_iter().map(|row| view(&tree, row)).collect(), next))
+}
+
+/// What somebody typed to search for, as the store looks for it.
+#[derive(Debug, Clone, Default)]
+pub struct Typed {
+    /// Pattern of a name.
+    pub words: String,
+    /// Pattern of an e-mail address.
+    pub email: String,
+    /// Pattern of a number.
+    pub number: String,
+    /// Areas that are named, as JSON rows.
+    pub named_json: String,
+}
+
+impl Typed {
+    /// Reads `query`: a part of a name, of a number in any notation, of an e-mail address or of a watch area's name; or a
+    /// municipality's whole name.
+    #[must_use]
+    pub fn of(query: &str, tree: &AreaTree) -> Self {
+        let escaped = |text: &str| text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let words = fold(query);
+        let is_named = |area: &Area| match area.kind {
+            AreaKind::Municipality => fold(&area.name) == words || area.code == words,
+            _ => fold(&area.name).contains(&words) || fold(&area.code).contains(&words),
+        };
+        let named =
+            tree.iter().filter(|area| !words.is_empty() && is_leaf_or_municipality(area.kind) && is_named(area));
+        let named = tree.subtree(named.map(|area| area.code.as_str()));
+        Self {
+            words: if words.is_empty() { String::new() } else { format!("%{}%", escaped(&words)) },
+            email: format!("%{}%", escaped(&query.trim().to_lowercase())),
+            number: phone::search_digits(query).map(|digits| format!("%{digits}%")).unwrap_or_default(),
+            named_json: store::area::codes_json(named.iter().map(String::as_str)),
+        }
+    }
+}
+
+fn is_leaf_or_municipality(kind: AreaKind) -> bool {
+    kind.is_leaf() || kind == AreaKind::Municipality
+}
+
+/// The areas within `area`, drill groups among them, as JSON rows: the register holds staff beside contact persons.
+#[must_use]
+pub fn areas_below(tree: &AreaTree, area: &str) -> String {
+    let within = tree.iter().filter(|one| tree.is_within(&one.code, area));
+    store::area::codes_json(within.map(|one| one.code.as_str()))
+}
+
+/// Says no for a person to `channel` (`sms` or `email`) with how it was said, or takes that back with `None`.
+///
+/// # Errors
+/// [`ActionError`].
+pub async fn opt_out_of(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    id: &str,
+    (channel, source): (&str, Option<&str>),
+) -> Result<PersonView> {
+    require(actor, Right::ChangeRegister)?;
+    let tree = store::area::tree(session).await?;
+    let row = held(session, actor, &tree, id).await?;
+    let mut opt_outs = opt_outs_of(&row);
+    let already = opt_outs.iter().position(|out| out.channel == channel);
+    match (already, source.map(str::trim)) {
+        (_, Some("")) => return Err(ActionError::field("source", "field.required", "Ange hur personen har sagt nej.")),
+        (None, Some(source)) if source.chars().count() > 200 || source.chars().any(char::is_control) => {
+            return Err(ActionError::field("source", "field.invalid", "Skriv högst 200 tecken på en rad."));
+        }
+        (None, Some(source)) => opt_outs.push(OptOut { channel: channel.to_owned(), source: source.to_owned() }),
+        (Some(at), None) => drop(opt_outs.remove(at)),
+        // Said before: the first word and its time stay.
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    update(desk, session, actor, id, &Edit { opt_outs: Some(opt_outs), ..Edit::default() }).await
+}
+
+/// The opt-outs that stand in a record.
+pub(super) fn opt_outs_of(row: &Row) -> Vec<OptOut> {
+    let sms = row.alerts_opt_out_at.map(|_| ("sms", row.alerts_opt_out_source.clone()));
+    let email = row.letters_opt_out_at.map(|_| ("email", row.letters_opt_out_source.clone()));
+    let opt_out = |(channel, source): (&str, Option<String>)| OptOut {
+        channel: channel.to_owned(),
+        source: source.unwrap_or_default(),
+    };
+    [sms, email].into_iter().flatten().map(opt_out).collect()
 }
 
 /// Erases a contact person: a pseudonym is left for statistics, and keyed digests keep the addresses from coming back.
@@ -169,15 +251,17 @@ pub fn fingerprinted(row: &Row) -> Vec<(&'static str, String)> {
     [mobile, email, person].into_iter().flatten().collect()
 }
 
-async fn held(session: &mut Session, actor: &Actor, tree: &AreaTree, id: &str) -> Result<Row> {
+/// A person of the actor's areas; one with a protected identity is there for administrators only.
+pub(super) async fn held(session: &mut Session, actor: &Actor, tree: &AreaTree, id: &str) -> Result<Row> {
     store::contact_person::get(session, id)
         .await?
         .filter(|row| row.erased_at.is_none() && tree.is_within(&row.area_code, &actor.area))
+        .filter(|row| row.protected == 0 || actor.role.may(Right::Administer))
         .ok_or(ActionError::NotFound)
 }
 
 /// Checks and writes a person's fields.
-async fn write(
+pub(super) async fn write(
     desk: &Desk,
     session: &mut Session,
     actor: &Actor,
@@ -294,7 +378,8 @@ async fn shared_number(session: &mut Session, row: &Row) -> Result<Vec<(&'static
     Ok(if is_shared { vec![warning] } else { Vec::new() })
 }
 
-fn view(tree: &AreaTree, person: Row) -> PersonView {
+/// A record with the names of its area.
+pub(super) fn view(tree: &AreaTree, person: Row) -> PersonView {
     let municipality = tree.municipality_of(&person.area_code).map(|area| area.code.clone()).unwrap_or_default();
     let watch_area = tree.get(&person.area_code).map(|area| area.name.clone()).unwrap_or_default();
     PersonView { person, municipality, watch_area, warnings: Vec::new() }

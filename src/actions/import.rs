@@ -416,11 +416,7 @@ fn file_json(survey: &Survey) -> Value {
         .columns
         .iter()
         .map(|found| {
-            let field = found.column.map(|column| match column {
-                Column::Field(field) => field.name(),
-                Column::FirstName => "first_name",
-                Column::LastName => "last_name",
-            });
+            let field = found.column.map(Column::name);
             json!({ "heading": found.heading, "field": field })
         })
         .collect();

@@ -5,6 +5,7 @@
 
 use super::freezing::{Freezing, NEVER, release_first};
 use super::letter::{self, Outgoing, Sending};
+use super::letter_review::{self, Pass};
 use super::letter_view::{self, LetterView};
 use super::{Desk, Result, message};
 use crate::domain::audience::LetterAudience;
@@ -21,6 +22,7 @@ use crate::store::{self, Session};
 pub struct UnseenLetter {
     freezing: Freezing,
     outgoing: Outgoing,
+    pass: Pass,
     expires_at: i64,
     audience: LetterAudience,
     deliveries: u64,
@@ -34,13 +36,16 @@ impl UnseenLetter {
     }
 }
 
-/// Whether the letter `id` is to be sent from here.
+/// Whether the letter `id` is to be sent from here. One that a colleague looks at first is not, however large.
 ///
 /// # Errors
 /// [`super::ActionError`].
-pub async fn is_large(desk: &Desk, id: &str) -> Result<bool> {
+pub async fn is_large(desk: &Desk, id: &str, pass: &Pass) -> Result<bool> {
     let areas = {
         let mut session = desk.store.read().await?;
+        if *pass == Pass::Own && letter_review::comes_first(desk, &mut session, id).await? {
+            return Ok(false);
+        }
         store::message::chosen_areas(&mut session, id).await?
     };
     super::large_alert::is_large(desk, &areas).await
@@ -50,16 +55,18 @@ pub async fn is_large(desk: &Desk, id: &str) -> Result<bool> {
 ///
 /// # Errors
 /// [`super::ActionError`]; what was written is taken back.
-pub async fn send(desk: &Desk, actor: &Actor, id: &str, sending: Sending) -> Result<UnseenLetter> {
+pub async fn send(desk: &Desk, actor: &Actor, (id, sending): (&str, Sending), pass: &Pass) -> Result<UnseenLetter> {
     let mut session = desk.store.begin().await?;
-    let outgoing = letter::check_sending(desk, &mut session, actor, (id, sending)).await?;
+    let outgoing = letter::check_sending(desk, &mut session, actor, (id, sending), pass).await?;
     let freezing = Freezing::begin(desk, &mut session, id, Undo::Keep).await?;
     session.commit().await?;
     let now = desk.now();
     let expires_at = outgoing.message.send_at.unwrap_or(now).max(now) + letter::give_up_ms(desk);
     let frozen = freeze(desk, &freezing, (&outgoing, expires_at), sending).await;
     let (deliveries, audience) = freezing.or_undo(desk, frozen).await?;
-    Ok(UnseenLetter { freezing, outgoing, expires_at, audience, deliveries })
+    let passes = letter_review::require_pass(desk, pass, audience);
+    freezing.or_undo(desk, passes).await?;
+    Ok(UnseenLetter { freezing, outgoing, pass: pass.clone(), expires_at, audience, deliveries })
 }
 
 /// Lets a letter be seen as sent, and go.
@@ -67,12 +74,12 @@ pub async fn send(desk: &Desk, actor: &Actor, id: &str, sending: Sending) -> Res
 /// # Errors
 /// [`super::ActionError`]; the caller takes its freezing back then.
 pub async fn publish(desk: &Desk, session: &mut Session, actor: &Actor, unseen: &UnseenLetter) -> Result<LetterView> {
-    let UnseenLetter { freezing, outgoing, expires_at, audience, deliveries } = unseen;
+    let UnseenLetter { freezing, outgoing, pass, expires_at, audience, deliveries } = unseen;
     let id = outgoing.message.id.as_str();
     freezing.publish(session, outgoing.message.number).await?;
     let message = letter::write_sent(desk, session, outgoing, *audience, Some(*expires_at)).await?;
     store::settle::start_counting(session, id, DeliveryState::Queued, *deliveries).await?;
-    letter::log_sent(desk, session, actor, (&message, outgoing, *audience)).await?;
+    letter::log_sent(desk, session, actor, (&message, outgoing, *audience), pass).await?;
     release_first(session, id).await?;
     letter_view::load(desk, session, id).await
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 
 use super::freezing::refuse_under_way;
+use super::letter_review::{self, Pass};
 use super::letter_view::{self, LetterView};
 use super::message::{self, Stopped, add_written, area_problems, area_rows, freeze, undo_seconds};
 use super::{ActionError, Desk, FieldProblem, Result, holds_areas, require};
@@ -61,6 +62,8 @@ pub struct LetterChange {
     pub copy_recipients: Option<Vec<CopyRecipientFields>>,
     /// When it shall go.
     pub send_at: Option<Option<Timestamp>>,
+    /// The revision that the change was made upon; refused when it is another by now.
+    pub expected_revision: Option<i64>,
 }
 
 /// How a letter is sent.
@@ -70,6 +73,8 @@ pub struct Sending {
     pub expected_recipients: Option<i64>,
     /// A shorter undo window than the configured one.
     pub undo_seconds: Option<i64>,
+    /// The revision that the sender has read; refused when it is another by now.
+    pub expected_revision: Option<i64>,
 }
 
 /// Makes a draft.
@@ -113,7 +118,7 @@ pub async fn create(desk: &Desk, session: &mut Session, actor: &Actor, new: &New
     letter_view::load(desk, session, &message.id).await
 }
 
-/// Changes a draft.
+/// Changes a draft; one that awaits approval is taken back by it.
 ///
 /// # Errors
 /// [`ActionError`]; the draft is as it was then.
@@ -127,6 +132,7 @@ pub async fn revise(
     require(actor, Right::SendLetters)?;
     let tree = store::area::tree(session).await?;
     let mut message = locked_draft(session, actor, &tree, id).await?;
+    expect_revision(&message, change.expected_revision)?;
     let row = store::letter::get(session, id).await?.ok_or(ActionError::NotFound)?;
     let before = NewLetter {
         fields: row.fields(),
@@ -137,6 +143,7 @@ pub async fn revise(
     if let Some(send_at) = change.send_at {
         message.send_at = send_at.map(Timestamp::as_millisecond);
     }
+    message.state = MessageState::Draft.code().to_owned();
     message.revision += 1;
     message.content_hash = content_hash(&letter, &areas);
     message.changed_at = desk.now();
@@ -146,22 +153,33 @@ pub async fn revise(
     letter_view::load(desk, session, id).await
 }
 
-/// Sends a draft: freezes its audience and date; hand-over begins after the undo window or at the time it was given. For a
-/// large audience see [`super::large_letter`].
+/// Sends a draft: freezes its audience and date; hand-over begins after the undo window or at the time it was given. Where
+/// the settings want a colleague's approval and `pass` is none, it is handed in for that instead. For a large audience see
+/// [`super::large_letter`].
 ///
 /// # Errors
 /// [`ActionError`]; nothing is frozen then.
-pub async fn send(desk: &Desk, session: &mut Session, actor: &Actor, id: &str, sending: Sending) -> Result<LetterView> {
-    let outgoing = check_sending(desk, session, actor, (id, sending)).await?;
+pub async fn send(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    (id, sending): (&str, Sending),
+    pass: &Pass,
+) -> Result<LetterView> {
+    if *pass == Pass::Own && letter_review::comes_first(desk, session, id).await? {
+        return letter_review::request(desk, session, actor, (id, sending)).await;
+    }
+    let outgoing = check_sending(desk, session, actor, (id, sending), pass).await?;
     let asked = Asked { areas_json: &outgoing.areas_json, now: desk.now(), is_large: false };
     let crowd = store::audience::letter_crowd(session, asked).await?;
     let audience = crowd.letter_audience();
     expect_recipients(desk, sending.expected_recipients, audience)?;
+    letter_review::require_pass(desk, pass, audience)?;
     let message = write_sent(desk, session, &outgoing, audience, None).await?;
     let coverage = Coverage::of(crowd, &outgoing.copies());
     let deliveries = store::coverage::write(session, &freeze(&message, desk.now()), &coverage).await?;
     store::settle::start_counting(session, id, DeliveryState::Queued, deliveries).await?;
-    log_sent(desk, session, actor, (&message, &outgoing, audience)).await?;
+    log_sent(desk, session, actor, (&message, &outgoing, audience), pass).await?;
     letter_view::load(desk, session, id).await
 }
 
@@ -190,10 +208,13 @@ pub(super) async fn check_sending(
     session: &mut Session,
     actor: &Actor,
     (id, sending): (&str, Sending),
+    pass: &Pass,
 ) -> Result<Outgoing> {
     require(actor, Right::SendLetters)?;
     let tree = store::area::tree(session).await?;
     let message = locked_draft(session, actor, &tree, id).await?;
+    expect_revision(&message, sending.expected_revision)?;
+    letter_review::check_pass(session, actor, &message, pass).await?;
     let row = store::letter::get(session, id).await?.ok_or(ActionError::NotFound)?;
     let undo_seconds =
         undo_seconds(actor, desk.config.letters.undo_seconds, sending.undo_seconds, "letter.undo_seconds")
@@ -233,13 +254,15 @@ pub(super) fn give_up_ms(desk: &Desk) -> i64 {
     i64::from(desk.config.letters.give_up_hours) * 3_600_000
 }
 
-/// Writes the audit row of a letter that was sent.
+/// Writes the audit row of a letter that was sent, and what let it go.
 pub(super) async fn log_sent(
     desk: &Desk,
     session: &mut Session,
     actor: &Actor,
     (message, outgoing, audience): (&Message, &Outgoing, LetterAudience),
+    pass: &Pass,
 ) -> Result<()> {
+    letter_review::note_pass(desk, session, actor, message, pass).await?;
     let detail = serde_json::json!({
         "areas": outgoing.areas,
         "revision": message.revision,
@@ -247,7 +270,7 @@ pub(super) async fn log_sent(
         "by_email": audience.by_email,
         "on_paper": audience.on_paper,
     });
-    desk.audit(session, actor, "letter.sent", ("letter", &message.id), detail).await
+    desk.audit(session, actor, pass.action(), ("letter", &message.id), detail).await
 }
 
 /// A test on its way.
@@ -327,12 +350,22 @@ pub(super) async fn locked(session: &mut Session, actor: &Actor, tree: &AreaTree
     Ok(message)
 }
 
-async fn locked_draft(session: &mut Session, actor: &Actor, tree: &AreaTree, id: &str) -> Result<Message> {
+/// A letter that is written or reviewed still, its row held.
+pub(super) async fn locked_draft(session: &mut Session, actor: &Actor, tree: &AreaTree, id: &str) -> Result<Message> {
     let message = locked(session, actor, tree, id).await?;
     if message.state().is_editable() {
         return Ok(message);
     }
     Err(ActionError::conflict("letter.not_a_draft", "Brevet är redan skickat eller stoppat. Skriv ett nytt."))
+}
+
+/// Refuses what was decided upon another revision than the one that stands.
+pub(super) fn expect_revision(message: &Message, expected: Option<i64>) -> Result<()> {
+    if expected.is_some_and(|expected| expected != message.revision) {
+        let detail = format!("Brevet har ändrats sedan du öppnade det. Läs version {} först.", message.revision);
+        return Err(ActionError::conflict("letter.revision_changed", detail));
+    }
+    Ok(())
 }
 
 /// Whom a letter to `areas` would reach now.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::{ActionError, Desk, Result, holds_areas, require};
 use crate::domain::audience::LetterAudience;
 use crate::domain::letter::Letter;
-use crate::domain::message::{Counts, MessageState};
+use crate::domain::message::Counts;
 use crate::domain::operator::{Actor, Right};
 use crate::domain::unsubscribe_token;
 use crate::render::letter::{LetterParts, Letterhead, PreparedLetter, prepare};
@@ -24,7 +24,7 @@ pub struct LetterView {
     pub letter: LetterRow,
     /// The areas named by the sender.
     pub areas: Vec<String>,
-    /// The audience: as frozen, or for a draft as it would be now.
+    /// The audience: as frozen, or as it would be now while the letter is written or reviewed.
     pub audience: LetterAudience,
     /// Deliveries by state.
     pub counts: Counts,
@@ -97,7 +97,7 @@ pub(super) async fn load(desk: &Desk, session: &mut Session, id: &str) -> Result
     let message = message.ok_or(ActionError::NotFound)?;
     let letter = store::letter::get(session, id).await?.ok_or(ActionError::NotFound)?;
     let areas = store::message::chosen_areas(session, id).await?;
-    let audience = if message.state() == MessageState::Draft {
+    let audience = if message.state().is_editable() {
         let codes = store::area::tree(session).await?.subtree(areas.iter().map(String::as_str));
         store::audience::count_letter(session, codes.iter().map(String::as_str), desk.now()).await?
     } else {

@@ -4,11 +4,12 @@
 //! nothing else.
 
 use super::freezing::NEVER;
-use super::{Desk, FieldProblem, Result};
+use super::{ActionError, Desk, FieldProblem, Result};
 use crate::domain::area::AreaTree;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::message::MessageState;
 use crate::domain::operator::{Actor, Right};
+use crate::domain::plain_text::clean_line;
 use crate::store::coverage::Freeze;
 use crate::store::delivery::{Step, Which};
 use crate::store::message::{Message, Review};
@@ -113,13 +114,54 @@ pub(super) fn freeze(message: &Message, now: i64) -> Freeze<'_> {
 
 /// Notes who wrote a revision.
 pub(super) async fn add_written(session: &mut Session, actor: &Actor, message: &Message) -> Result<()> {
+    add_act(session, actor, message, ("written", ""), message.changed_at).await
+}
+
+/// Notes an act upon the revision that stands, with the reason for it.
+pub(super) async fn add_act(
+    session: &mut Session,
+    actor: &Actor,
+    message: &Message,
+    (act, reason): (&str, &str),
+    at: i64,
+) -> Result<()> {
     let review = Review {
         revision: message.revision,
-        act: "written".to_owned(),
+        act: act.to_owned(),
         actor: actor.id.clone(),
         content_hash: message.content_hash.clone(),
-        reason: String::new(),
-        at: message.changed_at,
+        reason: reason.to_owned(),
+        at,
     };
     Ok(store::message::add_review(session, &message.id, &review).await?)
+}
+
+/// Refuses an approval or return by who wrote the revision; `code` names it.
+pub(super) async fn refuse_own(
+    session: &mut Session,
+    actor: &Actor,
+    message: &Message,
+    code: &'static str,
+) -> Result<()> {
+    let reviews = store::message::reviews(session, &message.id).await?;
+    let wrote =
+        |review: &Review| review.act == "written" && review.revision == message.revision && review.actor == actor.id;
+    if reviews.iter().any(wrote) {
+        let detail = "Den som har skrivit en version får inte granska den.".to_owned();
+        return Err(ActionError::NotYou { code, detail });
+    }
+    Ok(())
+}
+
+/// Why a review cannot wait, in one line.
+pub(super) fn reason_to_skip(reason: &str) -> Result<String> {
+    let reason = clean_line(reason);
+    if reason.is_empty() || reason.chars().count() > 1_000 {
+        return Err(ActionError::field(
+            "reason",
+            "field.required",
+            "Ange varför granskningen inte kan vänta, högst 1 000 tecken.",
+        ));
+    }
+    Ok(reason)
 }

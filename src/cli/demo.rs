@@ -17,6 +17,7 @@ use super::{Failure, Outcome, actor, say};
 use crate::actions::alert::NewAlert;
 use crate::actions::import::{self, RegisterFile};
 use crate::actions::letter::{NewLetter, Sending};
+use crate::actions::letter_review::Pass;
 use crate::actions::operator::NewOperator;
 use crate::actions::{Desk, alert, alert_view, key, letter, letter_view, operator};
 use crate::ambient::{self, Clock};
@@ -224,8 +225,8 @@ async fn show_letter(stage: &Stage) -> Result<letter_view::LetterView, Failure> 
     let new = NewLetter { fields, areas: vec!["jamtland".to_owned()], send_at: None };
     let mut session = stage.desk.store.begin().await?;
     let draft = letter::create(&stage.desk, &mut session, &stage.cli, &new).await?;
-    let sending = Sending { expected_recipients: None, undo_seconds: Some(0) };
-    let sent = letter::send(&stage.desk, &mut session, &stage.cli, &draft.message.id, sending).await?;
+    let sending = Sending { undo_seconds: Some(0), ..Sending::default() };
+    let sent = letter::send(&stage.desk, &mut session, &stage.cli, (&draft.message.id, sending), &Pass::Own).await?;
     session.commit().await?;
     stage.desk.wakeup.ring();
     let (by_email, on_paper) = (sent.audience.by_email, sent.audience.on_paper);

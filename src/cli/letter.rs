@@ -10,11 +10,13 @@ use serde_json::json;
 use super::{Failure, Outcome, actor, open, say, say_json};
 use crate::actions::Desk;
 use crate::actions::letter::{self, NewLetter, Sending};
+use crate::actions::letter_review::{self, Pass};
 use crate::actions::letter_view::{self, LetterView};
 use crate::actions::{large_alert, large_letter};
 use crate::app::{self, Daemon};
 use crate::config::Loaded;
 use crate::domain::delivery::DeliveryState;
+use crate::domain::message::MessageState;
 use crate::domain::operator::Actor;
 use crate::render::front_matter;
 
@@ -81,16 +83,20 @@ async fn make(desk: &Desk, cli: &Actor, new: &NewLetter, args: &Args) -> Result<
     let mut session = desk.store.begin().await?;
     let draft = letter::create(desk, &mut session, cli, new).await?;
     // The question above takes the place of the undo window.
-    let sending = Sending { expected_recipients: Some(audience.by_email + audience.on_paper), undo_seconds: Some(0) };
-    if large_alert::is_large(desk, &new.areas).await? {
+    let sending = Sending {
+        expected_recipients: Some(audience.by_email + audience.on_paper),
+        undo_seconds: Some(0),
+        expected_revision: None,
+    };
+    if !letter_review::is_needed(desk, audience) && large_alert::is_large(desk, &new.areas).await? {
         session.commit().await?;
-        let unseen = large_letter::send(desk, cli, &draft.message.id, sending).await?;
+        let unseen = large_letter::send(desk, cli, (&draft.message.id, sending), &Pass::Own).await?;
         let mut session = desk.store.begin().await?;
         large_letter::publish(desk, &mut session, cli, &unseen).await?;
         session.commit().await?;
         return Ok(Some(draft.message.id));
     }
-    let sent = letter::send(desk, &mut session, cli, &draft.message.id, sending).await?;
+    let sent = letter::send(desk, &mut session, cli, (&draft.message.id, sending), &Pass::Own).await?;
     session.commit().await?;
     Ok(Some(sent.message.id))
 }
@@ -112,6 +118,14 @@ async fn show(desk: &Desk, session: &mut crate::store::Session, cli: &Actor, dra
 /// Follows a letter until every mail is handed over; paper waits for a printer and is not waited for.
 async fn follow(desk: &Desk, cli: &Actor, id: &str, as_json: bool) -> Outcome {
     let mut view = load(desk, cli, id).await?;
+    if view.message.state() == MessageState::AwaitingApproval {
+        if as_json {
+            report(&view, as_json);
+        } else {
+            say(&format!("Brev {id} väntar på att en kollega granskar det. Inget har skickats."));
+        }
+        return Ok(());
+    }
     let paper = view.audience.on_paper;
     let mails = view.counts.total() - paper;
     if view.message.sends_at.is_some_and(|at| at > desk.now()) {

@@ -26,7 +26,7 @@ pub struct Alerts {
     pub registration_numbers: RegistrationNumbers,
 }
 
-/// When a colleague must approve an alert.
+/// When a colleague must approve a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Approval {
@@ -34,12 +34,12 @@ pub enum Approval {
     Never,
     /// Always.
     Always,
-    /// When more recipients than this get an SMS.
+    /// When it goes to more recipients than this.
     Above(u32),
 }
 
 impl Approval {
-    /// Whether an alert to `recipients` must be approved.
+    /// Whether a message to `recipients` must be approved.
     #[must_use]
     pub fn is_needed_for(self, recipients: i64) -> bool {
         match self {

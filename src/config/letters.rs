@@ -4,6 +4,7 @@ use jiff::civil::Time;
 use serde::Deserialize;
 
 use super::ConfigError;
+use super::alerts::Approval;
 
 /// Rules for letters.
 #[derive(Debug, Clone, Deserialize)]
@@ -11,6 +12,8 @@ use super::ConfigError;
 pub struct Letters {
     /// Time in which a letter can be taken back.
     pub undo_seconds: u32,
+    /// When a colleague must approve; recipients are those by e-mail and on paper together.
+    pub approval: Approval,
     /// `HH:MM-HH:MM` local time in which nothing is handed over; empty = none.
     pub quiet_hours: String,
     /// How long delivery is tried.

@@ -32,6 +32,7 @@ pub const COLUMNS: [Field; 16] = [
 /// Writes register files: UTF-8 with byte order mark, comma, CRLF, quotes as RFC 4180 asks.
 pub struct Export<W: Write> {
     csv: csv::Writer<W>,
+    columns: Vec<Field>,
 }
 
 impl<W: Write> Export<W> {
@@ -39,11 +40,19 @@ impl<W: Write> Export<W> {
     ///
     /// # Errors
     /// When `out` cannot be written.
-    pub fn new(mut out: W, more: &[&str]) -> io::Result<Self> {
+    pub fn new(out: W, more: &[&str]) -> io::Result<Self> {
+        Self::of_columns(out, COLUMNS.to_vec(), more)
+    }
+
+    /// The same with these columns only.
+    ///
+    /// # Errors
+    /// When `out` cannot be written.
+    pub fn of_columns(mut out: W, columns: Vec<Field>, more: &[&str]) -> io::Result<Self> {
         out.write_all("\u{feff}".as_bytes())?;
         let csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(out);
-        let mut export = Self { csv };
-        export.csv.write_record(COLUMNS.iter().map(|field| field.name()).chain(more.iter().copied()))?;
+        let mut export = Self { csv, columns };
+        export.csv.write_record(export.columns.iter().map(|field| field.name()).chain(more.iter().copied()))?;
         Ok(export)
     }
 
@@ -52,7 +61,7 @@ impl<W: Write> Export<W> {
     /// # Errors
     /// When the file cannot be written, or `more` has not as many values as there are headings.
     pub fn write(&mut self, values: &Values, more: &[&str]) -> io::Result<()> {
-        let cells = COLUMNS.iter().map(|field| text_of(*field, &values[*field]));
+        let cells = self.columns.iter().map(|field| text_of(*field, &values[*field]));
         self.csv.write_record(cells.chain(more.iter().map(|text| safe(text))))?;
         Ok(())
     }

@@ -20,6 +20,28 @@ pub enum Column {
     LastName,
 }
 
+impl Column {
+    /// The name that is asked for and stored.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Field(field) => field.name(),
+            Self::FirstName => "first_name",
+            Self::LastName => "last_name",
+        }
+    }
+
+    /// The column with this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        match name {
+            "first_name" => Some(Self::FirstName),
+            "last_name" => Some(Self::LastName),
+            name => Field::from_name(name).map(Self::Field),
+        }
+    }
+}
+
 /// One column of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FoundColumn {

@@ -75,6 +75,12 @@ impl FileError {
         }
     }
 
+    /// Whether another encoding or delimiter may make a register of it.
+    #[must_use]
+    pub fn may_be_set_right(&self) -> bool {
+        !matches!(self, Self::Empty | Self::NotText)
+    }
+
     /// What is wrong and what to do, in Swedish.
     #[must_use]
     pub fn detail(&self) -> String {

@@ -209,3 +209,31 @@ const UNREACHED: &str = "SELECT p.name, p.mobile, p.phone2, r.area_code, r.house
 pub async fn unreached(session: &mut Session, id: &str, limit: i64) -> Result<Vec<Unreached>> {
     session.list(session.sql(UNREACHED).bind(id.to_owned()).bind(limit)).await
 }
+
+/// Deliveries that came to a state within a minute.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Passed {
+    /// Minutes since 1970.
+    pub minute: i64,
+    /// The state they came to.
+    pub state: String,
+    /// How many.
+    pub deliveries: i64,
+}
+
+const PASSED: &str =
+    "SELECT e.at / 60000 AS minute, e.to_state AS state, CAST(COUNT(DISTINCT d.id) AS BIGINT) AS deliveries
+ FROM delivery d
+ JOIN delivery_event e ON e.delivery_id = d.id
+ WHERE d.message_id = $1
+   AND e.to_state IN ('accepted', 'delivered', 'undelivered', 'failed')
+ GROUP BY e.at / 60000, e.to_state
+ ORDER BY e.at / 60000";
+
+/// How many of an alert's deliveries came to a state that ends something, minute by minute.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn passed_by_minute(session: &mut Session, id: &str) -> Result<Vec<Passed>> {
+    session.list(session.sql(PASSED).bind(id.to_owned())).await
+}

@@ -149,8 +149,12 @@ pub async fn by_mobile(session: &mut Session, mobile: &str) -> Result<Vec<Contac
 /// What a search looks for; each part empty = not looked for.
 #[derive(Debug, Clone, Default)]
 pub struct Search {
-    /// Folded words of a name, e-mail or area, as a `LIKE` pattern with `\` as escape.
+    /// Folded words of a name, as a `LIKE` pattern with `\` as escape.
     pub words: String,
+    /// The same as typed, in lower case: a part of an e-mail address.
+    pub email: String,
+    /// Areas that the words name, as JSON rows.
+    pub named_json: String,
     /// Digits of a number, as a `LIKE` pattern.
     pub number: String,
     /// Areas looked in, as JSON rows.
@@ -161,13 +165,12 @@ pub struct Search {
 
 const SEARCH: &str = "SELECT p.*
  FROM contact_person p
- JOIN area a ON a.code = p.area_code
  WHERE p.erased_at IS NULL
    AND p.area_code IN (SELECT v.code FROM {rows $1: code TEXT})
    AND p.id > $2
    AND (($3 = '' AND $4 = '')
-     OR ($3 <> '' AND (p.name_key LIKE $3 ESCAPE '\\' OR p.email_key LIKE $3 ESCAPE '\\' OR a.code LIKE $3 ESCAPE '\\'
-       OR LOWER(a.name) LIKE $3 ESCAPE '\\'))
+     OR ($3 <> '' AND (p.name_key LIKE $3 ESCAPE '\\' OR p.email_key LIKE $6 ESCAPE '\\'
+       OR p.area_code IN (SELECT v.code FROM {rows $7: code TEXT})))
      OR ($4 <> '' AND (p.mobile LIKE $4 OR p.phone2 LIKE $4)))
  ORDER BY p.id
  LIMIT $5";
@@ -183,7 +186,9 @@ pub async fn search(session: &mut Session, search: &Search, limit: i64) -> Resul
         .bind(search.after.clone())
         .bind(search.words.clone())
         .bind(search.number.clone())
-        .bind(limit);
+        .bind(limit)
+        .bind(search.email.clone())
+        .bind(search.named_json.clone());
     session.list(statement).await
 }
 

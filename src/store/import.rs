@@ -131,6 +131,20 @@ pub async fn running(session: &mut Session) -> Result<Vec<Import>> {
     session.list(session.sql(RUNNING)).await
 }
 
+const LATEST: &str = "SELECT id, state, rows_read, file, created_by, created_at, seen_at, undone_at
+ FROM import
+ WHERE state <> 'running'
+ ORDER BY id DESC
+ LIMIT $1";
+
+/// The newest imports that were published, the newest first.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn latest(session: &mut Session, limit: i64) -> Result<Vec<Import>> {
+    session.list(session.sql(LATEST).bind(limit)).await
+}
+
 const ADD_ROWS: &str =
     "INSERT INTO import_row (import_id, number, line, action, item, cells, updates, contact_person_id)
  SELECT $2, v.number, v.line, v.action, v.item, v.cells, v.updates, v.contact_person_id

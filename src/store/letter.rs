@@ -192,3 +192,47 @@ const LAST_SENT: &str = "SELECT a.code, CAST(MAX(m.sends_at) AS BIGINT) AS sent_
 pub async fn last_sent(session: &mut Session) -> Result<Vec<(String, i64)>> {
     session.list(session.sql(LAST_SENT)).await
 }
+
+const NEXT_PLANNED: &str = "SELECT a.code, CAST(MIN(m.sends_at) AS BIGINT) AS sends_at
+ FROM message m
+ JOIN message_area ma ON ma.message_id = m.id
+ JOIN area a ON a.code = ma.area_code
+ WHERE m.kind = 'letter'
+   AND m.state = 'queued'
+   AND a.kind = 'municipality'
+ GROUP BY a.code";
+
+/// When the next letter to each municipality as a whole begins to go out, Unix ms; those with none on its way are missing.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn next_planned(session: &mut Session) -> Result<Vec<(String, i64)>> {
+    session.list(session.sql(NEXT_PLANNED)).await
+}
+
+/// Deliveries of a letter that stand alike.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Standing {
+    /// A channel's code.
+    pub channel: String,
+    /// A delivery state's code.
+    pub state: String,
+    /// Stable code of the reason.
+    pub reason: Option<String>,
+    /// How many.
+    pub deliveries: i64,
+}
+
+const STANDINGS: &str = "SELECT channel, state, reason, CAST(COUNT(*) AS BIGINT) AS deliveries
+ FROM delivery
+ WHERE message_id = $1
+ GROUP BY channel, state, reason
+ ORDER BY channel, state, reason";
+
+/// How the deliveries of a letter stand, by channel, state and reason.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn standings(session: &mut Session, message_id: &str) -> Result<Vec<Standing>> {
+    session.list(session.sql(STANDINGS).bind(message_id.to_owned())).await
+}

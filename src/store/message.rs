@@ -184,6 +184,26 @@ pub async fn page(session: &mut Session, kind: &'static str, after: &str, limit:
     session.list(session.sql(PAGE).bind(kind).bind(after).bind(limit)).await
 }
 
+const UNFINISHED: &str = concat!(
+    "SELECT *
+ FROM message
+ WHERE kind = $1
+   AND state IN ('draft', 'awaiting_approval', 'queued', 'sending', 'handed_over')
+   AND ",
+    is_made!(),
+    "
+ ORDER BY id DESC
+ LIMIT $2"
+);
+
+/// Messages of one kind that something can still happen to, newest first.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn unfinished(session: &mut Session, kind: &'static str, limit: i64) -> Result<Vec<Message>> {
+    session.list(session.sql(UNFINISHED).bind(kind).bind(limit)).await
+}
+
 const CHANGED: &str = concat!(
     "SELECT *
  FROM message

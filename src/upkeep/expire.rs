@@ -12,6 +12,9 @@ const HOUR_MS: i64 = 3_600_000;
 /// Answers to idempotency keys are kept for a day.
 const IDEMPOTENCY_MS: i64 = 24 * HOUR_MS;
 
+/// Register files that were uploaded and not thrown away are kept for a day.
+const IMPORT_DRAFT_MS: i64 = crate::actions::import_draft::KEPT_MS;
+
 /// Ends what has run out of time.
 pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
     let now = upkeep.clock.now_ms();
@@ -27,6 +30,7 @@ pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
     let mut session = upkeep.store.begin().await?;
     store::idempotency::forget(&mut session, now - IDEMPOTENCY_MS).await?;
     let idle_since = now - i64::from(upkeep.config.sign_in.idle_minutes) * 60_000;
+    store::import_draft::forget(&mut session, now - IMPORT_DRAFT_MS).await?;
     store::passkey::forget_questions(&mut session, now - HOUR_MS).await?;
     store::sign_in_session::forget(&mut session, now, idle_since).await?;
     session.commit().await

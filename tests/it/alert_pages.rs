@@ -82,6 +82,31 @@ on_both_databases! {
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 
+    async fn the_report_says_who_decided_what_went_how_it_went_and_what_is_unknown(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        app.gateway.change(|gateway| gateway.receipts = ReceiptPlan::silent());
+        let mut browser = app.signed_in("operator", "").await;
+        let (id, _) = sent(&mut browser).await;
+        app.advance(Duration::from_secs(11));
+        app.alert_when(&id, |alert| alert["counts"]["accepted"] == 240).await;
+        let page = browser.get(&format!("/alerts/{id}/report")).await;
+        for words in [
+            "Händelserapport: sms till 240 i Krokom och Åre",
+            "<dd>RLC-befäl</dd>",
+            "Polisen 20/11 kl. 02.31: Röd skåpbil söks i Järpen.",
+            "0 kontaktombud, som uppger 0 hushåll. 15 kontaktombud i områdena kunde inte få sms.",
+            "240 sms som vi inte vet om de kom fram",
+            "<td class=\"number\">240</td><td class=\"number\">0</td><td class=\"number\">0</td>",
+            "Sms-utskick skapat",
+            "kontrollsumman",
+        ] {
+            assert!(page.says(words), "{words} {}", page.html);
+        }
+        assert!(!page.says("Hela loggen"), "an operator may not read it all");
+        assert!(!page.says("+46"), "no contact person stands in it");
+    }
+
     async fn a_second_click_sends_nothing_more(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         app.load_sample().await;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use grannpost::actions::alert::{self, NewAlert};
 use grannpost::actions::large_alert::{self, UnseenAlert};
+use grannpost::actions::letter_review::Pass;
 use grannpost::actions::{ActionError, large_letter};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -249,7 +250,7 @@ on_both_databases! {
         let made = app.api.post("/letters", body).await;
         let path = format!("/letters/{}", id(&made));
         let sending = grannpost::actions::letter::Sending { undo_seconds: Some(0), ..Default::default() };
-        large_letter::send(&app.desk, &root(), &id(&made), sending).await.unwrap();
+        large_letter::send(&app.desk, &root(), (&id(&made), sending), &Pass::Own).await.unwrap();
         let meanwhile = app.api.get(&path).await.json;
         assert_eq!((&meanwhile["state"], &meanwhile["counts"]["queued"]), (&json!("draft"), &json!(0)));
         assert_eq!(app.api.get(&format!("{path}/deliveries")).await.json["items"], json!([]));

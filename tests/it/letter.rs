@@ -114,6 +114,40 @@ on_both_databases! {
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 
+    async fn a_letter_that_needs_approval_awaits_it_and_goes_by_a_colleague_only(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "letters.approval = { above = 1 }").await;
+        app.add_reader("Anna Ek", "anna.ek@example.org").await;
+        let mut one = letter(&["2321"]);
+        one["copy_recipients"] = json!([]);
+        let sent = app.send_letter(one.clone()).await;
+        assert_eq!(sent["state"], "queued", "one recipient needs none");
+        app.add_reader("Bo Ek", "bo.ek@example.org").await;
+        let handed_in = app.send_letter(one).await;
+        assert_eq!(handed_in["state"], "awaiting_approval");
+        let path = format!("/letters/{}", id(&handed_in));
+        let own = app.api.post(&format!("{path}/approve"), json!({ "revision": 1 })).await;
+        assert_eq!((own.status.as_u16(), &own.json["code"]), (403, &json!("letter.own_revision")), "{}", own.text);
+        let twice = app.api.post(&format!("{path}/send"), json!({})).await;
+        assert_eq!((twice.status.as_u16(), &twice.json["code"]), (409, &json!("letter.awaiting_approval")));
+        let stale = app.api.patch(&path, json!({ "subject": "Nytt", "revision": 7 })).await;
+        assert_eq!((stale.status.as_u16(), &stale.json["code"]), (409, &json!("letter.revision_changed")));
+        let changed = app.api.patch(&path, json!({ "subject": "Nytt", "revision": 1 })).await;
+        assert_eq!((&changed.json["state"], &changed.json["revision"]), (&json!("draft"), &json!(2)), "{}", changed.text);
+        let asked = app.api.post(&format!("{path}/request-approval"), json!({ "revision": 2 })).await;
+        assert_eq!(asked.json["state"], "awaiting_approval", "{}", asked.text);
+        let colleague = app.api.with_key(&app.key("chief", "").await);
+        let old = colleague.post(&format!("{path}/approve"), json!({ "revision": 1 })).await;
+        assert_eq!((old.status.as_u16(), &old.json["code"]), (409, &json!("letter.revision_changed")));
+        let returned = colleague.post(&format!("{path}/return"), json!({ "revision": 2, "reason": "Skriv var" })).await;
+        assert_eq!(returned.json["state"], "draft", "{}", returned.text);
+        app.api.post(&format!("{path}/request-approval"), json!({})).await;
+        let approved = colleague.post(&format!("{path}/approve"), json!({ "revision": 2, "expected_recipients": 2 })).await;
+        assert_eq!((approved.status.as_u16(), &approved.json["state"]), (200, &json!("queued")), "{}", approved.text);
+        app.advance(Duration::from_secs(61));
+        app.mail.journal().wait_for(3).await;
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
     async fn what_arrives_is_the_preview_but_for_the_readers_own_link(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         app.add_reader("Anna Ek", "anna.ek@example.org").await;

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeSet;
 
+use crate::support::browser::Browser;
 use crate::support::{TestApp, on_both_databases, root};
 use grannpost::actions::operator::{self, NewOperator};
 use serde_json::json;
 
 const ALL: [&str; 5] = ["operator", "chief", "officer", "admin", "auditor"];
+const READS_REGISTER: [&str; 3] = ["operator", "chief", "admin"];
 const READS_ALERTS: [&str; 4] = ["operator", "chief", "admin", "auditor"];
+const READS_LETTERS: [&str; 3] = ["chief", "admin", "auditor"];
+const WRITES_LETTERS: [&str; 2] = ["chief", "admin"];
 
 /// Every GET of the console that stands in a menu or behind it, and the roles that may see it; others get 403. `{id}` is an
 /// operator, `{key}` a key.
@@ -22,6 +26,29 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/alerts/{id}", &READS_ALERTS),
     ("/alerts/{id}/follow-up", &["operator", "admin"]),
     ("/alerts/{id}/calls", &["operator", "chief", "admin"]),
+    ("/alerts/{id}/report", &READS_ALERTS),
+    ("/letters", &READS_LETTERS),
+    ("/letters/new", &WRITES_LETTERS),
+    ("/letters/{id}", &READS_LETTERS),
+    ("/letters/{id}/edit", &WRITES_LETTERS),
+    ("/letters/{id}/confirm", &WRITES_LETTERS),
+    ("/letters/{id}/paper", &WRITES_LETTERS),
+    ("/register", &READS_REGISTER),
+    ("/register/calls", &READS_REGISTER),
+    ("/register/coverage", &READS_REGISTER),
+    ("/register/duplicates", &READS_REGISTER),
+    ("/register/duplicates/{id}/{other}", &["chief", "admin"]),
+    ("/register/protected", &["admin"]),
+    ("/register/import", &["admin"]),
+    ("/register/import/{id}", &["admin"]),
+    ("/register/import/{id}/preview", &["admin"]),
+    ("/register/imports/{id}", &["admin"]),
+    ("/register/imports/{id}/missing", &["admin"]),
+    ("/register/export", &["admin"]),
+    ("/register/persons/new", &["chief", "admin"]),
+    ("/register/persons/{id}", &READS_REGISTER),
+    ("/register/persons/{id}/edit", &["chief", "admin"]),
+    ("/register/persons/{id}/end", &["chief", "admin"]),
     ("/audit", &["admin", "auditor"]),
     ("/admin/operators", &["admin"]),
     ("/admin/operators/new", &["admin"]),
@@ -30,6 +57,9 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/admin/keys/new", &["admin"]),
     ("/admin/keys/{id}/revoke", &["admin"]),
     ("/admin/gateways", &["admin"]),
+    ("/admin/situations", &["admin"]),
+    ("/admin/situations/new", &["admin"]),
+    ("/admin/situations/{id}", &["admin"]),
     ("/admin/resume", &["admin"]),
 ];
 
@@ -46,6 +76,11 @@ const OTHERS: &[&str] = &[
     "/assets/{name}",
     "/favicon.ico",
     "/alerts/{id}/live",
+    "/letters/{id}/live",
+    "/letters/{id}/mail",
+    "/letters/{id}/text",
+    "/letters/{id}/print",
+    "/register/import/{id}/rejected.csv",
     "/u/{token}",
 ];
 
@@ -74,6 +109,36 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/alerts/{id}/return", &["operator", "chief", "admin"]),
     ("/alerts/{id}/send-unreviewed", &["operator", "admin"]),
     ("/alerts/{id}/follow-up", &["operator", "admin"]),
+    ("/admin/situations/new", &["admin"]),
+    ("/admin/situations/{id}", &["admin"]),
+    ("/admin/situations/{id}/retire", &["admin"]),
+    ("/letters/new", &WRITES_LETTERS),
+    ("/letters/audience", &WRITES_LETTERS),
+    ("/letters/{id}/edit", &WRITES_LETTERS),
+    ("/letters/{id}/test", &WRITES_LETTERS),
+    ("/letters/{id}/schedule", &WRITES_LETTERS),
+    ("/letters/{id}/send", &WRITES_LETTERS),
+    ("/letters/{id}/stop", &WRITES_LETTERS),
+    ("/letters/{id}/in-doubt", &WRITES_LETTERS),
+    ("/letters/{id}/request-approval", &WRITES_LETTERS),
+    ("/letters/{id}/approve", &WRITES_LETTERS),
+    ("/letters/{id}/return", &WRITES_LETTERS),
+    ("/letters/{id}/send-unreviewed", &WRITES_LETTERS),
+    ("/letters/{id}/printed", &WRITES_LETTERS),
+    ("/register", &READS_REGISTER),
+    ("/register/duplicates/{id}/{other}", &["chief", "admin"]),
+    ("/register/import", &["admin"]),
+    ("/register/import/{id}", &["admin"]),
+    ("/register/import/{id}/drop", &["admin"]),
+    ("/register/import/{id}/store", &["admin"]),
+    ("/register/imports/{id}/answers", &["admin"]),
+    ("/register/imports/{id}/undo", &["admin"]),
+    ("/register/export", &["admin"]),
+    ("/register/persons/new", &["chief", "admin"]),
+    ("/register/persons/{id}/edit", &["chief", "admin"]),
+    ("/register/persons/{id}/pause", &["chief", "admin"]),
+    ("/register/persons/{id}/opt-out", &["chief", "admin"]),
+    ("/register/persons/{id}/end", &["chief", "admin"]),
     ("/admin/operators/new", &["admin"]),
     ("/admin/operators/{id}/change", &["admin"]),
     ("/admin/operators/{id}/reset", &["admin"]),
@@ -120,11 +185,24 @@ fn routes(method: &str) -> BTreeSet<String> {
 }
 
 /// A place for every id: an operator's for operators, a key's for keys.
-async fn at(app: &TestApp, path: &str) -> String {
+async fn at(app: &TestApp, path: &str, draft: &str) -> String {
     let mut session = app.desk.store.read().await.unwrap();
     let id = if path.contains("/alerts/") {
         let alerts = grannpost::store::message::page(&mut session, "alert", "", 1).await.unwrap();
         alerts.first().map_or_else(|| "none".to_owned(), |alert| alert.id.clone())
+    } else if path.contains("/situations/") {
+        grannpost::store::situation::list(&mut session).await.unwrap()[0].id.clone()
+    } else if path.contains("/letters/") {
+        let letters = grannpost::store::message::page(&mut session, "letter", "", 1).await.unwrap();
+        letters.first().map_or_else(|| "none".to_owned(), |letter| letter.id.clone())
+    } else if path.contains("/imports/") {
+        let imports = grannpost::store::import::latest(&mut session, 1).await.unwrap();
+        imports.first().map_or_else(|| "none".to_owned(), |import| import.id.clone())
+    } else if path.contains("/import/") {
+        draft.to_owned()
+    } else if path.contains("/register/") {
+        let persons = grannpost::store::import::page(&mut session, "", 1).await.unwrap();
+        persons.first().map_or_else(|| "none".to_owned(), |person| person.id.clone())
     } else if path.contains("/keys/") {
         grannpost::store::api_key::list(&mut session).await.unwrap().pop().unwrap().id
     } else {
@@ -133,7 +211,21 @@ async fn at(app: &TestApp, path: &str) -> String {
         let invited = operators.iter().rfind(|operator| operator.name.starts_with("Eva "));
         invited.or(operators.last()).unwrap().id.clone()
     };
-    path.replace("{id}", &id)
+    path.replace("{id}", &id).replace("{other}", &other_person(&mut session, &id).await)
+}
+
+/// A file that somebody has uploaded and not imported yet: theirs alone.
+async fn draft(browser: &mut Browser, name: &str) -> String {
+    let csv = format!("Namn;Kommun;Område\n\"{}\";2326;Hackås\n;2326;Hackås\n", name.replace('"', "\"\""));
+    let page = browser.get("/register/import").await;
+    let page = browser.upload(&page, "/register/import", csv.as_bytes()).await;
+    page.path.rsplit('/').next().unwrap().to_owned()
+}
+
+/// A contact person who is not the one with this id.
+async fn other_person(session: &mut grannpost::store::Session, id: &str) -> String {
+    let persons = grannpost::store::import::page(session, "", 10).await.unwrap();
+    persons.into_iter().map(|person| person.id).find(|other| other != id).unwrap_or_else(|| "none".to_owned())
 }
 
 /// What no page may hold: anything that the policy would stop, or that an attacker wrote.
@@ -160,8 +252,9 @@ on_both_databases! {
         app.things().await;
         for role in ALL {
             let mut browser = app.signed_in(role, "").await;
+            let draft = draft(&mut browser, "Nils Nord").await;
             for (path, may) in PAGES {
-                let page = browser.get(&at(&app, path).await).await;
+                let page = browser.get(&at(&app, path, &draft).await).await;
                 let expected = if may.contains(&role) { 200 } else { 403 };
                 assert_eq!(page.status, expected, "{role} {path} {}", page.html);
                 assert_inert(path, &page.html);
@@ -183,7 +276,7 @@ on_both_databases! {
                 app.invite(&format!("Eva {} {role}", app.desk.id()), "chief", "").await;
                 app.key("chief", "").await;
                 let page = browser.get("/account").await;
-                let answer = browser.submit(&page, &at(&app, path).await, &[("role", "chief")]).await;
+                let answer = browser.submit(&page, &at(&app, path, "none").await, &[("role", "chief")]).await;
                 let is_refused = answer.status == 403;
                 assert_eq!(is_refused, !may.contains(&role), "{role} {path} {} {}", answer.status, answer.html);
             }
@@ -194,7 +287,7 @@ on_both_databases! {
         let app = TestApp::spawn(kind).await;
         app.invite("Kim Ek", "admin", "").await;
         for (path, _) in PAGES {
-            let page = app.browser().get(&at(&app, path).await).await;
+            let page = app.browser().get(&at(&app, path, "none").await).await;
             assert!(page.path.starts_with("/sign-in"), "{path} {}", page.html);
         }
     }
@@ -212,8 +305,20 @@ on_both_databases! {
         session.commit().await.unwrap();
         let decided = json!({ "decided_by": hostile, "reason": hostile, "areas": ["2326"] });
         assert_eq!(app.api.post("/decisions", decided).await.status, 201);
+        let person = json!({ "name": hostile, "municipality": "2326", "watch_area": "Hackås <b>", "address": hostile, "place": hostile,
+            "note": hostile, "mobile": "070-174 06 33", "opt_outs": [{ "channel": "sms", "source": "<img src=x onerror=\"alert(1)\">" }] });
+        for _ in 0..2 {
+            let made = app.api.post("/contact-persons", person.clone()).await;
+            assert_eq!(made.status, 201, "{}", made.text);
+        }
         let alert = json!({ "text": hostile, "areas": ["2326"], "decided_by": hostile });
         let made = app.api.post("/alerts", alert).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let plain: String = hostile.chars().filter(|c| *c != '\u{202e}').take(90).collect();
+        let letter = json!({ "subject": hostile, "body_markdown": hostile, "areas": ["2326"], "registry_number": plain,
+            "subject_code": plain, "signature": { "name": plain, "title": plain },
+            "copy_recipients": [{ "name": plain, "email": "bo@example.org" }] });
+        let made = app.api.post("/letters", letter).await;
         assert_eq!(made.status, 201, "{}", made.text);
         let path = link.split_once("/sign-in/").unwrap().1;
         let path = format!("/sign-in/{path}");
@@ -221,14 +326,21 @@ on_both_databases! {
         let page = browser.get(&path).await;
         assert_inert(&path, &page.html);
         browser.submit(&page, &path, &[]).await;
+        let draft = draft(&mut browser, hostile).await;
         for (path, _) in PAGES {
-            let page = browser.get(&at(&app, path).await).await;
+            let page = browser.get(&at(&app, path, &draft).await).await;
             assert_eq!(page.status, 200, "{path}");
             assert_inert(path, &page.html);
         }
         let next = url_of("/audit?actor=\"><script>alert(1)</script>&object=\"><script>&from=x&until=9999-12-31&after=\"");
         let page = browser.get(&next).await;
         assert_inert("/audit", &page.html);
+        for path in ["/register?who=all", "/register?who=\"><script>x</script>&language=\"><script>x</script>", "/register/coverage?show=\"><script>x</script>"] {
+            assert_inert(path, &browser.get(&url_of(path)).await.html);
+        }
+        let page = browser.get("/register").await;
+        let page = browser.submit(&page, "/register", &[("q", hostile), ("who", hostile), ("language", hostile)]).await;
+        assert_inert("/register", &page.html);
         let page = app.browser().get(&url_of("/sign-in?next=/\"><script>alert(1)</script>")).await;
         assert_inert("/sign-in", &page.html);
     }

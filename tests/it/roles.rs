@@ -50,6 +50,10 @@ pub const OPERATIONS: &[(&str, &[&str])] = &[
     ("GET /letters/{id}/print", &["chief", "admin"]),
     ("POST /letters/{id}/test", &["chief", "admin"]),
     ("POST /letters/{id}/send", &["chief", "admin"]),
+    ("POST /letters/{id}/request-approval", &["chief", "admin"]),
+    ("POST /letters/{id}/approve", &["chief", "admin"]),
+    ("POST /letters/{id}/return", &["chief", "admin"]),
+    ("POST /letters/{id}/send-unreviewed", &["chief", "admin"]),
     ("POST /letters/{id}/stop", &["chief", "admin"]),
     ("POST /letters/{id}/printed", &["chief", "admin"]),
 ];

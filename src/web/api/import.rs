@@ -80,15 +80,8 @@ impl ImportQuery {
             };
         }
         for name in self.columns.iter().flat_map(|columns| columns.split(',')).map(str::trim) {
-            let column =
-                match name {
-                    "" => None,
-                    "first_name" => Some(Column::FirstName),
-                    "last_name" => Some(Column::LastName),
-                    name => Some(Column::Field(Field::from_name(name).ok_or_else(|| {
-                        Problem::field("columns", "import.column", "Okänt fältnamn bland kolumnerna.")
-                    })?)),
-                };
+            let unknown = || Problem::field("columns", "import.column", "Okänt fältnamn bland kolumnerna.");
+            let column = if name.is_empty() { None } else { Some(Column::from_name(name).ok_or_else(unknown)?) };
             overrides.columns.push(column);
         }
         Ok(overrides)

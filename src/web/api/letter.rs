@@ -20,6 +20,7 @@ use super::delivery::{Delivery, DeliveryPage, list as list_deliveries};
 use super::time::{shown, shown_option};
 use crate::actions::large_letter;
 use crate::actions::letter::{self, LetterChange, NewLetter, Sending};
+use crate::actions::letter_review::Pass;
 use crate::actions::letter_view::{self, LetterView};
 use crate::actions::paper;
 use crate::domain::audience::LetterAudience;
@@ -147,6 +148,8 @@ struct LetterPatch {
     #[serde(deserialize_with = "present")]
     #[schema(value_type = Option<String>)]
     send_at: Option<Option<jiff::Timestamp>>,
+    /// The revision that the change was made upon; refused with 409 when it is another by now.
+    revision: Option<i64>,
 }
 
 /// A field that is there, null or not.
@@ -167,6 +170,7 @@ impl From<LetterPatch> for LetterChange {
             signature: patch.signature.map(|signature| signature.map(Into::into)),
             copy_recipients: patch.copy_recipients.map(|copies| copies.into_iter().map(Into::into).collect()),
             send_at: patch.send_at,
+            expected_revision: patch.revision,
         }
     }
 }
@@ -195,7 +199,7 @@ impl From<LetterAudience> for LetterAudienceShown {
 
 /// A letter.
 #[derive(Debug, Serialize, ToSchema)]
-struct Letter {
+pub(super) struct Letter {
     id: String,
     state: String,
     revision: i64,
@@ -341,10 +345,7 @@ async fn preview(
     let mut session = web.desk.store.read().await?;
     let parts = letter_view::preview(&web.desk, &mut session, &actor, &id).await?;
     match form.format.as_deref().unwrap_or("html") {
-        // Nothing in a letter is fetched or run, and its own styles stand inline, as mail programs need them.
-        "html" => {
-            Ok(html(parts.html, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"))
-        }
+        "html" => Ok(html(parts.html, PREVIEW_POLICY)),
         "text" => Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], parts.text).into_response()),
         "pdf" => Err(Problem::new(
             StatusCode::NOT_IMPLEMENTED,
@@ -360,11 +361,22 @@ async fn preview(
     responses((status = 200, body = String, content_type = "text/html"), (status = 409, body = Problem)))]
 async fn print(State(web): State<Web>, Caller(actor): Caller, Path(id): Path<String>) -> Result<Response, Problem> {
     let page = look!(web, |session| paper::print_page(&web.desk, session, &actor, &id).await?)?;
-    let hash = data_encoding::BASE64.encode(&Sha256::digest(PRINT_STYLE));
-    Ok(html(page, &format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'")))
+    Ok(sheets(page))
 }
 
-fn html(page: String, policy: &str) -> Response {
+/// What a letter shown as mail may do: nothing in it is fetched or run, and its own styles stand inline, as mail programs
+/// need them.
+pub(in crate::web) const PREVIEW_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox";
+
+/// The sheets of paper as an answer.
+pub(in crate::web) fn sheets(page: String) -> Response {
+    let hash = data_encoding::BASE64.encode(&Sha256::digest(PRINT_STYLE));
+    html(page, &format!("default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; frame-ancestors 'none'"))
+}
+
+/// A document with a policy of its own.
+pub(in crate::web) fn html(page: String, policy: &str) -> Response {
     let mut response = ([(CONTENT_TYPE, "text/html; charset=utf-8")], page).into_response();
     if let Ok(policy) = HeaderValue::from_str(policy) {
         response.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
@@ -412,9 +424,11 @@ struct SendRequest {
     expected_recipients: Option<i64>,
     /// Shorter than the configured undo window.
     undo_seconds: Option<i64>,
+    /// Refused with 409 when the letter's revision is another.
+    revision: Option<i64>,
 }
 
-/// Sends a draft: its audience is frozen now.
+/// Sends a draft: its audience is frozen now. Where a colleague must approve it, it awaits that instead.
 #[utoipa::path(post, path = "/letters/{id}/send", tag = "letters", request_body = SendRequest,
     responses((status = 200, body = Letter), (status = 409, body = Problem), (status = 422, body = Problem)))]
 async fn send(
@@ -424,14 +438,27 @@ async fn send(
     request: Repeatable,
     Optional(body): Optional<SendRequest>,
 ) -> Result<Response, Problem> {
-    let sending =
-        Sending { expected_recipients: body.value.expected_recipients, undo_seconds: body.value.undo_seconds };
+    let sending = Sending {
+        expected_recipients: body.value.expected_recipients,
+        undo_seconds: body.value.undo_seconds,
+        expected_revision: body.value.revision,
+    };
     let turn = request.turn(&web, &actor, &body.bytes)?;
-    if large_letter::is_large(&web.desk, &id).await? {
-        return send_large(&web, &actor, &turn, (&id, sending)).await;
+    send_by(&web, &actor, &turn, ((&id, sending), &Pass::Own)).await
+}
+
+/// Sends a letter by what lets it go, however large its audience.
+pub(super) async fn send_by(
+    web: &Web,
+    actor: &Actor,
+    turn: &Turn<'_>,
+    ((id, sending), pass): ((&str, Sending), &Pass),
+) -> Result<Response, Problem> {
+    if large_letter::is_large(&web.desk, id, pass).await? {
+        return send_large(web, actor, turn, ((id, sending), pass)).await;
     }
     act!(turn, StatusCode::OK, |session| {
-        let view = letter::send(&web.desk, session, &actor, &id, sending).await?;
+        let view = letter::send(&web.desk, session, actor, (id, sending), pass).await?;
         Letter::from(view)
     })
 }
@@ -441,12 +468,12 @@ async fn send_large(
     web: &Web,
     actor: &Actor,
     turn: &Turn<'_>,
-    (id, sending): (&str, Sending),
+    ((id, sending), pass): ((&str, Sending), &Pass),
 ) -> Result<Response, Problem> {
     if let Some(response) = turn.earlier().await? {
         return Ok(response);
     }
-    let unseen = again_when_busy!({ large_letter::send(&web.desk, actor, id, sending).await? })?;
+    let unseen = again_when_busy!({ large_letter::send(&web.desk, actor, (id, sending), pass).await? })?;
     let done = done!(turn, StatusCode::OK, |session| {
         Letter::from(large_letter::publish(&web.desk, session, actor, &unseen).await?)
     });
@@ -492,7 +519,7 @@ async fn printed(
 }
 
 /// A JSON body that may be left out altogether.
-struct Optional<T>(JsonBody<T>);
+pub(super) struct Optional<T>(pub(super) JsonBody<T>);
 
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Optional<T> {
     type Rejection = Problem;

@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod event;
 pub mod import;
 pub mod letter;
+pub mod letter_review;
 pub mod text;
 pub mod time;
 
@@ -54,6 +55,7 @@ fn described() -> (Router<Web>, utoipa::openapi::OpenApi) {
         .merge(area::routes())
         .merge(alert::routes())
         .merge(letter::routes())
+        .merge(letter_review::routes())
         .merge(delivery::routes())
         .merge(contact_person::routes())
         .merge(import::routes())

@@ -53,6 +53,15 @@ pub struct AreaChoices {
     pub watch_areas: usize,
 }
 
+/// Whom the figures beside an area count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// Those who get an SMS.
+    BySms,
+    /// Every contact person.
+    Persons,
+}
+
 /// What is chosen, and whether it is a drill.
 #[derive(Debug, Clone, Copy)]
 pub struct Chosen<'a> {
@@ -60,6 +69,8 @@ pub struct Chosen<'a> {
     pub codes: &'a [String],
     /// Whether it is a drill.
     pub is_drill: bool,
+    /// Whom the figures count.
+    pub counted: Counted,
 }
 
 /// What the actor may choose from.
@@ -72,7 +83,7 @@ pub fn choices(
 ) -> AreaChoices {
     let below = |kind: AreaKind| tree.iter().filter(move |area| area.kind == kind);
     let mine = |code: &str| tree.is_within(code, &actor.area);
-    let choice = |code: &str| choice(tree, populations, code, chosen.codes);
+    let choice = |code: &str| choice(tree, populations, code, chosen);
     let groups = below(AreaKind::DrillGroup).filter(|area| mine(&area.code));
     let groups: Vec<AreaChoice> = groups.filter_map(|area| choice(&area.code)).collect();
     if chosen.is_drill && !actor.role.may(Right::Administer) {
@@ -117,13 +128,14 @@ fn choice(
     tree: &AreaTree,
     populations: &BTreeMap<String, Population>,
     code: &str,
-    chosen: &[String],
+    chosen: Chosen<'_>,
 ) -> Option<AreaChoice> {
     let area = tree.get(code)?;
-    let (mut by_sms, mut households) = (0, 0);
+    let (mut by_sms, mut persons, mut households) = (0, 0, 0);
     for one in tree.subtree([code]) {
         if let Some(population) = populations.get(&one) {
             by_sms += population.by_sms;
+            persons += population.contact_persons;
             households += population.households;
         }
     }
@@ -139,15 +151,19 @@ fn choice(
     Some(AreaChoice {
         code: code.to_owned(),
         name: area.name.clone(),
-        figures: format!("{} får sms · {} hushåll", number(by_sms), number(households)),
-        is_chosen: chosen.iter().any(|one| one == code),
+        figures: match chosen.counted {
+            Counted::BySms => format!("{} får sms · {} hushåll", number(by_sms), number(households)),
+            Counted::Persons => format!("{} kontaktombud · {} hushåll", number(persons), number(households)),
+        },
+        is_chosen: chosen.codes.iter().any(|one| one == code),
         chosen_parts: parts.iter().filter(|part| part.is_chosen).count(),
         parts,
     })
 }
 
-/// Å, ä and ö last, as in Swedish.
-fn sorted(name: &str) -> String {
+/// What names are sorted by: å, ä and ö last, as in Swedish.
+#[must_use]
+pub fn sorted(name: &str) -> String {
     let place = |c: char| match c {
         'å' => "{a".to_owned(),
         'ä' => "{b".to_owned(),

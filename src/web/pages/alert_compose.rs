@@ -12,9 +12,10 @@ use axum::routing::{get, post};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::alert_areas::{self, AreaChoices, Chosen};
+use super::alert_areas::{self, AreaChoices, Chosen, Counted};
 use super::alert_effect::Effect;
 use super::alert_form::{self, AlertForm};
+use super::alert_situation::{self, Situations};
 use super::form::{Faults, SignedForm};
 use super::frame::{Frame, show};
 use super::menu::Section;
@@ -49,6 +50,7 @@ struct ComposePage {
     frame: Frame,
     faults: Faults,
     form: AlertForm,
+    situations: Situations,
     choices: AreaChoices,
     effect: Effect,
     decision_makers: Vec<String>,
@@ -110,7 +112,9 @@ async fn blank(
 /// The page again with what was typed, after a button that changes it: without scripts this is how figures are counted anew.
 async fn again(State(web): State<Web>, sent: SignedForm) -> Result<Response, Problem> {
     require(sent.who.actor(), Right::SendAlerts)?;
-    let mut form = AlertForm { send_at_ms: None, until_ms: None, ..AlertForm::read(&sent.fields) };
+    let form = AlertForm { send_at_ms: None, until_ms: None, ..AlertForm::read(&sent.fields) };
+    let form = alert_situation::chosen(&web, &sent.who, &sent.fields, form).await?;
+    let (mut form, _) = alert_situation::written(&web, &sent.who, form).await?;
     if let Some(code) = sent.fields.filled("add_area") {
         form.areas.push(code.to_owned());
     }
@@ -123,6 +127,7 @@ async fn again(State(web): State<Web>, sent: SignedForm) -> Result<Response, Pro
         let known = preview.offending.iter().find(|one| one.character.to_string() == character);
         if let Some(replacement) = known.and_then(|one| one.replacement.as_deref()) {
             form.text = form.text.replace(character, replacement);
+            form.slots = form.slots.iter().map(|value| value.replace(character, replacement)).collect();
         }
     }
     compose(&web, (&sent.headers, &sent.who), form, Faults::default()).await
@@ -130,7 +135,7 @@ async fn again(State(web): State<Web>, sent: SignedForm) -> Result<Response, Pro
 
 /// What the form so far would be, for the page that shows it while one types.
 async fn preview(State(web): State<Web>, sent: SignedForm) -> Result<Response, Problem> {
-    let form = AlertForm::read(&sent.fields);
+    let (form, _) = alert_situation::written(&web, &sent.who, AlertForm::read(&sent.fields)).await?;
     let (tree, preview, _) = look(&web, &sent.who, &form).await?;
     let frame = Frame::of(&web, &sent.headers, &sent.who, (Section::NewAlert, "")).await;
     show(StatusCode::OK, &EffectPart { effect: effect(&frame, &tree, &form, &preview) })
@@ -150,9 +155,12 @@ async fn look(web: &Web, who: &SignedIn, form: &AlertForm) -> Result<(AreaTree, 
 
 /// As the fields stand on the page, each once.
 fn in_order(mut problems: Vec<FieldProblem>) -> Vec<FieldProblem> {
-    const ORDER: [&str; 8] =
-        ["areas", "text", "kind", "spread", "until", "expires_in_minutes", "send_time", "decided_by"];
-    let place = |problem: &FieldProblem| ORDER.iter().position(|name| *name == problem.name).unwrap_or(ORDER.len());
+    const ORDER: [&str; 9] =
+        ["areas", "slot", "text", "kind", "spread", "until", "expires_in_minutes", "send_time", "decided_by"];
+    let place = |problem: &FieldProblem| {
+        let name = if problem.name.starts_with("slot-") { "slot" } else { &problem.name };
+        ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len())
+    };
     problems.sort_by_key(place);
     problems.dedup_by(|one, before| one.name == before.name);
     problems
@@ -171,15 +179,18 @@ async fn compose(
     form: AlertForm,
     faults: Faults,
 ) -> Result<Response, Problem> {
+    let (form, filled) = alert_situation::written(web, who, form).await?;
     let (tree, preview, _) = look(web, who, &form).await?;
+    let situations = alert_situation::on_page(web, who, filled).await?;
     let mut session = web.desk.store.read().await?;
     let populations = store::area::populations(&mut session, web.desk.now()).await?;
     drop(session);
     let title = if form.is_drill { "Ny övning" } else { "Nytt sms-utskick" };
     let frame = Frame::of(web, headers, who, (Section::NewAlert, title)).await;
     let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let chosen = Chosen { codes: &form.areas, is_drill: form.is_drill };
+    let chosen = Chosen { codes: &form.areas, is_drill: form.is_drill, counted: Counted::BySms };
     let page = ComposePage {
+        situations,
         choices: alert_areas::choices(&tree, &populations, who.actor(), chosen),
         effect: effect(&frame, &tree, &form, &preview),
         decision_makers: web.desk.config.alerts.decision_makers.clone(),
@@ -193,7 +204,15 @@ async fn compose(
 
 async fn confirm(State(web): State<Web>, sent: SignedForm) -> Result<Response, Problem> {
     require(sent.who.actor(), Right::SendAlerts)?;
-    ask(&web, &sent, AlertForm::read(&sent.fields), Vec::new()).await
+    let (form, filled) = alert_situation::written(&web, &sent.who, AlertForm::read(&sent.fields)).await?;
+    match filled {
+        Some(filled) if !filled.problems.is_empty() => {
+            let (_, preview, _) = look(&web, &sent.who, &form).await?;
+            let problems = in_order([filled.problems, preview.problems].concat());
+            compose(&web, (&sent.headers, &sent.who), form, Faults::new(problems)).await
+        }
+        _ => ask(&web, &sent, form, Vec::new()).await,
+    }
 }
 
 /// The page that asks; the one before it when something is wrong there.

@@ -25,6 +25,10 @@ pub struct AlertForm {
     pub areas: Vec<String>,
     /// Text.
     pub text: String,
+    /// The situation whose slots make the text; empty when it is written freely.
+    pub situation: String,
+    /// What stands in its slots, in order.
+    pub slots: Vec<String>,
     /// Kind's code.
     pub kind: String,
     /// Code of the choice about spreading; empty before it is made.
@@ -63,6 +67,8 @@ impl AlertForm {
         Self {
             areas: fields.all("areas"),
             text: text("text"),
+            situation: text("situation"),
+            slots: fields.all("slot"),
             kind: fields.filled("kind").unwrap_or("observation").to_owned(),
             spread: text("spread"),
             decided_by: text("decided_by"),

@@ -33,7 +33,7 @@ use crate::web::Web;
 use crate::web::error::Problem;
 
 /// Width of the bar in its own units.
-const BAR: i64 = 1_000;
+pub(super) const BAR: i64 = 1_000;
 
 /// The routes.
 pub fn router() -> Router<Web> {
@@ -259,7 +259,9 @@ async fn in_doubt(State(web): State<Web>, Path(id): Path<String>, form: SignedFo
 }
 
 impl Live {
-    fn of(figures: &AlertFigures, (tree, names): (&AreaTree, &ActorNames), frame: &Frame, who: &SignedIn) -> Self {
+    /// The alert with these figures, as `who` may see it.
+    #[must_use]
+    pub fn of(figures: &AlertFigures, (tree, names): (&AreaTree, &ActorNames), frame: &Frame, who: &SignedIn) -> Self {
         let (view, wall, now) = (&figures.view, &frame.wall, frame.now_ms);
         let (message, counts) = (&view.message, &view.counts);
         let role = who.actor().role;
@@ -372,7 +374,8 @@ fn bar(counts: &Counts) -> Vec<BarPart> {
     parts
 }
 
-fn share(part: i64, whole: i64, of: i64) -> i64 {
+/// How much of `of` is to `of` what `part` is to `whole`.
+pub(super) fn share(part: i64, whole: i64, of: i64) -> i64 {
     if whole == 0 { 0 } else { part * of / whole }
 }
 

@@ -54,12 +54,22 @@ impl Fields {
         self.0.iter().any(|(key, _)| key == name)
     }
 
+    /// These.
+    #[must_use]
+    pub(super) fn of(fields: Vec<(String, String)>) -> Self {
+        Self(fields)
+    }
+
     /// Every field, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    fn parse(bytes: &Bytes) -> Result<Self, Problem> {
+    /// Reads `application/x-www-form-urlencoded`.
+    ///
+    /// # Errors
+    /// 422 for NUL.
+    pub(super) fn parse(bytes: &Bytes) -> Result<Self, Problem> {
         let fields: Vec<(String, String)> = url::form_urlencoded::parse(bytes)
             .map(|(name, value)| (name.into_owned(), value.replace("\r\n", "\n")))
             .collect();
@@ -69,7 +79,11 @@ impl Fields {
         Ok(Self(fields))
     }
 
-    fn check_token(&self, expected: &str) -> Result<(), Problem> {
+    /// Refuses fields that do not hold the token of the page.
+    ///
+    /// # Errors
+    /// 403 `request.form_token`.
+    pub(super) fn check_token(&self, expected: &str) -> Result<(), Problem> {
         if bool::from(self.text(TOKEN).as_bytes().ct_eq(expected.as_bytes())) {
             return Ok(());
         }
@@ -78,7 +92,8 @@ impl Fields {
     }
 
     /// What was typed, for showing it again when nothing else can be done.
-    fn shown(&self) -> Vec<(String, String)> {
+    #[must_use]
+    pub fn shown(&self) -> Vec<(String, String)> {
         let is_shown = |(name, value): &&(String, String)| !SECRET.contains(&name.as_str()) && value.len() > 20;
         self.0.iter().filter(is_shown).cloned().collect()
     }

@@ -114,7 +114,8 @@ async fn page(
 }
 
 /// Every gateway and the relay, those on the route first.
-fn rows(config: &Config, states: &[GatewayState], wall: &Wall) -> Vec<GatewayRow> {
+#[must_use]
+pub fn rows(config: &Config, states: &[GatewayState], wall: &Wall) -> Vec<GatewayRow> {
     let on_route = config.sms.route.iter();
     let others = config.sms.gateways.keys().filter(|name| !config.sms.route.contains(name));
     let mut rows: Vec<GatewayRow> = on_route

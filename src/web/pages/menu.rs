@@ -13,6 +13,10 @@ pub enum Section {
     NewAlert,
     /// Alerts on their way, and those before.
     Alerts,
+    /// Letters.
+    Letters,
+    /// Contact persons.
+    Register,
     /// The ledger of decisions.
     Decisions,
     /// The audit log.
@@ -41,6 +45,8 @@ const PARTS: &[(Section, &str, &str, Option<Right>)] = &[
     (Section::Start, "/", "Läget nu", None),
     (Section::NewAlert, "/alerts/new", "Nytt sms-utskick", Some(Right::SendAlerts)),
     (Section::Alerts, "/alerts", "Pågående", Some(Right::ReadAlerts)),
+    (Section::Letters, "/letters", "Brev", Some(Right::ReadLetters)),
+    (Section::Register, "/register", "Register", Some(Right::ReadRegister)),
     (Section::Decisions, "/decisions", "Beslut", Some(Right::ReadAlerts)),
     (Section::Audit, "/audit", "Logg", Some(Right::ReadAudit)),
     (Section::Administration, "/admin", "Administration", Some(Right::Administer)),

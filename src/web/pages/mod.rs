@@ -15,7 +15,9 @@ pub mod alert_form;
 pub mod alert_list;
 pub mod alert_live;
 pub mod alert_map;
+pub mod alert_report;
 pub mod alert_review;
+pub mod alert_situation;
 pub mod assets;
 pub mod audit;
 pub mod audit_words;
@@ -26,17 +28,39 @@ pub mod form;
 pub mod frame;
 pub mod gateway;
 pub mod identity;
+pub mod import_question;
 pub mod key;
+pub mod letter_edit;
+pub mod letter_effect;
+pub mod letter_form;
+pub mod letter_list;
+pub mod letter_live;
+pub mod letter_page;
+pub mod letter_paper;
+pub mod letter_send;
 pub mod menu;
 pub mod operator;
 pub mod passkey;
 pub mod proof;
+pub mod register;
+pub mod register_calls;
+pub mod register_cover;
+pub mod register_export;
+pub mod register_form;
+pub mod register_import;
+pub mod register_import_report;
+pub mod register_import_review;
+pub mod register_merge;
+pub mod register_person;
+pub mod register_words;
 pub mod shift;
 pub mod sign_in;
+pub mod situation;
 pub mod start;
 pub mod theme;
 pub mod time;
 pub mod unsubscribe;
+pub mod upload;
 pub mod visit;
 
 use axum::Router;
@@ -64,16 +88,42 @@ pub fn console() -> Router<Web> {
         .merge(proof::router())
         .merge(shift::router());
     let own = account::router().merge(theme::router());
-    let administration =
-        administration::router().merge(operator::router()).merge(key::router()).merge(gateway::router());
+    let administration = administration::router()
+        .merge(operator::router())
+        .merge(key::router())
+        .merge(gateway::router())
+        .merge(situation::router());
     let work = start::router().merge(decision::router()).merge(audit::router());
     let alerts = alert_compose::router()
         .merge(alert_list::router())
         .merge(alert_live::router())
         .merge(alert_review::router())
         .merge(alert_follow_up::router())
-        .merge(alert_calls::router());
-    assets::router().merge(ways_in).merge(own).merge(administration).merge(work).merge(alerts)
+        .merge(alert_calls::router())
+        .merge(alert_report::router());
+    let letters = letter_list::router()
+        .merge(letter_edit::router())
+        .merge(letter_page::router())
+        .merge(letter_send::router())
+        .merge(letter_paper::router());
+    let persons = register::router()
+        .merge(register_calls::router())
+        .merge(register_cover::router())
+        .merge(register_export::router())
+        .merge(register_form::router())
+        .merge(register_import::router())
+        .merge(register_import_report::router())
+        .merge(register_import_review::router())
+        .merge(register_merge::router())
+        .merge(register_person::router());
+    assets::router()
+        .merge(ways_in)
+        .merge(own)
+        .merge(administration)
+        .merge(work)
+        .merge(alerts)
+        .merge(letters)
+        .merge(persons)
 }
 
 fn page_response(status: StatusCode, page: String) -> Response {

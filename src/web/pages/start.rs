@@ -1,4 +1,6 @@
-//! Owns the first page: what is the case now, and what stands in the way.
+//! Owns the first page: what is the case now, what waits for whoever looks, and what stands in the way.
+//!
+//! It changes nothing. Invariant: what somebody else waits for stands before everything but a pause.
 
 use askama::Template;
 use axum::Router;
@@ -7,39 +9,45 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 
-use super::administration::area_name;
+use super::alert_areas::in_words;
+use super::alert_list::state_words;
 use super::frame::{Frame, show};
-use super::gateway::pause_reason;
+use super::gateway::{self, GatewayRow, pause_reason};
+use super::letter_effect::PAPER_LEFT;
+use super::letter_list::{CadenceRow, cadence_rows};
 use super::menu::Section;
 use super::time::number;
 use super::visit::SignedIn;
 use crate::actions::alert_view::{self, AlertView};
+use crate::actions::letter_cadence;
+use crate::actions::work_list::{self, WorkItem};
 use crate::domain::area::AreaTree;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::message::MessageState;
+use crate::domain::message::{Counts, MessageState};
 use crate::domain::operator::Right;
 use crate::store::{self, setting};
 use crate::web::Web;
 use crate::web::error::Problem;
 
-/// Alerts shown.
-const ALERTS: i64 = 10;
+/// Latest alerts shown.
+const ALERTS: i64 = 5;
 
 /// The routes.
 pub fn router() -> Router<Web> {
     Router::new().route("/", get(start))
 }
 
-/// An alert in a few words.
+/// An alert or letter in a few words.
 #[derive(Debug)]
-struct AlertRow {
-    text: String,
+struct Row {
+    href: String,
+    kind: &'static str,
+    title: String,
     areas: String,
     at: String,
     code: &'static str,
     state: &'static str,
-    delivered: String,
-    total: String,
+    done: String,
     is_drill: bool,
 }
 
@@ -50,47 +58,102 @@ struct StartPage {
     paused: Option<String>,
     may_resume: bool,
     may_read: bool,
-    alerts: Vec<AlertRow>,
+    may_alert: bool,
+    reads_alerts: bool,
+    to_review: Vec<Row>,
+    own_drafts: Vec<Row>,
+    under_way: Vec<Row>,
+    latest: Vec<Row>,
+    cadence: Vec<CadenceRow>,
+    goal: u32,
+    gateways: Vec<GatewayRow>,
 }
 
 async fn start(State(web): State<Web>, headers: HeaderMap, who: SignedIn) -> Result<Response, Problem> {
     let actor = who.actor();
-    let may_read = actor.role.may(Right::ReadAlerts);
+    let may = |right| actor.role.may(right);
+    let reads_alerts = may(Right::ReadAlerts);
     let mut session = web.desk.store.read().await?;
     let paused = setting::get(&mut session, setting::PAUSED).await?;
     let tree = store::area::tree(&mut session).await?;
-    let alerts =
-        if may_read { alert_view::page(&web.desk, &mut session, actor, ("", ALERTS)).await?.0 } else { Vec::new() };
+    let work = work_list::of(&mut session, actor).await?;
+    let latest = match reads_alerts {
+        true => alert_view::page(&web.desk, &mut session, actor, ("", ALERTS)).await?.0,
+        false => Vec::new(),
+    };
+    let cadence = match may(Right::ReadLetters) {
+        true => letter_cadence::of_areas(&web.desk, &mut session, actor).await?,
+        false => Vec::new(),
+    };
+    let states = store::gateway::states(&mut session).await?;
     drop(session);
     let frame = Frame::of(&web, &headers, &who, (Section::Start, "Läget nu")).await;
+    let rows = |items: &[WorkItem]| -> Vec<Row> { items.iter().map(|item| of_item(&frame, &tree, item)).collect() };
     let page = StartPage {
         paused: paused.map(|reason| pause_reason(&reason)),
-        may_resume: actor.role.may(Right::Administer) && tree.root().is_some_and(|root| root.code == actor.area),
-        may_read,
-        alerts: alerts.iter().map(|view| row(&frame, &tree, view)).collect(),
+        may_resume: may(Right::Administer) && tree.root().is_some_and(|root| root.code == actor.area),
+        may_read: reads_alerts || may(Right::ReadLetters),
+        may_alert: may(Right::SendAlerts),
+        reads_alerts,
+        to_review: rows(&work.to_review),
+        own_drafts: rows(&work.own_drafts),
+        under_way: rows(&work.under_way),
+        latest: latest.iter().map(|view| of_alert(&frame, &tree, view)).collect(),
+        cadence: cadence_rows(cadence, &frame.wall),
+        goal: web.desk.config.letters.goal_every_days,
+        gateways: gateway::rows(&web.desk.config, &states, &frame.wall),
         frame,
     };
     show(StatusCode::OK, &page)
 }
 
-fn row(frame: &Frame, tree: &AreaTree, view: &AlertView) -> AlertRow {
-    let (code, state) = match view.message.state() {
-        MessageState::Draft => ("", "Utkast"),
-        MessageState::AwaitingApproval => ("warn", "Väntar på granskning"),
-        MessageState::Queued => ("info", "Väntar"),
-        MessageState::Sending => ("info", "Skickas"),
-        MessageState::HandedOver => ("info", "Allt utskickat"),
-        MessageState::Done => ("ok", "Klart"),
-        MessageState::Stopped => ("bad", "Stoppat"),
+fn of_item(frame: &Frame, tree: &AreaTree, item: &WorkItem) -> Row {
+    let message = &item.message;
+    let is_alert = message.kind == "alert";
+    let (code, state) = match message.state() {
+        MessageState::Draft if !is_alert => ("", "Utkast"),
+        MessageState::Queued if message.sends_at.is_some_and(|at| at - frame.now_ms > 120_000) => {
+            ("info", "Tidsinställt")
+        }
+        _ if item.waits_for_paper_only => PAPER_LEFT,
+        state => state_words(state),
     };
-    AlertRow {
-        text: view.alert.text.clone(),
-        areas: view.areas.iter().map(|code| area_name(tree, code)).collect::<Vec<_>>().join(", "),
+    Row {
+        href: format!("/{}/{}", if is_alert { "alerts" } else { "letters" }, message.id),
+        kind: if is_alert { "Sms" } else { "Brev" },
+        title: item.title.clone(),
+        areas: in_words(tree, &item.areas),
+        at: frame.wall.short(message.sends_at.unwrap_or(message.changed_at)),
+        code,
+        state,
+        done: done(&item.counts, is_alert),
+        is_drill: item.is_drill,
+    }
+}
+
+fn of_alert(frame: &Frame, tree: &AreaTree, view: &AlertView) -> Row {
+    let (code, state) = state_words(view.message.state());
+    Row {
+        href: format!("/alerts/{}", view.message.id),
+        kind: "Sms",
+        title: view.alert.text.clone(),
+        areas: in_words(tree, &view.areas),
         at: frame.wall.short(view.message.created_at),
         code,
         state,
-        delivered: number(view.counts.get(DeliveryState::Delivered)),
-        total: number(view.counts.total()),
+        done: done(&view.counts, true),
         is_drill: view.alert.drill != 0,
     }
+}
+
+/// How far a message has come. A phone says that it has an SMS; a mail or a letter on paper is only known to have been sent.
+fn done(counts: &Counts, is_alert: bool) -> String {
+    if counts.total() == 0 {
+        return String::new();
+    }
+    let (n, words) = match is_alert {
+        true => (counts.get(DeliveryState::Delivered), "levererade"),
+        false => (counts.total() - counts.waiting(), "klara"),
+    };
+    format!("{} av {} {words}", number(n), number(counts.total()))
 }

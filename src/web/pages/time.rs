@@ -56,6 +56,13 @@ impl Wall {
         }
     }
 
+    /// As fields of a form have them: `2026-11-20` and `02:31`.
+    #[must_use]
+    pub fn fields(&self, at: i64) -> (String, String) {
+        let local = self.local(at);
+        (local.date().to_string(), format!("{:02}:{:02}", local.hour(), local.minute()))
+    }
+
     /// How long ago: `2 s`, `5 min`, `3 h`, `4 dygn`.
     #[must_use]
     pub fn ago(&self, at: i64) -> String {

@@ -61,6 +61,21 @@ impl Browser {
         self.follow(request, path).await
     }
 
+    /// Sends a file as a form with `multipart/form-data` does, with the token of the page `from`.
+    pub async fn upload(&mut self, from: &Page, path: &str, file: &[u8]) -> Page {
+        let token = from.form_token();
+        let mut body = format!(
+            "--XyZ\r\nContent-Disposition: form-data; name=\"form_token\"\r\n\r\n{token}\r\n--XyZ\r\n\
+             Content-Disposition: form-data; name=\"file\"; filename=\"kontaktombud.csv\"\r\nContent-Type: text/csv\r\n\r\n"
+        )
+        .into_bytes();
+        body.extend(file);
+        body.extend(b"\r\n--XyZ--\r\n");
+        let request = self.client.request(Method::POST, self.at(path)).body(body);
+        let request = request.header("content-type", "multipart/form-data; boundary=XyZ");
+        self.follow(request.header("sec-fetch-site", "same-origin"), path).await
+    }
+
     fn at(&self, path: &str) -> String {
         if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.base) }
     }

@@ -47,8 +47,11 @@ pub fn body_for(operation: &str) -> Value {
         "POST /contact-persons" => person_body(),
         "PATCH /contact-persons/{id}" => json!({ "note": "ny" }),
         "POST /alerts" | "PATCH /alerts/{id}" => alert_body(),
-        "POST /alerts/{id}/approve" | "POST /alerts/{id}/return" => json!({ "revision": 1, "reason": "nej" }),
-        "POST /alerts/{id}/send-unreviewed" => json!({ "reason": "bråttom" }),
+        "POST /letters/{id}/approve" => json!({ "revision": 1 }),
+        "POST /alerts/{id}/approve" | "POST /alerts/{id}/return" | "POST /letters/{id}/return" => {
+            json!({ "revision": 1, "reason": "nej" })
+        }
+        "POST /alerts/{id}/send-unreviewed" | "POST /letters/{id}/send-unreviewed" => json!({ "reason": "bråttom" }),
         "POST /alerts/{id}/follow-ups" => json!({ "kind": "update", "text": "Fortfarande söks" }),
         "POST /alerts/{id}/in-doubt" | "POST /deliveries/{id}/resolve" => json!({ "as": "give_up" }),
         "POST /audiences" => json!({ "areas": ["2326"], "channel": "sms" }),

@@ -1,0 +1,149 @@
+//! The store on both databases: deliveries on their way: leases, the gate, steps, receipts, gateways.
+
+use super::*;
+
+on_both_databases! {
+    async fn deliveries_are_claimed_renewed_and_released(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin_dispatch().await.unwrap();
+        frozen_alert(&mut session).await;
+        assert_eq!(delivery::next_due(&mut session, Channel::Sms, priority::ALL[0]).await.unwrap(), Some(NOW));
+        assert_eq!(delivery::next_due(&mut session, Channel::Email, priority::ALL[0]).await.unwrap(), None);
+        setting::set(&mut session, setting::PAUSED, "by hand".into()).await.unwrap();
+        assert_eq!(claimed(&mut session, Channel::Sms).await, []);
+        assert!(setting::clear(&mut session, setting::PAUSED).await.unwrap());
+        let rows = claimed(&mut session, Channel::Sms).await;
+        assert_eq!(rows.iter().map(|row| row.lease_fence).collect::<Vec<_>>(), [1, 1]);
+        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        let renewed = delivery::renew(&mut session, "d1", &ids, NOW + 60_000).await.unwrap();
+        assert_eq!(renewed.iter().collect::<BTreeSet<_>>(), ids.iter().collect());
+        assert_eq!(delivery::renew(&mut session, "other", &ids, NOW + 60_000).await.unwrap(), Vec::<i64>::new());
+        assert_eq!(message::counts(&mut session, "m1").await.unwrap().get(DeliveryState::Sending), 2);
+        assert_eq!(delivery::release(&mut session, "other", &ids, NOW).await.unwrap(), 0);
+        assert_eq!(delivery::release(&mut session, "d1", &ids[..1], NOW + 500).await.unwrap(), 1);
+        assert_eq!(delivery::release_dead(&mut session, "nobody", NOW + 60_000).await.unwrap(), 0);
+        assert_eq!(delivery::release_dead(&mut session, "nobody", NOW + 60_001).await.unwrap(), 1);
+        assert_eq!(delivery::reschedule(&mut session, "m1", NOW + 900).await.unwrap(), 2);
+        assert_eq!(delivery::next_due(&mut session, Channel::Sms, priority::ALL[0]).await.unwrap(), Some(NOW + 900));
+        assert_eq!(queue::depths(&mut session, NOW).await.unwrap(), []);
+        let depths = queue::depths(&mut session, NOW + 900).await.unwrap();
+        assert_eq!((depths[0].deliveries, depths[0].oldest_at), (2, Some(NOW + 900)));
+    }
+
+    async fn a_delivery_that_somebody_changes_is_not_renewed_and_holds_nobody_up(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        frozen_alert(&mut session).await;
+        let rows = claimed(&mut session, Channel::Sms).await;
+        session.commit().await.unwrap();
+        if kind == Kind::Sqlite {
+            return; // One writes at a time there, whatever it writes.
+        }
+        let mut settling = store.begin().await.unwrap();
+        assert_eq!(delivery::lock(&mut settling, &[rows[0].id]).await.unwrap().len(), 1);
+        let mut renewing = store.begin().await.unwrap();
+        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        let renewed = delivery::renew(&mut renewing, "d1", &ids, NOW + 60_000).await.unwrap();
+        assert_eq!(renewed, [rows[1].id], "and it did not wait");
+    }
+
+    async fn the_gate_stamps_what_may_go_and_attempts_end(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        frozen_alert(&mut session).await;
+        let rows = claimed(&mut session, Channel::Sms).await;
+        let (stamped, ended) = stamp::stamp(&mut session, &gate(), "b1", &rows[..1]).await.unwrap();
+        assert_eq!(ended, []);
+        assert_eq!((stamped.len(), stamped[0].attempts), (1, 1));
+        let again = stamp::stamp(&mut session, &gate(), "b2", &rows[..1]).await.unwrap();
+        assert_eq!(again, (Vec::new(), Vec::new()), "nothing passes twice");
+        assert_eq!(delivery::count_stamped(&mut session, "m1").await.unwrap(), 1);
+        stamp::suppress(&mut session, &gate(), "b3", &[rows[1].id], "number.fictitious").await.unwrap();
+        let suppressed = delivery::get(&mut session, rows[1].id).await.unwrap().unwrap();
+        assert_eq!((suppressed.state.as_str(), suppressed.reason.as_deref()), ("suppressed", Some("number.fictitious")));
+        let ending = Ending {
+            delivery_id: rows[0].id, number: 1, outcome: AttemptOutcome::InDoubt, reason: Some("answer.lost".into()), detail: None,
+            gateway_ref: None,
+        };
+        attempt::end(&mut session, std::slice::from_ref(&ending), NOW + 10).await.unwrap();
+        let attempts = attempt::of_delivery(&mut session, rows[0].id).await.unwrap();
+        assert_eq!((attempts[0].outcome.as_deref(), attempts[0].ended_at), (Some("in_doubt"), Some(NOW + 10)));
+        let held = delivery::lock(&mut session, &[rows[0].id]).await.unwrap();
+        let steps = held.into_iter().map(|held| Step::new(held, DeliveryState::InDoubt, None)).collect();
+        assert_eq!(delivery::apply(&mut session, &batch("b4"), steps).await.unwrap().len(), 1);
+        let doubted = attempt::doubted(&mut session, "elks", 10).await.unwrap();
+        assert_eq!((doubted.len(), doubted[0].number, doubted[0].message_kind.as_str()), (1, 1, "alert"));
+        assert_eq!(attempt::doubted(&mut session, "other", 10).await.unwrap(), []);
+        let proven = Ending { outcome: AttemptOutcome::Accepted, gateway_ref: Some("s1".into()), ..ending };
+        attempt::end(&mut session, &[proven], NOW + 20).await.unwrap();
+        let held = delivery::lock(&mut session, &[rows[0].id]).await.unwrap();
+        let step = Step { gateway_ref: Some("s1".into()), ..Step::new(held[0].clone(), DeliveryState::Accepted, None) };
+        delivery::apply(&mut session, &batch("b5"), vec![step]).await.unwrap();
+        let refs = attempt::held_refs(&mut session, "elks", &["s1".into(), "s2".into()]).await.unwrap();
+        assert_eq!(refs, [("s1".to_owned(), NOW)]);
+        assert_eq!(receipt::awaited_since(&mut session, "elks").await.unwrap(), Some((NOW, NOW)));
+        assert_eq!(receipt::awaited_since(&mut session, "other").await.unwrap(), None);
+        let awaited = receipt::awaited(&mut session, "elks", ["s1", "s2"]).await.unwrap();
+        assert_eq!(awaited, [receipt::Awaited { gateway_ref: "s1".into(), delivery_id: rows[0].id, attempt: 1 }]);
+    }
+
+    async fn steps_are_recorded_counted_and_never_go_back(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        frozen_alert(&mut session).await;
+        let rows = claimed(&mut session, Channel::Sms).await;
+        stamp::stamp(&mut session, &gate(), "b1", &rows).await.unwrap();
+        assert_eq!(delivery::lock_set(&mut session, Which::StampedByDead("d1", 0), 10).await.unwrap().len(), 2);
+        assert_eq!(move_all(&mut session, "b2", DeliveryState::InDoubt).await, 2);
+        assert_eq!(queue::open_figures(&mut session, NOW).await.unwrap(), (2, 0));
+        assert_eq!(delivery::lock_set(&mut session, Which::InDoubtOf("m1"), 10).await.unwrap().len(), 2);
+        assert_eq!(delivery::lock_set(&mut session, Which::InDoubtOf("m1"), 1).await.unwrap().len(), 1);
+        assert_eq!(move_all(&mut session, "b3", DeliveryState::Accepted).await, 2);
+        assert_eq!(delivery::lock_set(&mut session, Which::AcceptedBefore(Channel::Sms, NOW), 10).await.unwrap().len(), 2);
+        assert_eq!(delivery::lock_set(&mut session, Which::Unstamped("m1"), 10).await.unwrap(), []);
+        assert_eq!(delivery::lock_set(&mut session, Which::Expired(i64::MAX), 10).await.unwrap(), []);
+        assert_eq!(move_all(&mut session, "b4", DeliveryState::Delivered).await, 2);
+        assert_eq!(move_all(&mut session, "b5", DeliveryState::Queued).await, 0, "a final state is never left");
+        settle::record(&mut session, &batch("b6"), &[]).await.unwrap();
+        settle::refresh(&mut session, "m1", NOW + 50).await.unwrap();
+        let done = message::get(&mut session, "m1").await.unwrap().unwrap();
+        assert_eq!((done.state(), done.reach_persons, done.reach_households), (MessageState::Done, 3, 13));
+        assert_eq!(message::counts(&mut session, "m1").await.unwrap().get(DeliveryState::Delivered), 2);
+        let events = delivery::events(&mut session, rows[0].id).await.unwrap();
+        let path: Vec<&str> = events.iter().map(|event| event.to_state.as_str()).collect();
+        assert_eq!(path, ["in_doubt", "accepted", "delivered"]);
+    }
+
+    async fn receipts_are_stored_once(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        frozen_alert(&mut session).await;
+        let new = |delivery_id: i64, word: &str| NewReceipt {
+            delivery_id, attempt: 1, word: word.into(), gateway: "elks".into(), gateway_ref: "s1".into(), state: None,
+        };
+        let known = IDS_PER_MESSAGE + 1;
+        let stored = receipt::store(&mut session, &[new(known, "delivered"), new(99, "delivered")], NOW).await.unwrap();
+        assert_eq!(stored, [(known, 1, "delivered".to_owned())], "an unknown delivery stores nothing");
+        assert_eq!(receipt::store(&mut session, &[new(known, "delivered")], NOW + 1).await.unwrap(), []);
+        assert_eq!(receipt::store(&mut session, &[new(known, "sent")], NOW + 1).await.unwrap().len(), 1);
+        let words: Vec<String> = receipt::of_delivery(&mut session, known).await.unwrap().into_iter().map(|r| r.word).collect();
+        assert_eq!(words, ["delivered", "sent"]);
+    }
+
+    async fn a_gateways_slots_and_states(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let first = gateway::reserve(&mut session, "elks", 1_000_000, 0).await.unwrap();
+        let second = gateway::reserve(&mut session, "elks", 500_000, 0).await.unwrap();
+        assert_eq!(second.next_slot_us, first.next_slot_us + 500_000, "the debt adds up");
+        gateway::put_state(&mut session, "elks", ("up", None), Some(NOW), NOW).await.unwrap();
+        gateway::put_state(&mut session, "elks", ("up", None), None, NOW + 5).await.unwrap();
+        gateway::put_receipt(&mut session, "elks", NOW + 7).await.unwrap();
+        gateway::put_balance(&mut session, "elks", "12.50".into(), NOW + 8).await.unwrap();
+        let seen = gateway::states(&mut session).await.unwrap().remove(0);
+        assert_eq!((seen.since_at, seen.last_answer_at, seen.last_receipt_at), (NOW, Some(NOW), Some(NOW + 7)));
+        assert_eq!(seen.balance.as_deref(), Some("12.50"));
+        gateway::put_state(&mut session, "elks", ("down", Some("gateway.refused")), None, NOW + 9).await.unwrap();
+        assert_eq!(gateway::states(&mut session).await.unwrap()[0].since_at, NOW + 9);
+    }
+}

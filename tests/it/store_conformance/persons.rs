@@ -1,0 +1,129 @@
+//! The store on both databases: areas, contact persons, the register's look-ups, and what is held on a person.
+
+use super::*;
+
+on_both_databases! {
+    async fn areas_are_put_and_counted(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let renamed = Area { code: "2380".into(), name: "Östersund".into(), kind: AreaKind::Municipality, parent: Some("ostersund".into()) };
+        area::put(&mut session, &renamed, NOW).await.unwrap();
+        let tree = area::tree(&mut session).await.unwrap();
+        assert_eq!(tree.get("2380").unwrap().name, "Östersund");
+        assert!(tree.is_within("2380-vik", "jamtland"));
+        contact_person::put(&mut session, &person("p1", Some("+46701740601"), None, 3)).await.unwrap();
+        let paused = ContactPerson { paused_until_at: Some(NOW + 1), ..person("p2", Some("+46701740602"), None, 4) };
+        contact_person::put(&mut session, &paused).await.unwrap();
+        let here = area::populations(&mut session, NOW).await.unwrap()["2380-vik"];
+        assert_eq!((here.contact_persons, here.households, here.by_sms), (2, 7, 1));
+        assert_eq!(area::populations(&mut session, NOW + 1).await.unwrap()["2380-vik"].by_sms, 2);
+    }
+
+    async fn contact_persons_are_put_found_suppressed_and_erased(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let mut stored = person("p1", Some("+46701740601"), Some("a@example.org"), 3);
+        contact_person::put(&mut session, &stored).await.unwrap();
+        stored.note = "it's 100 % \"åäö\" 😀".into();
+        contact_person::put(&mut session, &stored).await.unwrap();
+        assert_eq!(contact_person::get(&mut session, "p1").await.unwrap(), Some(stored.clone()));
+        assert_eq!(contact_person::get(&mut session, "p2").await.unwrap(), None);
+        assert_eq!(contact_person::by_mobile(&mut session, "+46701740601").await.unwrap().len(), 1);
+        let find = |words: &str, number: &str, after: &str| Search {
+            words: words.into(), number: number.into(), areas_json: AREAS.into(), after: after.into(),
+            email: if words == "%vik%" { "%@example%".into() } else { "%none%".into() }, named_json: "[]".into(),
+        };
+        for (search, hits) in [
+            (find("%namn%", "", ""), 1), (find("", "%174060%", ""), 1), (find("", "", ""), 1), (find("%100\\%%", "", ""), 0),
+            (find("%vik%", "", ""), 1), (find("%namn%", "", "p1"), 0),
+        ] {
+            assert_eq!(contact_person::search(&mut session, &search, 10).await.unwrap().len(), hits, "{search:?}");
+        }
+        let mark = || ("fp".to_owned(), "sms");
+        contact_person::suppress(&mut session, mark(), "opted_out", NOW).await.unwrap();
+        contact_person::suppress(&mut session, mark(), "erased", NOW).await.unwrap();
+        assert_eq!(contact_person::suppressed(&mut session, "fp", "sms").await.unwrap().as_deref(), Some("opted_out"));
+        assert_eq!(contact_person::suppressed(&mut session, "fp", "email").await.unwrap(), None);
+        contact_person::unsuppress(&mut session, "fp", "sms").await.unwrap();
+        assert_eq!(contact_person::suppressed(&mut session, "fp", "sms").await.unwrap(), None);
+        contact_person::erase(&mut session, &stored, NOW + 5).await.unwrap();
+        let erased = contact_person::get(&mut session, "p1").await.unwrap().unwrap();
+        assert_eq!((erased.erased_at, erased.mobile, erased.note.as_str()), (Some(NOW + 5), None, ""));
+        assert_eq!(contact_person::by_mobile(&mut session, "+46701740601").await.unwrap(), []);
+    }
+
+    async fn the_register_is_searched_counted_and_looked_through(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let twin = ContactPerson { name_key: "namn p1".into(), ..person("p3", Some("+46701740601"), None, 4) };
+        let gone = ContactPerson { erased_at: Some(NOW), ..person("p9", None, None, 4) };
+        let hidden = ContactPerson { protected: 1, ..person("p5", Some("+46701740605"), None, 6) };
+        let paused = ContactPerson { paused_until_at: Some(NOW + 1), language: "sma".into(), area_code: "2380".into(), ..person("p4", Some("+46701740604"), Some("d@example.org"), 5) };
+        for one in [person("p1", Some("+46701740601"), Some("a@example.org"), 2), person("p2", None, None, 3), twin, paused, hidden, gone] {
+            contact_person::put(&mut session, &one).await.unwrap();
+        }
+        let all = Find { areas_json: AREAS.into(), email: "%none%".into(), named_json: "[]".into(), now: NOW, ..Find::default() };
+        let of = |trait_code: &str| Find { trait_code: trait_code.into(), ..all.clone() };
+        let mut finds = vec![
+            (all.clone(), "p1 p3 p2 p4"),
+            (Find { words: "%p1%".into(), ..all.clone() }, "p1 p3"),
+            (Find { words: "%nobody%".into(), email: "%d@ex%".into(), ..all.clone() }, "p4"),
+            (Find { words: "%nobody%".into(), named_json: r#"[{"code":"2380"}]"#.into(), ..all.clone() }, "p4"),
+            (Find { number: "%740604%".into(), ..all.clone() }, "p4"),
+            (Find { language: "sma".into(), ..all.clone() }, "p4"),
+        ];
+        for (code, ids) in [("sms", "p1 p3"), ("email", "p1"), ("none", "p2 p4"), ("unreachable", "p2"), ("paused", "p4"), ("opted_out", ""), ("alone", "p4"), ("all", "p1 p3 p2 p4")] {
+            finds.push((of(code), ids));
+        }
+        for (find, expected) in finds {
+            let found = register::page(&mut session, &find, ("", 10)).await.unwrap();
+            let ids: Vec<String> = found.into_iter().map(|one| one.id).collect();
+            assert_eq!(ids.join(" "), expected, "{find:?}");
+            assert_eq!(register::count(&mut session, &find).await.unwrap(), i64::try_from(ids.len()).unwrap(), "{find:?}");
+        }
+        let rest = register::page(&mut session, &all, ("p3", 1)).await.unwrap();
+        assert_eq!(rest.into_iter().map(|one| one.id).collect::<Vec<_>>(), ["p2"], "after a name, and not after an id");
+        let cover = register::cover(&mut session, AREAS.into(), NOW).await.unwrap();
+        let vik = cover.iter().find(|one| one.area_code == "2380-vik").unwrap();
+        assert_eq!((vik.contact_persons, vik.households, vik.by_sms, vik.households_by_sms, vik.by_email), (4, 15, 3, 12, 1));
+        assert_eq!((vik.no_mobile, vik.unwilling, vik.paused, vik.out_of_reach, vik.protected), (1, 0, 0, 1, 1));
+        assert_eq!(cover.iter().find(|one| one.area_code == "2380").unwrap().paused, 1);
+        let pairs = register::pairs(&mut session, AREAS.into(), 10).await.unwrap();
+        assert_eq!(pairs.len(), 1, "{pairs:?}");
+        assert_eq!((pairs[0].first_id.as_str(), pairs[0].second_id.as_str(), pairs[0].same_mobile, pairs[0].same_email), ("p1", "p3", 1, 0));
+        assert_eq!(register::out_of_reach(&mut session, AREAS.into(), 10).await.unwrap()[0].id, "p2");
+        assert_eq!(register::protected(&mut session, AREAS.into(), 10).await.unwrap()[0].id, "p5");
+        let made = ContactPerson { import_id: Some("i1".into()), ..person("p6", None, None, 1) };
+        contact_person::put(&mut session, &made).await.unwrap();
+        register::keep(&mut session, "p6").await.unwrap();
+        assert_eq!(contact_person::get(&mut session, "p6").await.unwrap().unwrap().import_id, None);
+        assert_eq!(register::under_way(&mut session, "p1").await.unwrap(), 0);
+        contact_person::erase(&mut session, &person("p5", None, None, 6), NOW).await.unwrap();
+        frozen_alert(&mut session).await;
+        assert_eq!(register::under_way(&mut session, "p1").await.unwrap(), 1);
+    }
+
+    async fn what_is_held_on_a_person_is_found_and_a_restored_database_is_paused(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        frozen_alert(&mut session).await;
+        let messages = extract::messages(&mut session, "p2").await.unwrap();
+        assert_eq!((messages.len(), messages[0].message_id.as_str(), messages[0].state.as_deref()), (1, "m1", Some("queued")));
+        assert_eq!(extract::log(&mut session, "p2").await.unwrap(), []);
+        assert_eq!(extract::file_rows(&mut session, "p2").await.unwrap(), []);
+        let contents = backup::contents(&mut session).await.unwrap();
+        assert_eq!((contents.contact_persons, contents.messages, contents.waiting, contents.open), (4, 1, 2, 0));
+        an_operator(&mut session, "o1").await;
+        let link = operator::Link {
+            token_hash: "t1".into(), operator_id: "o1".into(), purpose: "enrol".into(), expires_at: NOW + 9, used_at: None,
+        };
+        operator::put_link(&mut session, &link).await.unwrap();
+        sign_in_session::insert(&mut session, &a_sign_in_session("s1")).await.unwrap();
+        session.commit().await.unwrap();
+        assert_eq!(backup::pause_restored(&store).await.unwrap(), contents);
+        let mut session = store.read().await.unwrap();
+        assert_eq!(setting::get(&mut session, setting::PAUSED).await.unwrap().as_deref(), Some("restored"));
+        assert_eq!(operator::link(&mut session, "t1").await.unwrap(), None);
+        assert_eq!(sign_in_session::of_operator(&mut session, "o1").await.unwrap(), []);
+    }
+}
