@@ -237,7 +237,30 @@ if (form) {
   }, window);
   settle();
   // Where it goes is the first thought, and those who begin can type it at once.
-  if (!boxes.some((box) => box.checked) && !one(".fault-summary")) filter.focus();
+  if (text && !boxes.some((box) => box.checked) && !one(".fault-summary")) filter.focus();
+}
+
+// The register answers while one types, once there is something to ask for.
+const list = one("[data-found]");
+if (list) {
+  const said = one("[data-found-said]");
+  const asked = () => all("#search input[type=search], #search select").some((field) => field.value.trim());
+  on("htmx:before:request", (event) => asked() || event.preventDefault(), list);
+  on("htmx:after:swap", () => {
+    said.textContent = one("[data-total]", list)?.textContent ?? "";
+  }, list);
+  on("htmx:error", () => {
+    said.textContent = "Ingen kontakt med servern. Listan kan vara gammal.";
+  }, list);
+}
+
+// One answer for all questions of a kind is put into each of them, so that it is seen before it is sent.
+for (const choice of all("select[data-answers-all]")) {
+  on("change", () => {
+    for (const answer of all(`input[type=radio][data-kind="${choice.dataset.answersAll}"]`)) {
+      if (answer.value === (choice.value || "later")) answer.checked = true;
+    }
+  }, choice);
 }
 
 // A message on its way: figures that come by themselves, and silence that is never taken for rest.

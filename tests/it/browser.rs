@@ -1,5 +1,5 @@
-//! Stories in a real browser: an alert by mouse, by keyboard and without scripts, what people do wrong with one, a passkey; and what
-//! every page must be: free of faults that axe finds, never wider than a phone, light enough.
+//! Stories in a real browser: an alert by mouse, by keyboard and without scripts, what people do wrong with one, a passkey; how
+//! light the first view is; and the pictures of the README.
 
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -16,17 +16,17 @@ use serde_json::json;
 const TEXT: &str = "Röd skåpbil söks i Järpen";
 
 /// An app with the sample register whose gateway takes this many a second.
-async fn app(rate: u32) -> TestApp {
+pub async fn app(rate: u32) -> TestApp {
     app_with(Kind::Sqlite, rate, "").await
 }
 
-async fn app_with(kind: Kind, rate: u32, more: &str) -> TestApp {
+pub async fn app_with(kind: Kind, rate: u32, more: &str) -> TestApp {
     let app = TestApp::spawn_with(kind, &format!("sms.gateways.elks.rate_per_second = {rate}\n{more}")).await;
     app.load_sample().await;
     app
 }
 
-async fn signed_in(app: &TestApp, role: &str, look: Look) -> Window {
+pub async fn signed_in(app: &TestApp, role: &str, look: Look) -> Window {
     let browser = app.signed_in(role, "").await;
     Window::of(app, &browser, look).await
 }
@@ -44,7 +44,7 @@ async fn composed(window: &Window) {
 }
 
 /// Sends one and stands on its page.
-async fn sent(window: &Window) -> String {
+pub async fn sent(window: &Window) -> String {
     composed(window).await;
     window.click(".button--send").await;
     let path = window.until_path("/alerts/0").await;
@@ -357,167 +357,6 @@ async fn a_passkey_is_added_and_lets_its_owner_in() {
     window.press("Logga ut").await;
     window.press("Logga in med passkey").await;
     window.until_says("Läget nu").await;
-}
-
-/// What is wrong with a page as it stands, in both themes and as narrow as a phone, is added to `found`.
-async fn look_through(window: &Window, name: &str, found: &mut Vec<String>) {
-    window.until("h1").await;
-    for theme in ["light", "dark"] {
-        window.show_in(theme).await;
-        found.extend(window.violations().await.into_iter().map(|line| format!("{name}, {theme}: {line}")));
-    }
-    window.resize(320, 640).await;
-    let script = "const wide = document.documentElement.scrollWidth; if (wide <= 320) return ''; \
-        return [...document.querySelectorAll('body *')].filter((one) => one.getBoundingClientRect().right > 320 && \
-        !one.closest('.table-wrap, svg, .only-read')).slice(0, 3).map((one) => one.outerHTML.slice(0, 80)).join(' | ') || String(wide)";
-    let wide = window.run(script, json!([])).await;
-    if wide != "" {
-        found.push(format!("{name} is wider than 320 px: {wide}"));
-    }
-    window.resize(1_280, 900).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn axe_finds_nothing_on_the_pages_of_administration_and_of_oneself() {
-    let app = app(2_000).await;
-    let window = signed_in(&app, "admin", Look::default()).await;
-    let mut found = Vec::new();
-    let pages = [
-        "/",
-        "/alerts",
-        "/alerts/new",
-        "/alerts/new?drill=yes",
-        "/decisions",
-        "/audit",
-        "/account",
-        "/account/password",
-        "/admin/operators",
-        "/admin/operators/new",
-        "/admin/keys",
-        "/admin/keys/new",
-        "/admin/gateways",
-        "/admin/resume",
-        "/nowhere",
-    ];
-    for page in pages {
-        window.go(page).await;
-        look_through(&window, page, &mut found).await;
-    }
-    window.go("/admin/operators").await;
-    window.click("main td a, main th a").await;
-    look_through(&window, "one operator", &mut found).await;
-    window.go("/admin/keys/new").await;
-    window.click("main button[type=submit]").await;
-    look_through(&window, "a key that lacks its name", &mut found).await;
-    assert_eq!(found, Vec::<String>::new());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn axe_finds_nothing_on_the_ways_in() {
-    let app = app(2_000).await;
-    let mut found = Vec::new();
-    let window = Window::open(&app).await;
-    window.go("/sign-in").await;
-    let spoil =
-        "document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=\"/x\" width=\"900\" height=\"9\">')";
-    window.run(spoil, json!([])).await;
-    look_through(&window, "spoilt", &mut found).await;
-    assert!(found.len() == 3 && found[0].contains("image-alt") && found[2].contains("320 px"), "{found:#?}");
-    found.clear();
-    window.go("/sign-in").await;
-    look_through(&window, "sign-in", &mut found).await;
-    window.fill("#email", "kim@example.org").await;
-    window.fill("#password", "fel lösenord helt och hållet").await;
-    window.fill("#code", "123456").await;
-    window.keys(ENTER).await;
-    window.until(".fault-summary:focus").await;
-    look_through(&window, "sign-in refused", &mut found).await;
-    let (_, link) = app.invite("Eva Ek", "operator", "").await;
-    window.go(&link).await;
-    look_through(&window, "one-time link", &mut found).await;
-    window.click("main button[type=submit]").await;
-    window.until_path("/enrol").await;
-    look_through(&window, "enrolment", &mut found).await;
-    let secret = window.run("return document.querySelector('.secret').textContent", json!([])).await;
-    window.fill("#password", PASSWORD).await;
-    window.fill("#repeated", PASSWORD).await;
-    window.fill("#code", &app.code(&secret.as_str().unwrap().replace(' ', ""))).await;
-    window.keys(ENTER).await;
-    window.until(".codes").await;
-    look_through(&window, "recovery codes", &mut found).await;
-    window.go("/").await;
-    window.press("Byt operatör").await;
-    window.until_path("/shift").await;
-    look_through(&window, "change of shift", &mut found).await;
-    assert_eq!(found, Vec::<String>::new());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn axe_finds_nothing_on_an_alert_in_any_state() {
-    let app = app(40).await;
-    app.gateway.change(|behaviour| {
-        behaviour.receipts = ReceiptPlan { delivered: 0.6, failed: 0.4, ..ReceiptPlan::default() };
-    });
-    let window = signed_in(&app, "operator", Look::default()).await;
-    let mut found = Vec::new();
-    window.go("/alerts/new").await;
-    window.press("Granska och bekräfta").await;
-    window.until(".fault-summary:focus").await;
-    look_through(&window, "composer with faults", &mut found).await;
-    window.go("/alerts/new").await;
-    window.click("#area-2380").await;
-    window.fill("#text", "Skåpbil ”Volvo” söks i Järpen").await;
-    window.until_says("är inte valt").await;
-    look_through(&window, "composer with warnings", &mut found).await;
-    window.click("#spread-only").await;
-    window.click("#decided-1").await;
-    window.press("Granska och bekräfta").await;
-    window.until("#proof").await;
-    look_through(&window, "confirmation of a wide alert", &mut found).await;
-    window.click(".button--send").await;
-    window.until("#proof-fault").await;
-    look_through(&window, "confirmation refused", &mut found).await;
-    let id = sent(&window).await;
-    look_through(&window, "alert that can be undone", &mut found).await;
-    app.advance(Duration::from_secs(11));
-    window.until_says("Skickas").await;
-    look_through(&window, "alert under way", &mut found).await;
-    app.alert_when(&id, |alert| alert["state"] == "done").await;
-    window.until_says("Inte framme").await;
-    look_through(&window, "alert that is done", &mut found).await;
-    for page in ["/calls", "/follow-up?kind=all_clear", "/follow-up?kind=update"] {
-        window.go(&format!("/alerts/{id}{page}")).await;
-        look_through(&window, page, &mut found).await;
-    }
-    sent(&window).await;
-    window.click("#stop").await;
-    window.until_says("240 stoppades").await;
-    look_through(&window, "alert that was stopped", &mut found).await;
-    window.go("/alerts").await;
-    look_through(&window, "list of alerts", &mut found).await;
-    assert_eq!(found, Vec::<String>::new());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn axe_finds_nothing_while_a_colleague_reviews() {
-    let app = app_with(Kind::Sqlite, 2_000, "alerts.approval = \"always\"").await;
-    let author = signed_in(&app, "operator", Look::default()).await;
-    let mut found = Vec::new();
-    let id = sent(&author).await;
-    look_through(&author, "author of what awaits approval", &mut found).await;
-    author.press("Kan inte vänta").await;
-    author.click("#unreviewed").await;
-    author.until("#reason-fault").await;
-    look_through(&author, "break-glass without a reason", &mut found).await;
-    let colleague = signed_in(&app, "chief", Look::default()).await;
-    colleague.go(&format!("/alerts/{id}")).await;
-    look_through(&colleague, "colleague", &mut found).await;
-    colleague.fill("#return-reason", "Skriv var").await;
-    colleague.click("#return").await;
-    colleague.until_says("skickade tillbaka det").await;
-    author.go(&format!("/alerts/{id}")).await;
-    look_through(&author, "returned", &mut found).await;
-    assert_eq!(found, Vec::<String>::new());
 }
 
 /// Bytes that gzip makes of something.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a story that cannot go on has failed, and says where")]
 
+mod accessibility;
 mod alert;
 mod alert_pages;
 mod backup;

@@ -16,7 +16,6 @@ use crate::web::Web;
 
 const CSS: &str = include_str!("../../../web/app.css");
 const JS: &str = include_str!("../../../web/app.js");
-const REGISTER_JS: &str = include_str!("../../../web/register.js");
 /// htmx with its extension for server-sent events, from npm; `build.rs` says what to do when they are not there (ADR 0016).
 const HTMX: &str = concat!(
     include_str!("../../../web/node_modules/htmx.org/dist/htmx.min.js"),
@@ -32,8 +31,6 @@ pub struct Assets {
     pub css: String,
     /// Our script, an ES module.
     pub js: String,
-    /// Script of the pages about the register, loaded by the first.
-    pub register_js: String,
     /// The library that fetches, morphs and listens.
     pub htmx: String,
     /// Icon.
@@ -43,7 +40,6 @@ pub struct Assets {
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     css: path("app", CSS, "css"),
     js: path("app", JS, "js"),
-    register_js: path("register", REGISTER_JS, "js"),
     htmx: path("htmx", HTMX, "js"),
     icon: path("icon", ICON, "svg"),
 });
@@ -64,7 +60,6 @@ async fn serve(Path(name): Path<String>) -> Response {
     let (kind, content) = match format!("/assets/{name}") {
         path if path == assets.css => ("text/css; charset=utf-8", CSS),
         path if path == assets.js => ("text/javascript; charset=utf-8", JS),
-        path if path == assets.register_js => ("text/javascript; charset=utf-8", REGISTER_JS),
         path if path == assets.htmx => ("text/javascript; charset=utf-8", HTMX),
         path if path == assets.icon => ("image/svg+xml", ICON),
         _ => return StatusCode::NOT_FOUND.into_response(),

@@ -257,10 +257,10 @@ impl Window {
         found.as_array().unwrap().iter().map(|line| line.as_str().unwrap().to_owned()).collect()
     }
 
-    /// A picture of what the window shows, as PNG, no wider than 1,024 px.
+    /// A picture of what the window shows, as PNG, no wider than 960 px.
     pub async fn picture(&self) -> Vec<u8> {
         let size = self.run("return [innerWidth, innerHeight, scrollX, scrollY]", json!([])).await;
-        let scale = (1_024.0 / size[0].as_f64().unwrap()).min(1.0);
+        let scale = (960.0 / size[0].as_f64().unwrap()).min(1.0);
         let clip = json!({ "x": size[2], "y": size[3], "width": size[0], "height": size[1], "scale": scale });
         let wanted = json!({ "cmd": "Page.captureScreenshot", "params": { "format": "png", "clip": clip } });
         let picture = self.command(Method::POST, "/goog/cdp/execute", wanted).await;

@@ -1,0 +1,200 @@
+//! What every page must be, seen by a real browser: free of faults that axe finds in either theme, and never wider than a phone.
+
+use std::time::Duration;
+
+use crate::browser::{app, app_with, sent, signed_in};
+use crate::support::Kind;
+use crate::support::browser::PASSWORD;
+use crate::support::webdriver::{ENTER, Look, Window};
+use grannpost::simulator::ReceiptPlan;
+use serde_json::json;
+
+/// What is wrong with a page as it stands, in both themes and as narrow as a phone, is added to `found`.
+async fn look_through(window: &Window, name: &str, found: &mut Vec<String>) {
+    window.until("h1").await;
+    for theme in ["light", "dark"] {
+        window.show_in(theme).await;
+        found.extend(window.violations().await.into_iter().map(|line| format!("{name}, {theme}: {line}")));
+    }
+    window.resize(320, 640).await;
+    let script = "const wide = document.documentElement.scrollWidth; if (wide <= 320) return ''; \
+        return [...document.querySelectorAll('body *')].filter((one) => one.getBoundingClientRect().right > 320 && \
+        !one.closest('.table-wrap, svg, .only-read')).slice(0, 3).map((one) => one.outerHTML.slice(0, 80)).join(' | ') || String(wide)";
+    let wide = window.run(script, json!([])).await;
+    if wide != "" {
+        found.push(format!("{name} is wider than 320 px: {wide}"));
+    }
+    window.resize(1_280, 900).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn axe_finds_nothing_on_the_pages_of_administration_and_of_oneself() {
+    let app = app(2_000).await;
+    let window = signed_in(&app, "admin", Look::default()).await;
+    let mut found = Vec::new();
+    let pages = [
+        "/",
+        "/alerts",
+        "/alerts/new",
+        "/alerts/new?drill=yes",
+        "/decisions",
+        "/audit",
+        "/account",
+        "/account/password",
+        "/admin/operators",
+        "/admin/operators/new",
+        "/admin/keys",
+        "/admin/keys/new",
+        "/admin/gateways",
+        "/admin/resume",
+        "/nowhere",
+    ];
+    for page in pages {
+        window.go(page).await;
+        look_through(&window, page, &mut found).await;
+    }
+    window.go("/admin/operators").await;
+    window.click("main td a, main th a").await;
+    look_through(&window, "one operator", &mut found).await;
+    window.go("/admin/keys/new").await;
+    window.click("main button[type=submit]").await;
+    look_through(&window, "a key that lacks its name", &mut found).await;
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn axe_finds_nothing_on_the_pages_of_register_and_letters() {
+    let app = app(2_000).await;
+    let window = signed_in(&app, "admin", Look::default()).await;
+    let mut found = Vec::new();
+    let pages = [
+        "/register",
+        "/register?who=all",
+        "/register/coverage",
+        "/register/duplicates",
+        "/register/calls",
+        "/register/export",
+        "/register/import",
+        "/register/persons/new",
+        "/letters",
+        "/letters/new",
+    ];
+    for page in pages {
+        window.go(page).await;
+        look_through(&window, page, &mut found).await;
+    }
+    window.go("/register").await;
+    window.fill("#q", "stormyren").await;
+    window.click("#found a[href^='/register/persons/']").await;
+    window.until_path("/register/persons/").await;
+    look_through(&window, "one person", &mut found).await;
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn axe_finds_nothing_on_the_ways_in() {
+    let app = app(2_000).await;
+    let mut found = Vec::new();
+    let window = Window::open(&app).await;
+    window.go("/sign-in").await;
+    let spoil =
+        "document.querySelector('main').insertAdjacentHTML('beforeend', '<img src=\"/x\" width=\"900\" height=\"9\">')";
+    window.run(spoil, json!([])).await;
+    look_through(&window, "spoilt", &mut found).await;
+    assert!(found.len() == 3 && found[0].contains("image-alt") && found[2].contains("320 px"), "{found:#?}");
+    found.clear();
+    window.go("/sign-in").await;
+    look_through(&window, "sign-in", &mut found).await;
+    window.fill("#email", "kim@example.org").await;
+    window.fill("#password", "fel lösenord helt och hållet").await;
+    window.fill("#code", "123456").await;
+    window.keys(ENTER).await;
+    window.until(".fault-summary:focus").await;
+    look_through(&window, "sign-in refused", &mut found).await;
+    let (_, link) = app.invite("Eva Ek", "operator", "").await;
+    window.go(&link).await;
+    look_through(&window, "one-time link", &mut found).await;
+    window.click("main button[type=submit]").await;
+    window.until_path("/enrol").await;
+    look_through(&window, "enrolment", &mut found).await;
+    let secret = window.run("return document.querySelector('.secret').textContent", json!([])).await;
+    window.fill("#password", PASSWORD).await;
+    window.fill("#repeated", PASSWORD).await;
+    window.fill("#code", &app.code(&secret.as_str().unwrap().replace(' ', ""))).await;
+    window.keys(ENTER).await;
+    window.until(".codes").await;
+    look_through(&window, "recovery codes", &mut found).await;
+    window.go("/").await;
+    window.press("Byt operatör").await;
+    window.until_path("/shift").await;
+    look_through(&window, "change of shift", &mut found).await;
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn axe_finds_nothing_on_an_alert_in_any_state() {
+    let app = app(40).await;
+    app.gateway.change(|behaviour| {
+        behaviour.receipts = ReceiptPlan { delivered: 0.6, failed: 0.4, ..ReceiptPlan::default() };
+    });
+    let window = signed_in(&app, "operator", Look::default()).await;
+    let mut found = Vec::new();
+    window.go("/alerts/new").await;
+    window.press("Granska och bekräfta").await;
+    window.until(".fault-summary:focus").await;
+    look_through(&window, "composer with faults", &mut found).await;
+    window.go("/alerts/new").await;
+    window.click("#area-2380").await;
+    window.fill("#text", "Skåpbil ”Volvo” söks i Järpen").await;
+    window.until_says("är inte valt").await;
+    look_through(&window, "composer with warnings", &mut found).await;
+    window.click("#spread-only").await;
+    window.click("#decided-1").await;
+    window.press("Granska och bekräfta").await;
+    window.until("#proof").await;
+    look_through(&window, "confirmation of a wide alert", &mut found).await;
+    window.click(".button--send").await;
+    window.until("#proof-fault").await;
+    look_through(&window, "confirmation refused", &mut found).await;
+    let id = sent(&window).await;
+    look_through(&window, "alert that can be undone", &mut found).await;
+    app.advance(Duration::from_secs(11));
+    window.until_says("Skickas").await;
+    look_through(&window, "alert under way", &mut found).await;
+    app.alert_when(&id, |alert| alert["state"] == "done").await;
+    window.until_says("Inte framme").await;
+    look_through(&window, "alert that is done", &mut found).await;
+    for page in ["/calls", "/follow-up?kind=all_clear", "/follow-up?kind=update"] {
+        window.go(&format!("/alerts/{id}{page}")).await;
+        look_through(&window, page, &mut found).await;
+    }
+    sent(&window).await;
+    window.click("#stop").await;
+    window.until_says("240 stoppades").await;
+    look_through(&window, "alert that was stopped", &mut found).await;
+    window.go("/alerts").await;
+    look_through(&window, "list of alerts", &mut found).await;
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn axe_finds_nothing_while_a_colleague_reviews() {
+    let app = app_with(Kind::Sqlite, 2_000, "alerts.approval = \"always\"").await;
+    let author = signed_in(&app, "operator", Look::default()).await;
+    let mut found = Vec::new();
+    let id = sent(&author).await;
+    look_through(&author, "author of what awaits approval", &mut found).await;
+    author.press("Kan inte vänta").await;
+    author.click("#unreviewed").await;
+    author.until("#reason-fault").await;
+    look_through(&author, "break-glass without a reason", &mut found).await;
+    let colleague = signed_in(&app, "chief", Look::default()).await;
+    colleague.go(&format!("/alerts/{id}")).await;
+    look_through(&colleague, "colleague", &mut found).await;
+    colleague.fill("#return-reason", "Skriv var").await;
+    colleague.click("#return").await;
+    colleague.until_says("skickade tillbaka det").await;
+    author.go(&format!("/alerts/{id}")).await;
+    look_through(&author, "returned", &mut found).await;
+    assert_eq!(found, Vec::<String>::new());
+}
