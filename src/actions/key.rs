@@ -9,7 +9,7 @@ use crate::ambient;
 use crate::domain::operator::{Actor, Right, Role};
 use crate::domain::plain_text::clean_line;
 use crate::store::api_key::ApiKey;
-use crate::store::{self, Session};
+use crate::store::{self, Session, Store};
 
 /// What every key begins with, so that a leaked one is recognised.
 pub const PREFIX: &str = "gp_";
@@ -104,12 +104,24 @@ pub async fn actor_of(desk: &Desk, secret: &str) -> Result<Option<Actor>> {
     drop(session);
     let now = desk.now();
     if key.last_used_at.is_none_or(|at| now - at > TOUCH_EVERY_MS) {
-        let mut session = desk.store.begin().await?;
-        store::api_key::touch(&mut session, &key.id, now).await?;
-        session.commit().await?;
+        note_use(desk.store.clone(), key.id.clone(), now);
     }
     let Some(role) = Role::from_code(&key.role) else { return Ok(None) };
     Ok(Some(Actor { id: format!("key:{}", key.id), role, area: key.area_code, is_key: true }))
+}
+
+/// Writes down when a key was used. Nobody waits for that: who only reads gets an answer also while nothing can be written.
+fn note_use(store: Store, id: String, now: i64) {
+    tokio::spawn(async move {
+        let noted = async {
+            let mut session = store.begin().await?;
+            store::api_key::touch(&mut session, &id, now).await?;
+            session.commit().await
+        };
+        if let Err(error) = noted.await {
+            tracing::debug!(code = error.code(), "when a key was used could not be written down");
+        }
+    });
 }
 
 pub(super) fn digest(secret: &str) -> String {

@@ -234,7 +234,9 @@ fn assert_inert(path: &str, html: &str) {
     for bad in ["<style", " style=", " onerror=\"", " onclick=", " onload=", "javascript:", "<script>", "<img src=x"] {
         assert!(!lower.contains(bad), "{path} holds {bad}: {html}");
     }
-    assert_eq!(lower.matches("<script").count(), 1, "{path}: one script, by its address");
+    let by_address = |kind: &str| lower.matches(&format!("<script {kind} src=\"/assets/")).count();
+    assert_eq!(lower.matches("<script").count(), 2, "{path}: the library and ours");
+    assert_eq!((by_address("defer"), by_address("type=\"module\"")), (1, 1), "{path}: by their addresses");
 }
 
 #[test]
