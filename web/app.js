@@ -237,7 +237,7 @@ if (form) {
   }, window);
   settle();
   // Where it goes is the first thought, and those who begin can type it at once.
-  if (text && !boxes.some((box) => box.checked) && !one(".fault-summary")) filter.focus();
+  if (texts.length && !boxes.some((box) => box.checked) && !one(".fault-summary")) filter.focus();
 }
 
 // The register answers while one types, once there is something to ask for.

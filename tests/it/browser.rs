@@ -102,16 +102,19 @@ async fn an_alert_goes_from_sign_in_to_delivered_in_twelve_actions() {
     window.until_says("Läget nu").await;
     let operator = Counted { window: &window, acts: AtomicU32::new(0) };
     operator.press("Nytt sms-utskick").await;
+    operator.press("Inbrott").await;
+    window.until("input[name=slot]").await;
     window.until("#filter:focus").await;
     for place in ["åre", "krokom"] {
         operator.words(place).await;
         operator.key(ENTER).await;
     }
-    operator.click("#text").await;
-    operator.words("Inbrott pågår").await;
+    operator.click("input[name=slot]").await;
+    operator.words("Järpen").await;
     operator.click("#spread-households").await;
     operator.click("#decided-1").await;
     window.until_says("240").await;
+    window.until_says("Inbrott har nyss skett vid Järpen").await;
     operator.key(&format!("{CONTROL}{ENTER}{RELEASE}")).await;
     operator.press("Skicka sms till 240 i Krokom och Åre").await;
     let acts = operator.acts.load(Ordering::Relaxed);
