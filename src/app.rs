@@ -108,6 +108,7 @@ impl Daemon {
         let upkeep = upkeep(&engine);
         upkeep::clock::check_at_start(&upkeep).await?;
         upkeep.start(&engine.tracker, presence);
+        upkeep::reminder::start(desk.clone(), engine.stop.clone(), &engine.tracker);
         engine.start_leases();
         let receipts = ReceiptDesk::start(desk.store.clone(), desk.clock.clone());
         start_sms(&engine, &gateways);

@@ -30,6 +30,7 @@ pub mod large_letter;
 pub mod letter;
 pub mod letter_cadence;
 pub mod letter_figures;
+pub mod letter_reminder;
 pub mod letter_review;
 pub mod letter_view;
 pub mod message;

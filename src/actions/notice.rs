@@ -1,4 +1,4 @@
-//! Owns what the program itself writes to the administrators.
+//! Owns what the program itself writes to those who work with it.
 //!
 //! It goes the way of every message, so that its outcome is known like any other's. Invariants: it is queued in the
 //! transaction of what it tells; it holds no text of an alert and no contact person.
@@ -32,6 +32,19 @@ pub async fn to_administrators(
         tracing::warn!("there is no administrator who could be told by e-mail");
         return Ok(());
     }
+    to(desk, session, actor, (&addresses, subject, text)).await
+}
+
+/// Queues an e-mail from the program to these addresses.
+///
+/// # Errors
+/// [`super::ActionError::Store`].
+pub async fn to(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    (addresses, subject, text): (&[&str], &str, &str),
+) -> Result<()> {
     let message = message(desk, actor, store::setting::next_message_number(session).await?, (subject, text));
     store::message::insert(session, &message).await?;
     let freeze = Freeze {
@@ -42,7 +55,7 @@ pub async fn to_administrators(
         expires_at: message.created_at + LASTS_MS,
         now: message.created_at,
     };
-    let coverage = Coverage::of(Crowd::default(), &addresses);
+    let coverage = Coverage::of(Crowd::default(), addresses);
     let deliveries = store::coverage::write(session, &freeze, &coverage).await?;
     store::settle::start_counting(session, &message.id, DeliveryState::Queued, deliveries).await?;
     let detail = serde_json::json!({ "recipients": deliveries });

@@ -7,6 +7,7 @@ pub mod expire;
 pub mod freezing;
 pub mod gauge;
 pub mod presence;
+pub mod reminder;
 pub mod rescue;
 pub mod seal;
 pub mod verify;

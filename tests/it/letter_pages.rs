@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::support::browser::{Browser, Page};
 use crate::support::{TestApp, on_both_databases};
+use grannpost::actions::letter_reminder;
 use grannpost::simulator::AfterDot;
 use serde_json::{Value, json};
 
@@ -449,5 +450,36 @@ on_both_databases! {
             let start = browser.get("/").await;
             assert!(start.says(words) && start.says(standing), "{}", start.html);
         }
+    }
+
+    async fn the_chief_in_charge_is_mailed_once_before_the_goal_is_missed(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "letters.goal_every_days = 30").await;
+        app.load_sample().await;
+        app.invite("Kim Ek", "chief", "2326").await;
+        app.invite("Siv Berg", "chief", "2321").await;
+        app.invite("Ada Alm", "admin", "").await;
+        let mut browser = app.signed_in("chief", "2326").await;
+        let (id, _) = sent(&mut browser, &["2326"]).await;
+        app.advance(Duration::from_secs(61));
+        app.paged_letter_when(&id, |letter| letter["counts"]["accepted"] == 58).await;
+        let before = app.mail.journal().len();
+        // 02.31 local time; 22 days later, with a week and a day left; the day after by day.
+        app.advance(Duration::from_secs(22 * 24 * 3600 + 8 * 3600));
+        assert_eq!(letter_reminder::remind(&app.desk).await.unwrap(), 0, "there is time");
+        app.advance(Duration::from_secs(16 * 3600));
+        assert_eq!(letter_reminder::remind(&app.desk).await.unwrap(), 0, "not at night");
+        app.advance(Duration::from_secs(8 * 3600));
+        let told = letter_reminder::remind(&app.desk).await.unwrap();
+        assert!(told >= 1, "the chiefs of Berg, and nobody else");
+        assert_eq!(letter_reminder::remind(&app.desk).await.unwrap(), 0, "once");
+        app.mail.journal().wait_for(before + told).await;
+        let mails = app.mail.journal().letters().split_off(before);
+        let mut to: Vec<&str> = mails.iter().map(|mail| mail.to.as_str()).collect();
+        to.sort_unstable();
+        assert!(!to.iter().any(|address| address.contains("siv") || address.contains("ada")), "{to:?}");
+        let mail = mail_parser::MessageParser::default().parse(&mails[0].message).unwrap();
+        let text = mail.body_text(0).unwrap();
+        assert_eq!(mail.subject(), Some("Snart dags för nästa brev"));
+        assert!(text.contains("Berg: 23 dagar sedan senaste brevet, 7 dagar kvar."), "{text}");
     }
 }
