@@ -196,7 +196,7 @@ if (form) {
     recount();
   }, form);
 
-  // Type-ahead: what does not fit is hidden, Enter ticks the first that does.
+  // Type-ahead: what does not fit is hidden, Enter ticks the first that does, and the first of each where commas stand between.
   const field = one("[data-filter]", form);
   const filter = one("input", field);
   const found = one("[role=status]", field);
@@ -204,18 +204,20 @@ if (form) {
   const plain = (name) => name.toLowerCase().normalize("NFD").replace(/[\u0300-\u036f]/g, "");
   field.hidden = false;
   const hits = () => {
-    const wanted = plain(filter.value.trim());
-    const fitting = boxes.filter((box) => box !== whole && wanted && ` ${plain(named(box))}`.includes(` ${wanted}`));
+    const names = plain(filter.value).split(",").map((name) => name.trim()).filter(Boolean);
+    const fits = (name) => (box) => box !== whole && ` ${plain(named(box))}`.includes(` ${name}`);
+    const fitting = boxes.filter((box) => names.some((name) => fits(name)(box)));
+    const wanted = names.length > 0;
     for (const group of all("[data-municipality], [data-whole]", form)) {
-      group.hidden = wanted !== "" && !fitting.some((box) => group.contains(box));
+      group.hidden = wanted && !fitting.some((box) => group.contains(box));
       const list = one("details", group);
       if (!list) continue;
       const within = fitting.some((box) => list.contains(box));
       list.open = wanted ? within : one("input", group).indeterminate;
       for (const box of all("input", list)) box.parentElement.hidden = within && !fitting.includes(box);
     }
-    found.textContent = wanted && `${fitting.length} träffar${fitting.length ? ". Enter väljer den första." : ""}`;
-    return fitting;
+    found.textContent = wanted ? `${fitting.length} träffar${fitting.length ? ". Enter väljer den första." : ""}` : "";
+    return [...new Set(names.map((name) => boxes.find(fits(name))).filter(Boolean))];
   };
   on("input", (event) => {
     event.stopPropagation();
@@ -224,12 +226,12 @@ if (form) {
   on("keydown", (event) => {
     if (event.key !== "Enter" || event.ctrlKey || event.metaKey) return;
     event.preventDefault();
-    const [first] = hits();
-    if (!first) return;
-    toggle(first);
+    const chosen = hits();
+    if (!chosen.length) return;
+    chosen.forEach(toggle);
     filter.value = "";
     hits();
-    found.textContent = `${named(first)} ${first.checked ? "vald" : "bortvald"}.`;
+    found.textContent = chosen.map((box) => `${named(box)} ${box.checked ? "vald" : "bortvald"}.`).join(" ");
   }, filter);
   on("pageshow", () => {
     settle();

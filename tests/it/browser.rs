@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::support::browser::PASSWORD;
-use crate::support::webdriver::{CONTROL, ENTER, ESCAPE, Look, RELEASE, SPACE, Window};
+use crate::support::webdriver::{CONTROL, ENTER, ESCAPE, Look, RELEASE, SPACE, TAB, Window};
 use crate::support::{Kind, TestApp};
 use grannpost::simulator::ReceiptPlan;
 use serde_json::json;
@@ -101,16 +101,18 @@ async fn an_alert_goes_from_sign_in_to_delivered_in_twelve_actions() {
     window.press("Logga in").await;
     window.until_says("Läget nu").await;
     let operator = Counted { window: &window, acts: AtomicU32::new(0) };
-    operator.press("Nytt sms-utskick").await;
+    window.press("Nytt sms-utskick").await;
+    window.until("#filter:focus").await;
+    // The composer is open: from here to what is sent.
     operator.press("Inbrott").await;
     window.until("input[name=slot]").await;
     window.until("#filter:focus").await;
-    for place in ["åre", "krokom"] {
-        operator.words(place).await;
-        operator.key(ENTER).await;
-    }
+    operator.words("åre, krokom").await;
+    operator.key(ENTER).await;
     operator.click("input[name=slot]").await;
     operator.words("Järpen").await;
+    operator.key(TAB).await;
+    operator.words("skåpbil").await;
     operator.click("#spread-households").await;
     operator.click("#decided-1").await;
     window.until_says("240").await;

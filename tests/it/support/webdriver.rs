@@ -63,7 +63,8 @@ struct Driver {
 fn driver() -> &'static Driver {
     static DRIVER: OnceLock<Driver> = OnceLock::new();
     DRIVER.get_or_init(|| {
-        let script = "chromedriver --port=0 2>/dev/null & driver=$!; cat >/dev/null; kill $driver";
+        // Browsers outlive their driver when it is killed.
+        let script = "chromedriver --port=0 2>/dev/null & driver=$!; cat >/dev/null; kill $(cat /proc/$driver/task/*/children) $driver";
         let mut sh = Command::new("sh");
         let mut keeper = sh.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut said = BufReader::new(keeper.stdout.take().unwrap()).lines().map_while(Result::ok);
