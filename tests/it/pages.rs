@@ -57,6 +57,7 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/admin/keys/new", &["admin"]),
     ("/admin/keys/{id}/revoke", &["admin"]),
     ("/admin/gateways", &["admin"]),
+    ("/admin/health", &["admin"]),
     ("/admin/situations", &["admin"]),
     ("/admin/situations/new", &["admin"]),
     ("/admin/situations/{id}", &["admin"]),
@@ -81,6 +82,7 @@ const OTHERS: &[&str] = &[
     "/letters/{id}/text",
     "/letters/{id}/print",
     "/register/import/{id}/rejected.csv",
+    "/tillganglighet",
     "/u/{token}",
 ];
 
@@ -146,6 +148,9 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/admin/operators/{id}/enable", &["admin"]),
     ("/admin/keys/new", &["admin"]),
     ("/admin/keys/{id}/revoke", &["admin"]),
+    ("/admin/gateways/test", &["admin"]),
+    ("/audit/check", &["admin", "auditor"]),
+    ("/audit/export", &["admin", "auditor"]),
     ("/admin/pause", &["admin"]),
     ("/admin/resume", &["admin"]),
 ];
