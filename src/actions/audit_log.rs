@@ -9,8 +9,8 @@ use super::{ActionError, Desk, FieldProblem, Result, require};
 use crate::domain::operator::{Actor, Right};
 use crate::domain::plain_text::clean_line;
 use crate::register_file::export::sheet;
-use crate::store::audit::{self, Filter};
 use crate::store::Session;
+use crate::store::audit::{self, Filter};
 
 /// Entries read at a time.
 const PAGE: i64 = 5_000;

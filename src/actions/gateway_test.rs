@@ -3,11 +3,11 @@
 //! Invariants: it goes to one number, says that it is a test, and its outcome is known like any other delivery's.
 
 use super::{ActionError, Desk, FieldProblem, Result, require};
+use crate::domain::coverage::PlannedDelivery;
 use crate::domain::delivery::{Channel, DeliveryState};
 use crate::domain::message::{MessageState, priority};
 use crate::domain::operator::{Actor, Right};
 use crate::domain::phone::PhoneNumber;
-use crate::domain::coverage::PlannedDelivery;
 use crate::store::coverage::{Freeze, delivery_rows};
 use crate::store::message::Message;
 use crate::store::{self, Session};
@@ -102,9 +102,8 @@ pub async fn outcome(session: &mut Session, actor: &Actor, id: &str) -> Result<O
 }
 
 fn mobile(text: &str) -> Result<PhoneNumber> {
-    let wrong = |code: &'static str, detail: &str| {
-        ActionError::Invalid(vec![FieldProblem::new("number", code, detail)])
-    };
+    let wrong =
+        |code: &'static str, detail: &str| ActionError::Invalid(vec![FieldProblem::new("number", code, detail)]);
     let number = PhoneNumber::parse(text).map_err(|error| wrong(error.code(), error.detail()))?;
     match number.can_get_sms() {
         true => Ok(number),

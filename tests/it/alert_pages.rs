@@ -215,6 +215,44 @@ on_both_databases! {
         assert!(log.text.contains("alert.call_list_read"), "{}", log.text);
     }
 
+    async fn those_whom_no_sms_reaches_are_written_to_once(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        app.gateway.change(|behaviour| behaviour.receipts = ReceiptPlan { delivered: 0.5, failed: 0.5, ..ReceiptPlan::default() });
+        let mut browser = app.signed_in("operator", "").await;
+        let (id, page) = sent(&mut browser).await;
+        assert!(!page.says("Skicka e-post i stället"), "nothing has gone wrong yet");
+        app.advance(Duration::from_secs(11));
+        let alert = app.alert_when(&id, |alert| alert["state"] == "done").await;
+        let undelivered = alert["counts"]["undelivered"].as_i64().unwrap();
+        assert!((60..180).contains(&undelivered), "about half: {alert:#}");
+        let page = browser.get(&format!("/alerts/{id}")).await;
+        let offered = page.after("id=\"email-instead\"").unwrap();
+        assert!(offered.contains("Skicka e-post i stället till "), "{offered}");
+        let action = format!("/alerts/{id}/email");
+        let first = browser.submit(&page, &action, &[]).await;
+        assert!(first.path == format!("/alerts/{id}") && first.says("E-post i stället, av Kim"), "{}", first.html);
+        let second = browser.submit(&page, &action, &[]).await;
+        assert_eq!((second.status.as_u16(), second.path), (200, first.path), "nobody is left, and nothing more is made");
+        app.page_until(&mut browser, &format!("/alerts/{id}"), "skickade").await;
+        let mails = app.database.texts("SELECT d.address FROM delivery d WHERE d.channel = 'email'").await;
+        app.mail.journal().wait_for(mails.len()).await;
+        let reached = app
+            .database
+            .texts("SELECT p.email FROM contact_person p JOIN message_recipient r ON r.contact_person_id = p.id JOIN delivery d ON d.id = r.delivery_id WHERE d.channel = 'sms' AND d.state = 'delivered' AND p.email IS NOT NULL")
+            .await;
+        assert!(!mails.is_empty() && !mails.iter().any(|address| reached.contains(address)), "only those without the SMS");
+        let letter = app.mail.journal().letters().pop().unwrap();
+        let mail = mail_parser::MessageParser::default().parse(&letter.message).unwrap();
+        let text = mail.body_text(0).unwrap();
+        assert!(text.contains("Röd skåpbil söks i Järpen") && text.contains("inte har nått din telefon"), "{text}");
+        let page = browser.get("/alerts/new").await;
+        let preview = browser.submit(&page, "/alerts/preview", &filled(&["2321", "2309"], "Röd bil")).await;
+        let proven = 240 - undelivered;
+        assert!(preview.says(&format!("{proven} av 240 har levererat besked senaste 90 dagarna")), "{}", preview.html);
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
     async fn the_word_that_it_is_over_goes_to_those_who_have_it_in_two_clicks(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         app.load_sample().await;

@@ -106,6 +106,7 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/alerts/send", &["operator", "admin"]),
     ("/alerts/considered", &["operator", "admin"]),
     ("/alerts/{id}/stop", &["operator", "admin"]),
+    ("/alerts/{id}/email", &["operator", "admin"]),
     ("/alerts/{id}/in-doubt", &["operator", "admin"]),
     ("/alerts/{id}/approve", &["operator", "chief", "admin"]),
     ("/alerts/{id}/return", &["operator", "chief", "admin"]),

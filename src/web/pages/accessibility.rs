@@ -27,7 +27,10 @@ struct AccessibilityPage<'a> {
 
 async fn look(State(web): State<Web>) -> Response {
     let config = &web.desk.config;
-    let page =
-        AccessibilityPage { style: STYLE, list_name: &config.letters.list_name, contact: config.mail.contact_address() };
+    let page = AccessibilityPage {
+        style: STYLE,
+        list_name: &config.letters.list_name,
+        contact: config.mail.contact_address(),
+    };
     page_response(StatusCode::OK, page.render().unwrap_or_default())
 }

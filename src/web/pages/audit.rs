@@ -31,10 +31,7 @@ const PAGE: i64 = 100;
 
 /// The routes.
 pub fn router() -> Router<Web> {
-    Router::new()
-        .route("/audit", get(list))
-        .route("/audit/export", post(export))
-        .route("/audit/check", post(check))
+    Router::new().route("/audit", get(list)).route("/audit/export", post(export)).route("/audit/check", post(check))
 }
 
 /// An entry in the list.

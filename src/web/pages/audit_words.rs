@@ -9,6 +9,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("alert.sent_unreviewed", "Sms-utskick skickat utan granskning"),
     ("alert.stopped", "Sms-utskick stoppat"),
     ("alert.followed_up", "Sms-utskick följt upp"),
+    ("alert.sent_by_email", "Sms-utskick skickat med e-post i stället"),
     ("decision.not_sent", "Beslut att inte skicka"),
     ("deliveries.in_doubt_decided", "Osäkra leveranser avgjorda"),
     ("deliveries.in_doubt_resolved", "Osäker leverans avgjord"),

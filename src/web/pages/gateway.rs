@@ -287,9 +287,10 @@ fn test_words(tested: Tested) -> (&'static str, String) {
             ("", "Sms-tjänsten har tagit emot provet. Besked om det är levererat har inte kommit än.".to_owned())
         }
         DeliveryState::Delivered => ("notice--ok", "Provet är levererat till telefonen.".to_owned()),
-        DeliveryState::InDoubt => {
-            ("notice--warn", "Sms-tjänsten tog kanske emot provet, men svaret kom aldrig fram. Vi frågar den.".to_owned())
-        }
+        DeliveryState::InDoubt => (
+            "notice--warn",
+            "Sms-tjänsten tog kanske emot provet, men svaret kom aldrig fram. Vi frågar den.".to_owned(),
+        ),
         _ => ("notice--warn", format!("Provet kom inte fram{reason}.")),
     }
 }

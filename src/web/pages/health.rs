@@ -86,7 +86,9 @@ fn ready_parts(causes: &Value) -> Vec<Part> {
             format!("{} MiB ledigt", number(i64::try_from(mebibytes).unwrap_or(i64::MAX)))
         }),
         ("paused", "Utskick", "Släpp på utskicken på fliken Sms-tjänst och paus.", |cause| {
-            cause["reason"].as_str().map_or_else(|| "Går".to_owned(), |reason| format!("Pausade: {}", pause_reason(reason)))
+            cause["reason"]
+                .as_str()
+                .map_or_else(|| "Går".to_owned(), |reason| format!("Pausade: {}", pause_reason(reason)))
         }),
     ];
     let part = |(key, name, advice, words): (&str, &'static str, &'static str, fn(&Value) -> String)| {
@@ -120,7 +122,11 @@ fn queue(frame: &Frame, channel: Channel, depths: &[QueueDepth]) -> Part {
             Some(at) => format!("{}, det äldsta sedan {}", number(waiting), frame.wall.text(at)),
             None => "Inga".to_owned(),
         },
-        advice: if is_late { "Stora utskick tar tid. Går det inte framåt, se fliken Sms-tjänst och paus." } else { "" },
+        advice: if is_late {
+            "Stora utskick tar tid. Går det inte framåt, se fliken Sms-tjänst och paus."
+        } else {
+            ""
+        },
     }
 }
 
@@ -142,9 +148,10 @@ fn copy(frame: &Frame, copied: Option<i64>) -> Part {
     Part {
         name: "Säkerhetskopia",
         code: if is_old { "warn" } else { "ok" },
-        state: copied.map_or_else(|| "Ingen är gjord med grannpost backup".to_owned(), |at| {
-            format!("Gjord och kontrollerad {}", frame.wall.text(at))
-        }),
+        state: copied.map_or_else(
+            || "Ingen är gjord med grannpost backup".to_owned(),
+            |at| format!("Gjord och kontrollerad {}", frame.wall.text(at)),
+        ),
         advice: if is_old { "Kör grannpost backup varje natt, eller kopiera löpande på annat sätt." } else { "" },
     }
 }

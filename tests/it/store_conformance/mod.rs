@@ -38,10 +38,10 @@ use grannpost::store::sign_in_session::SignInSession;
 use grannpost::store::situation::Situation;
 use grannpost::store::stamp::Gate;
 use grannpost::store::{
-    self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, backup, contact_person, coverage,
-    credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import, import_draft, inbound_sms,
-    letter, message, operator, passkey, queue, receipt, register, setting, settle, sign_in_session, situation, stamp,
-    verify,
+    self, Session, Store, StoreError, alert, alert_email, api_key, area, attempt, audience, audit, backup,
+    contact_person, coverage, credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import,
+    import_draft, inbound_sms, letter, message, operator, passkey, queue, receipt, register, setting, settle,
+    sign_in_session, situation, stamp, verify,
 };
 use serde_json::json;
 
