@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod alert_confirmation;
+pub mod alert_draft;
 pub mod alert_email;
 pub mod alert_figures;
 pub mod alert_preview;

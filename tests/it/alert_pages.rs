@@ -55,6 +55,16 @@ async fn sent(browser: &mut Browser) -> (String, Page) {
     (id, page)
 }
 
+/// Id and revision of the draft that a page shows.
+fn draft_of(page: &Page) -> (String, String) {
+    let value = |name: &str| page.after(&format!("name=\"{name}\" value=\"")).unwrap();
+    (value("draft"), value("draft_revision"))
+}
+
+fn refs(fields: &[(String, String)]) -> Vec<(&str, &str)> {
+    fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect()
+}
+
 on_both_databases! {
     async fn an_operator_sends_an_alert_to_two_municipalities_without_scripts(kind: Kind) {
         let app = TestApp::spawn(kind).await;
@@ -251,6 +261,57 @@ on_both_databases! {
         let proven = 240 - undelivered;
         assert!(preview.says(&format!("{proven} av 240 har levererat besked senaste 90 dagarna")), "{}", preview.html);
         assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
+    async fn what_is_written_is_kept_and_gone_on_with_after_a_change_of_shift(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        let mut kim = app.signed_in("operator", "").await;
+        let page = kim.get("/alerts/new").await;
+        let empty = kim.submit(&page, "/alerts/draft", &[("validity", "240"), ("draft", "")]).await;
+        assert!(empty.status == 200 && !empty.says("sparades"), "nothing to keep: {}", empty.html);
+        let fields = filled(&["2321"], "Röd skåpbil söks");
+        let saved = kim.submit(&page, "/alerts/draft", &fields).await;
+        assert!(saved.says("Utkastet sparades kl. 02:31:"), "{}", saved.html);
+        let (id, revision) = draft_of(&saved);
+        let mut eva = app.signed_in("operator", "").await;
+        let start = eva.get("/").await;
+        assert!(start.says("Påbörjade sms-utskick") && start.says("Röd skåpbil söks"), "{}", start.html);
+        let hers = eva.get(&format!("/alerts/new?draft={id}")).await;
+        assert!(hers.says("skrev i utkastet kl. 02:31") && hers.says("Röd skåpbil söks</textarea>"), "{}", hers.html);
+        let (_, seen) = draft_of(&hers);
+        let both = |text: &'static str, revision: &str| {
+            let fields = filled(&["2321"], text);
+            let owned: Vec<(String, String)> = fields.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+            [owned, vec![("draft".into(), id.clone()), ("draft_revision".into(), revision.to_owned())]].concat()
+        };
+        let of_eva = both("Blå bil söks", &seen);
+        let kept = eva.submit(&hers, "/alerts/draft", &refs(&of_eva)).await;
+        assert!(kept.says("Utkastet sparades"), "{}", kept.html);
+        let late = both("Grön bil söks", &revision);
+        let held = kim.submit(&page, "/alerts/draft", &refs(&late)).await;
+        assert!(held.says("Det du skriver sparas inte just nu.") && held.says("Ta över"), "{}", held.html);
+        assert!(kim.get(&format!("/alerts/new?draft={id}")).await.says("Blå bil söks"), "nothing was written over");
+        let taking = [late.clone(), vec![("take_over".into(), "yes".into())]].concat();
+        let taken = kim.submit(&page, "/alerts/draft/keep", &refs(&taking)).await;
+        assert!(taken.path == format!("/alerts/new?draft={id}") && taken.says("Grön bil söks"), "{}", taken.html);
+
+        let confirm = kim.submit(&taken, "/alerts/confirm", &refs(&late)).await;
+        let sent = send(&mut kim, &confirm, "").await;
+        assert!(sent.path.starts_with("/alerts/0"), "{}", sent.html);
+        assert!(!kim.get("/").await.says("Påbörjade sms-utskick"), "it has become what it was for");
+        let after = kim.submit(&taken, "/alerts/draft", &refs(&late)).await;
+        assert!(after.says("redan skickat eller slängt"), "{}", after.html);
+        assert_eq!(kim.get(&format!("/alerts/new?draft={id}")).await.status, 404);
+        let mut away = app.signed_in("operator", "2309").await;
+        let page = away.get("/alerts/new").await;
+        let own = away.submit(&page, "/alerts/draft/keep", &filled(&["2309"], "Ett utkast")).await;
+        assert!(own.says("Ett utkast"), "{}", own.html);
+        let (own, _) = draft_of(&own);
+        assert_eq!(app.signed_in("operator", "2321").await.get(&format!("/alerts/new?draft={own}")).await.status, 404);
+        let page = away.get(&format!("/alerts/new?draft={own}")).await;
+        away.submit(&page, "/alerts/draft/discard", &[("draft", own.as_str())]).await;
+        assert!(!away.get("/").await.says("Ett utkast"));
     }
 
     async fn the_word_that_it_is_over_goes_to_those_who_have_it_in_two_clicks(kind: Kind) {

@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::alert_areas::{self, AreaChoices, Chosen, Counted};
+use super::alert_draft::{self, DraftShown};
 use super::alert_effect::Effect;
 use super::alert_form::{self, AlertForm};
 use super::alert_situation::{self, Situations};
@@ -23,7 +24,7 @@ use super::visit::SignedIn;
 use crate::actions::alert::NewAlert;
 use crate::actions::alert_preview::{self, Preview};
 use crate::actions::decision::{self, NotSent};
-use crate::actions::{ActionError, FieldProblem, alert_confirmation, alert_view, require};
+use crate::actions::{self, ActionError, FieldProblem, alert_confirmation, alert_view, require};
 use crate::domain::area::AreaTree;
 use crate::domain::operator::Right;
 use crate::store;
@@ -55,6 +56,7 @@ struct ComposePage {
     effect: Effect,
     decision_makers: Vec<String>,
     not_sent: [&'static str; 4],
+    draft: DraftShown,
 }
 
 #[derive(Template)]
@@ -89,6 +91,9 @@ struct BeginQuery {
     from: String,
     #[serde(default)]
     revise: String,
+    /// A draft to go on with.
+    #[serde(default)]
+    draft: String,
 }
 
 async fn blank(
@@ -105,6 +110,10 @@ async fn blank(
         let mut session = web.desk.store.read().await?;
         let view = alert_view::get(&web.desk, &mut session, who.actor(), known).await?;
         form = AlertForm { revises: query.revise.clone(), ..AlertForm::of(&view, &alerts.decision_makers) };
+    }
+    if !query.draft.is_empty() {
+        let mut session = web.desk.store.read().await?;
+        form = alert_draft::form_of(&actions::alert_draft::open(&mut session, who.actor(), &query.draft).await?);
     }
     compose(&web, (&headers, &who), form, Faults::default()).await
 }
@@ -184,6 +193,10 @@ async fn compose(
     let situations = alert_situation::on_page(web, who, filled).await?;
     let mut session = web.desk.store.read().await?;
     let populations = store::area::populations(&mut session, web.desk.now()).await?;
+    let draft = alert_draft::shown(web, &mut session, (&who.actor().id, &form.draft)).await?;
+    // Without scripts, what the page showed last is what is written over.
+    let draft =
+        DraftShown { revision: if form.draft_revision > 0 { form.draft_revision } else { draft.revision }, ..draft };
     drop(session);
     let title = if form.is_drill { "Ny övning" } else { "Nytt sms-utskick" };
     let frame = Frame::of(web, headers, who, (Section::NewAlert, title)).await;
@@ -195,6 +208,7 @@ async fn compose(
         effect: effect(&frame, &tree, &form, &preview),
         decision_makers: web.desk.config.alerts.decision_makers.clone(),
         not_sent: NOT_SENT,
+        draft,
         frame: frame.with_width("wide").with_faults(!faults.is_empty()).as_drill(form.is_drill),
         faults,
         form,
@@ -277,7 +291,10 @@ async fn send(State(web): State<Web>, sent: SignedForm) -> Result<Response, Prob
     let revises = Some(form.revises.as_str()).filter(|id| !id.is_empty());
     let typed = sent.fields.text("proof");
     match alert_confirmation::create(&web.desk, work.session(), actor, (revises, &new, typed)).await {
-        Ok(made) => work.finish_at(&format!("/alerts/{}", made.message.id)).await,
+        Ok(made) => {
+            actions::alert_draft::became(work.session(), &form.draft).await?;
+            work.finish_at(&format!("/alerts/{}", made.message.id)).await
+        }
         Err(error) => {
             drop(work);
             refused(&web, &sent, form, error).await
@@ -321,6 +338,7 @@ async fn considered(State(web): State<Web>, sent: SignedForm) -> Result<Response
     let mut session = web.desk.store.begin().await?;
     match decision::not_sent(&web.desk, &mut session, actor, &new).await {
         Ok(_) => {
+            actions::alert_draft::became(&mut session, &form.draft).await?;
             session.commit().await?;
             Ok(Redirect::to("/decisions").into_response())
         }

@@ -10,6 +10,7 @@ pub mod administration;
 pub mod alert_areas;
 pub mod alert_calls;
 pub mod alert_compose;
+pub mod alert_draft;
 pub mod alert_effect;
 pub mod alert_follow_up;
 pub mod alert_form;
@@ -98,6 +99,7 @@ pub fn console() -> Router<Web> {
         .merge(situation::router());
     let work = start::router().merge(decision::router()).merge(audit::router());
     let alerts = alert_compose::router()
+        .merge(alert_draft::router())
         .merge(alert_list::router())
         .merge(alert_live::router())
         .merge(alert_review::router())
