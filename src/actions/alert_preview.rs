@@ -13,6 +13,7 @@ use crate::domain::alert::{AlertKind, Spread};
 use crate::domain::area::AreaTree;
 use crate::domain::audience::AlertAudience;
 use crate::domain::lint;
+use crate::domain::mix_up::{self, Meant};
 use crate::domain::operator::{Actor, Right};
 use crate::domain::plain_text::clean_line;
 use crate::domain::sms_text::{Offending, SmsText};
@@ -170,6 +171,8 @@ async fn warnings(
     if desk.config.alerts.registration_numbers == RegistrationNumbers::Allow {
         warnings.retain(|warning| warning.code != lint::REGISTRATION_NUMBER);
     }
+    let meant = Meant { is_drill: checked.drill, asks_for_replies: checked.kind == AlertKind::Observation };
+    warnings.extend(mix_up::mix_ups(checked.text.as_str(), meant).into_iter().map(Warning::from));
     let codes = tree.subtree(chosen.iter().copied());
     let alive = store::alert::alive(session, codes.iter().map(String::as_str), desk.now()).await?;
     for message in alive.iter().filter(|message| message.created_at > desk.now() - super::alert_view::TWIN_WINDOW_MS) {

@@ -21,6 +21,7 @@ mod logs;
 mod mail_relay;
 mod pages;
 mod passkey;
+mod planted_mistakes;
 mod register_pages;
 mod roles;
 mod sign_in;

@@ -23,11 +23,13 @@ use super::menu::Section;
 use super::visit::SignedIn;
 use crate::actions::alert::NewAlert;
 use crate::actions::alert_preview::{self, Preview};
+use crate::actions::alert_view::Warning;
 use crate::actions::decision::{self, NotSent};
-use crate::actions::{self, ActionError, FieldProblem, alert_confirmation, alert_view, require};
+use crate::actions::{self, ActionError, FieldProblem, alert_confirmation, alert_view, require, situation};
 use crate::domain::area::AreaTree;
+use crate::domain::mix_up;
 use crate::domain::operator::Right;
-use crate::store;
+use crate::store::{self, Session};
 use crate::web::Web;
 use crate::web::error::Problem;
 use crate::web::transact::{Begun, Repeatable};
@@ -157,9 +159,31 @@ async fn look(web: &Web, who: &SignedIn, form: &AlertForm) -> Result<(AreaTree, 
     let mut session = web.desk.store.read().await?;
     let tree = store::area::tree(&mut session).await?;
     let mut preview = alert_preview::preview(&web.desk, &mut session, who.actor(), &new).await?;
+    preview.warnings.extend(form_warnings(&mut session, who, form, &new).await?);
     problems.extend(preview.problems);
     preview.problems = in_order(problems);
     Ok((tree, preview, new))
+}
+
+/// What only the page's own fields can show to be mixed up: the situation, and a time of day that is tomorrow's.
+async fn form_warnings(
+    session: &mut Session,
+    who: &SignedIn,
+    form: &AlertForm,
+    new: &NewAlert,
+) -> Result<Vec<Warning>, Problem> {
+    let mut warnings = Vec::new();
+    if !form.situation.is_empty() {
+        let values = (form.situation.as_str(), form.slots.as_slice());
+        warnings.extend(situation::meant_instead(session, who.actor(), values).await?.map(|name| Warning {
+            code: "text.other_situation",
+            detail: format!("Du har valt en annan mall, men skriver om {}. Är det rätt mall?", name.to_lowercase()),
+            area_code: None,
+        }));
+    }
+    let late = new.expires_in_minutes.filter(|_| form.ends_at_a_time()).and_then(mix_up::long_validity);
+    warnings.extend(late.map(Warning::from));
+    Ok(warnings)
 }
 
 /// As the fields stand on the page, each once.
