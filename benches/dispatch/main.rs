@@ -16,6 +16,7 @@ mod child;
 #[path = "../../tests/it/support/database.rs"]
 mod database;
 
+mod pages;
 mod rounds;
 mod scene;
 
@@ -48,6 +49,7 @@ const ROUNDS: &[(&str, Round)] = &[
     ("instant", |kind| Box::pin(rounds::instant_gateway(kind))),
     ("claim", |kind| Box::pin(rounds::claim(kind))),
     ("freeze", |kind| Box::pin(rounds::freeze(kind))),
+    ("pages", |kind| Box::pin(pages::pages(kind))),
 ];
 
 fn main() {

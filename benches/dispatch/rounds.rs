@@ -15,7 +15,8 @@ use super::scene::{Plan, Scene, is_handed_over, unix_ms};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn name(kind: Kind) -> &'static str {
+/// What the table calls a database.
+pub fn name(kind: Kind) -> &'static str {
     match kind {
         Kind::Sqlite => "SQLite",
         Kind::Postgres => "PostgreSQL",

@@ -97,6 +97,21 @@ pub async fn create(
     Err(ActionError::field("proof", "alert.not_confirmed", format!("{}.", proof.asks())))
 }
 
+/// Refuses an alert to these areas that was not confirmed by what was typed, before anything is made of it.
+///
+/// # Errors
+/// [`ActionError::Invalid`] on `proof`.
+pub async fn require_proof(desk: &Desk, areas: &[String], typed: &str) -> Result<()> {
+    let mut session = desk.store.read().await?;
+    let tree = store::area::tree(&mut session).await?;
+    let audience = alert::count(desk, &mut session, &tree, areas).await?;
+    let proof = proof(&tree, areas, audience.by_sms);
+    if proof.is_given_by(typed) {
+        return Ok(());
+    }
+    Err(ActionError::field("proof", "alert.not_confirmed", format!("{}.", proof.asks())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -225,6 +225,32 @@ on_both_databases! {
         assert!(log.text.contains("alert.call_list_read"), "{}", log.text);
     }
 
+    async fn a_large_alert_and_its_follow_up_go_from_the_page_like_any_other(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "database.rows_at_once = 50").await;
+        app.load_sample().await;
+        let mut browser = app.signed_in("operator", "").await;
+        let page = browser.get("/alerts/new").await;
+        let page = browser.submit(&page, "/alerts/confirm", &filled(&["jamtland"], "Röd skåpbil söks i Järpen")).await;
+        let wrong = send(&mut browser, &page, "hela sverige").await;
+        assert!(wrong.status == 422 && wrong.says("Skriv HELA JÄMTLAND"), "{}", wrong.html);
+        assert_eq!(app.api.get("/alerts").await.json["items"].as_array().unwrap().len(), 0, "nothing was made");
+        let first = send(&mut browser, &wrong, "hela jämtland").await;
+        let second = send(&mut browser, &wrong, "hela jämtland").await;
+        assert!(first.path.starts_with("/alerts/0") && first.path == second.path, "{}", first.html);
+        let id = first.path.strip_prefix("/alerts/").unwrap().to_owned();
+        app.advance(Duration::from_secs(11));
+        let alert = app.alert_when(&id, |alert| alert["state"] == "done").await;
+        assert_eq!(alert["counts"]["delivered"], 1_030, "{alert:#}");
+        let page = browser.get(&format!("/alerts/{id}/follow-up?kind=all_clear")).await;
+        let key = page.after("name=\"key\" value=\"").unwrap();
+        let fields = [("kind", "all_clear"), ("text", "Tack."), ("decided_by", "RLC-befäl"), ("key", key.as_str())];
+        let sent = browser.submit(&page, &format!("/alerts/{id}/follow-up"), &fields).await;
+        assert!(sent.path.starts_with("/alerts/0"), "{}", sent.html);
+        let follow_up = app.api.get(&sent.path).await.json;
+        assert_eq!(follow_up["audience"]["by_sms"], 1_030, "{follow_up:#}");
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
     async fn those_whom_no_sms_reaches_are_written_to_once(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         app.load_sample().await;

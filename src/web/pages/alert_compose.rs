@@ -1,7 +1,7 @@
 //! Owns the page of a new alert and the one that asks before it goes.
 //!
 //! It decides nothing: what it shows comes from `actions::alert_preview`, what must be typed from
-//! `actions::alert_confirmation`. Invariant: nothing is made before the second page, and a second click makes nothing more.
+//! `actions::alert_confirmation`; sending is `alert_send`. Invariant: nothing is made here but a decision not to send.
 
 use askama::Template;
 use axum::Router;
@@ -32,7 +32,6 @@ use crate::domain::operator::Right;
 use crate::store::{self, Session};
 use crate::web::Web;
 use crate::web::error::Problem;
-use crate::web::transact::{Begun, Repeatable};
 
 /// Why an alert was considered and not sent; offered as buttons.
 const NOT_SENT: [&str; 4] = ["För osäkert", "Kan störa insatsen", "För få mottagare", "Annat skäl"];
@@ -43,7 +42,6 @@ pub fn router() -> Router<Web> {
         .route("/alerts/new", get(blank).post(again))
         .route("/alerts/preview", post(preview))
         .route("/alerts/confirm", post(confirm))
-        .route("/alerts/send", post(send))
         .route("/alerts/considered", post(considered))
 }
 
@@ -187,7 +185,7 @@ async fn form_warnings(
 }
 
 /// As the fields stand on the page, each once.
-fn in_order(mut problems: Vec<FieldProblem>) -> Vec<FieldProblem> {
+pub(super) fn in_order(mut problems: Vec<FieldProblem>) -> Vec<FieldProblem> {
     const ORDER: [&str; 9] =
         ["areas", "slot", "text", "kind", "spread", "until", "expires_in_minutes", "send_time", "decided_by"];
     let place = |problem: &FieldProblem| {
@@ -206,7 +204,11 @@ fn effect(frame: &Frame, tree: &AreaTree, form: &AlertForm, preview: &Preview) -
     effect
 }
 
-async fn compose(
+/// The page of a new alert with what was typed and what is wrong with it.
+///
+/// # Errors
+/// [`Problem`].
+pub(super) async fn compose(
     web: &Web,
     (headers, who): (&HeaderMap, &SignedIn),
     form: AlertForm,
@@ -254,7 +256,15 @@ async fn confirm(State(web): State<Web>, sent: SignedForm) -> Result<Response, P
 }
 
 /// The page that asks; the one before it when something is wrong there.
-async fn ask(web: &Web, sent: &SignedForm, form: AlertForm, more: Vec<FieldProblem>) -> Result<Response, Problem> {
+///
+/// # Errors
+/// [`Problem`].
+pub(super) async fn ask(
+    web: &Web,
+    sent: &SignedForm,
+    form: AlertForm,
+    more: Vec<FieldProblem>,
+) -> Result<Response, Problem> {
     let (tree, preview, new) = look(web, &sent.who, &form).await?;
     if !preview.problems.is_empty() {
         let form = AlertForm { send_at_ms: None, until_ms: None, ..form };
@@ -281,77 +291,6 @@ async fn ask(web: &Web, sent: &SignedForm, form: AlertForm, more: Vec<FieldProbl
         form,
     };
     show(status, &page)
-}
-
-async fn send(State(web): State<Web>, sent: SignedForm) -> Result<Response, Problem> {
-    let actor = sent.who.actor();
-    require(actor, Right::SendAlerts)?;
-    let form = AlertForm::read(&sent.fields);
-    let now = Timestamp::from_millisecond(web.desk.now()).unwrap_or(Timestamp::UNIX_EPOCH);
-    let (mut new, problems) = form.wanted(&web.desk.config.server.zone(), now);
-    if !problems.is_empty() {
-        return ask(&web, &sent, form, Vec::new()).await;
-    }
-    new.expected_recipients = sent.fields.filled("expected").and_then(|text| text.parse().ok());
-    let repeatable = Repeatable::of_form(sent.fields.text("key"), "/alerts/send")?;
-    let body = serde_json::json!([
-        form.areas,
-        form.text,
-        form.kind,
-        form.spread,
-        form.decision_maker(),
-        form.validity,
-        form.until_ms,
-        form.send_at_ms,
-        form.is_drill,
-        form.revises
-    ])
-    .to_string();
-    let turn = repeatable.turn_in_line(&web, actor, body.as_bytes()).await?;
-    let mut work = match turn.begin().await? {
-        Begun::New(work) => work,
-        Begun::Earlier(response) => return Ok(response),
-    };
-    let revises = Some(form.revises.as_str()).filter(|id| !id.is_empty());
-    let typed = sent.fields.text("proof");
-    match alert_confirmation::create(&web.desk, work.session(), actor, (revises, &new, typed)).await {
-        Ok(made) => {
-            actions::alert_draft::became(work.session(), &form.draft).await?;
-            work.finish_at(&format!("/alerts/{}", made.message.id)).await
-        }
-        Err(error) => {
-            drop(work);
-            refused(&web, &sent, form, error).await
-        }
-    }
-}
-
-/// What was asked for again, with why it was not done.
-async fn refused(web: &Web, sent: &SignedForm, form: AlertForm, error: ActionError) -> Result<Response, Problem> {
-    match error {
-        ActionError::Invalid(problems) if problems.iter().all(|problem| problem.name == "proof") => {
-            ask(web, sent, form, problems).await
-        }
-        ActionError::Invalid(problems) => {
-            let form = AlertForm { send_at_ms: None, until_ms: None, ..form };
-            let problems = problems.into_iter().map(on_page).collect();
-            compose(web, (&sent.headers, &sent.who), form, Faults::new(in_order(problems))).await
-        }
-        ActionError::Conflict { code: code @ "alert.audience_changed", detail } => {
-            ask(web, sent, form, vec![FieldProblem::new("recipients", code, detail)]).await
-        }
-        error => Err(error.into()),
-    }
-}
-
-/// Names of fields as the page has them.
-fn on_page(problem: FieldProblem) -> FieldProblem {
-    let name = match problem.name.as_str() {
-        "expires_in_minutes" => "until",
-        "send_at" => "send_time",
-        name => name,
-    };
-    FieldProblem { name: name.to_owned(), ..problem }
 }
 
 async fn considered(State(web): State<Web>, sent: SignedForm) -> Result<Response, Problem> {

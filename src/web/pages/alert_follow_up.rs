@@ -13,18 +13,19 @@ use serde::Deserialize;
 
 use super::alert_areas::in_words;
 use super::alert_effect::{Phone, phone};
+use super::alert_send::publish;
 use super::form::{Faults, SignedForm};
 use super::frame::{Frame, show};
 use super::menu::Section;
 use super::time::number;
 use super::visit::SignedIn;
 use crate::actions::follow_up::{self, FollowUpPreview, NewFollowUp};
-use crate::actions::{ActionError, alert_view, require};
-use crate::domain::operator::Right;
+use crate::actions::{ActionError, FieldProblem, alert_view, large_alert, require};
+use crate::domain::operator::{Actor, Right};
 use crate::store;
 use crate::web::Web;
 use crate::web::error::Problem;
-use crate::web::transact::{Begun, Repeatable};
+use crate::web::transact::{Begun, Repeatable, Turn, again_when_busy};
 
 /// The kinds: code, heading, what the button does, the text it begins with.
 const KINDS: [(&str, &str, &str, &str); 3] = [
@@ -134,16 +135,38 @@ async fn send(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) 
     let repeatable = Repeatable::of_form(form.fields.text("key"), &format!("/alerts/{id}/follow-up"))?;
     let body = serde_json::json!([new.kind, new.text, new.decided_by]).to_string();
     let turn = repeatable.turn_in_line(&web, actor, body.as_bytes()).await?;
-    let mut work = match turn.begin().await? {
-        Begun::New(work) => work,
-        Begun::Earlier(response) => return Ok(response),
+    let made = if large_alert::has_large_audience(&web.desk, &id).await? {
+        made_large(&web, (actor, &turn), (&id, &new)).await
+    } else {
+        again_when_busy!({
+            match turn.begin().await? {
+                Begun::Earlier(response) => response,
+                Begun::New(mut work) => {
+                    let made = follow_up::create(&web.desk, work.session(), actor, &id, &new).await?;
+                    work.finish_at(&format!("/alerts/{}", made.message.id)).await?
+                }
+            }
+        })
     };
-    match follow_up::create(&web.desk, work.session(), actor, &id, &new).await {
-        Ok(made) => work.finish_at(&format!("/alerts/{}", made.message.id)).await,
-        Err(ActionError::Invalid(problems)) if problems.iter().all(|problem| problem.name != "kind") => {
-            drop(work);
-            page(&web, (&form.headers, &form.who), &id, (new, Faults::new(problems))).await
+    match made {
+        Err(problem) if problem.code() == "validation.failed" && problem.fields().all(|(name, _)| name != "kind") => {
+            let problems = problem.fields().map(|(name, detail)| FieldProblem::new(name, "field.invalid", detail));
+            let faults = Faults::new(problems.collect());
+            page(&web, (&form.headers, &form.who), &id, (new, faults)).await
         }
-        Err(error) => Err(error.into()),
+        made => made,
     }
+}
+
+/// Freezes a large audience unseen, and publishes the follow-up in the transaction that keeps the answer.
+async fn made_large(
+    web: &Web,
+    (actor, turn): (&Actor, &Turn<'_>),
+    (id, new): (&str, &NewFollowUp),
+) -> Result<Response, Problem> {
+    if let Some(response) = turn.earlier().await? {
+        return Ok(response);
+    }
+    let unseen = again_when_busy!({ large_alert::follow_up(&web.desk, actor, id, new).await? })?;
+    publish(web, (actor, turn), &unseen, "").await
 }

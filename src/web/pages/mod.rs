@@ -19,6 +19,7 @@ pub mod alert_live;
 pub mod alert_map;
 pub mod alert_report;
 pub mod alert_review;
+pub mod alert_send;
 pub mod alert_situation;
 pub mod assets;
 pub mod audit;
@@ -100,6 +101,7 @@ pub fn console() -> Router<Web> {
     let work = start::router().merge(decision::router()).merge(audit::router());
     let alerts = alert_compose::router()
         .merge(alert_draft::router())
+        .merge(alert_send::router())
         .merge(alert_list::router())
         .merge(alert_live::router())
         .merge(alert_review::router())
