@@ -75,6 +75,7 @@ pub async fn open(config: Arc<Config>, clock: Clock, migrate: bool) -> anyhow::R
         token_key: Arc::new(TokenKey::new(key)),
         wakeup: Wakeup::default(),
         places: Arc::new(places),
+        lately: Arc::default(),
     })
 }
 

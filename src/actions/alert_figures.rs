@@ -3,6 +3,8 @@
 //!
 //! Invariant: whoever sees persons' numbers here is written to the log.
 
+use std::sync::Arc;
+
 use super::alert_view::{self, AlertView};
 use super::{ActionError, Desk, Result, holds_areas, require};
 use crate::domain::operator::{Actor, Right};
@@ -11,6 +13,8 @@ use crate::store::alert_email::Sent;
 use crate::store::message::Message;
 use crate::store::{self, Session};
 
+/// How long the figures of a large alert hold, in milliseconds.
+const HOLDS_MS: i64 = 5_000;
 /// Most persons on a call list.
 const MOST_CALLS: i64 = 2_000;
 
@@ -19,18 +23,28 @@ const MOST_CALLS: i64 = 2_000;
 pub struct AlertFigures {
     /// The alert.
     pub view: AlertView,
-    /// How deliveries ended that are not known to have arrived.
-    pub endings: Vec<Ending>,
-    /// Codes of areas in which nobody was reached and nobody can be any more, with the households there.
-    pub unreached_areas: Vec<(String, i64)>,
+    /// What reads every delivery.
+    pub slow: Arc<SlowFigures>,
+    /// When that was counted, Unix ms; now unless the audience is large.
+    pub counted_at: i64,
     /// What followed it, in order.
     pub following: Vec<Message>,
-    /// Persons whose phone surely has nothing and who can be written to.
-    pub by_email: i64,
     /// What was written to such persons, in order.
     pub emails: Vec<Sent>,
     /// The one that it follows.
     pub first: Option<Message>,
+}
+
+/// Figures that read every delivery of an alert. Of a large one they are counted at most once in five seconds, for everybody who
+/// looks.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SlowFigures {
+    /// How deliveries ended that are not known to have arrived.
+    pub endings: Vec<Ending>,
+    /// Codes of areas in which nobody was reached and nobody can be any more, with the households there.
+    pub unreached_areas: Vec<(String, i64)>,
+    /// Persons whose phone surely has nothing and who can be written to.
+    pub by_email: i64,
 }
 
 /// An alert of the actor's areas with its figures.
@@ -43,18 +57,32 @@ pub async fn get(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) ->
         Some(first) => store::message::get(session, first).await?,
         None => None,
     };
+    let (counted_at, slow) = slow(desk, session, &view).await?;
     Ok(AlertFigures {
-        endings: store::alert::endings(session, id).await?,
-        unreached_areas: store::alert::unreached_areas(session, id).await?,
+        slow,
+        counted_at,
         following: store::alert::following(session, id).await?,
-        by_email: match view.message.expires_at.is_some_and(|at| at > desk.now()) && !desk.config.mail.url.is_empty() {
-            true => store::alert_email::count(session, id, desk.now()).await?,
-            false => 0,
-        },
         emails: store::alert_email::sent(session, id).await?,
         first,
         view,
     })
+}
+
+async fn slow(desk: &Desk, session: &mut Session, view: &AlertView) -> Result<(i64, Arc<SlowFigures>)> {
+    let (id, now) = (view.message.id.as_str(), desk.now());
+    if let Some(known) = desk.lately.figures.get(id, now, HOLDS_MS) {
+        return Ok(known);
+    }
+    let may_write = view.message.expires_at.is_some_and(|at| at > now) && !desk.config.mail.url.is_empty();
+    let figures = Arc::new(SlowFigures {
+        endings: store::alert::endings(session, id).await?,
+        unreached_areas: store::alert::unreached_areas(session, id).await?,
+        by_email: if may_write { store::alert_email::count(session, id, now).await? } else { 0 },
+    });
+    if view.audience.contact_persons > i64::from(desk.config.database.rows_at_once) {
+        desk.lately.figures.keep(id, now, Arc::clone(&figures));
+    }
+    Ok((now, figures))
 }
 
 /// Whom to call since the alert has not reached their phone; logged, since it shows numbers.

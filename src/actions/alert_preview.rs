@@ -7,7 +7,7 @@
 use super::alert::{self, Checked, NewAlert};
 use super::alert_text::{in_frame, refusals};
 use super::alert_view::Warning;
-use super::{ActionError, Desk, FieldProblem, Result, holds_areas, require};
+use super::{ActionError, Desk, FieldProblem, Result, census, holds_areas, require};
 use crate::config::RegistrationNumbers;
 use crate::domain::alert::{AlertKind, Spread};
 use crate::domain::area::AreaTree;
@@ -96,7 +96,10 @@ pub async fn preview(desk: &Desk, session: &mut Session, actor: &Actor, new: &Ne
             problems.push(problem);
         }
     }
-    let audience = alert::count(desk, session, &tree, &checked.areas).await?;
+    let codes = tree.subtree(checked.areas.iter().map(String::as_str));
+    let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
+    let census = census::of(desk, session).await?;
+    let audience = census.audience(&codes);
     if audience.by_sms == 0 && !checked.areas.is_empty() {
         problems.push(FieldProblem::new(
             "areas",
@@ -104,14 +107,12 @@ pub async fn preview(desk: &Desk, session: &mut Session, actor: &Actor, new: &Ne
             "Ingen i de valda områdena kan få sms. Välj fler områden.",
         ));
     }
-    let codes = tree.subtree(checked.areas.iter().map(String::as_str));
-    let codes: Vec<&str> = codes.iter().map(String::as_str).collect();
     let (cost, seconds) = price(desk, audience.by_sms, sms.segmentation().parts);
     Ok(Preview {
         has_text: !checked.text.is_empty(),
         offending: checked.text.segmentation().offending,
         warnings: warnings(desk, session, &tree, (&checked, &sms)).await?,
-        not_reached: store::audience::not_reached(session, codes.iter().copied(), now).await?,
+        not_reached: census.not_reached(&codes),
         proven: match (1..=MOST_PROVEN).contains(&audience.by_sms) {
             true => {
                 let spans = (now, now - PROOF_MS);

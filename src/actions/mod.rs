@@ -15,6 +15,7 @@ mod alert_text;
 pub mod alert_view;
 pub mod audit_chain;
 pub mod audit_log;
+pub mod census;
 pub mod contact_person;
 pub mod decision;
 pub mod delivery;
@@ -32,6 +33,7 @@ pub mod import_undo;
 pub mod key;
 pub mod large_alert;
 pub mod large_letter;
+pub mod lately;
 pub mod letter;
 pub mod letter_cadence;
 pub mod letter_figures;
@@ -62,6 +64,8 @@ use crate::domain::delivery_token::TokenKey;
 use crate::domain::operator::{Actor, Right};
 use crate::store::{self, Session, Store};
 
+pub use lately::Lately;
+
 pub use error::{ActionError, FieldProblem, Result};
 
 /// What every action works with.
@@ -79,6 +83,8 @@ pub struct Desk {
     pub wakeup: Wakeup,
     /// Places by municipality, for the place check.
     pub places: Arc<Vec<Place>>,
+    /// Figures that were counted lately.
+    pub lately: Arc<Lately>,
 }
 
 impl Desk {

@@ -5,6 +5,7 @@
 //! in no list.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -16,6 +17,10 @@ use crate::store::extract::MessageRow;
 use crate::store::register::{AreaCover, Find, Pair};
 use crate::store::{self, Session};
 
+/// How long the cover of a large register holds, in milliseconds.
+const COVER_HOLDS_MS: i64 = 10_000;
+/// Those who fit a search are counted no further: nobody reads so many names.
+pub const MOST_COUNTED: i64 = 10_000;
 /// Pairs shown at once.
 const MOST_PAIRS: i64 = 100;
 /// Persons on a list of those whom nothing reaches.
@@ -41,7 +46,7 @@ pub struct Wanted {
 pub struct Found {
     /// They, in order of name.
     pub persons: Vec<PersonView>,
-    /// How many fit in all.
+    /// How many fit in all; one more than [`MOST_COUNTED`] stands for any number above it.
     pub total: i64,
     /// Where the next page begins.
     pub next: Option<String>,
@@ -71,9 +76,13 @@ pub async fn find(
         trait_code: wanted.trait_code.clone(),
         now: desk.now(),
     };
-    let total = store::register::count(session, &find).await?;
     let mut rows = store::register::page(session, &find, (after, limit + 1)).await?;
     let has_more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
+    // A few who fit are counted already; the whole register is not read twice for them.
+    let total = match has_more || !after.is_empty() {
+        true => store::register::count(session, &find, MOST_COUNTED + 1).await?,
+        false => i64::try_from(rows.len()).unwrap_or(i64::MAX),
+    };
     rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next = rows.last().map(|row| row.id.clone()).filter(|_| has_more);
     let detail = json!({ "persons": rows.len() });
@@ -85,14 +94,24 @@ pub async fn find(
 ///
 /// # Errors
 /// [`ActionError::Forbidden`].
-pub async fn cover(desk: &Desk, session: &mut Session, actor: &Actor) -> Result<BTreeMap<String, AreaCover>> {
+pub async fn cover(desk: &Desk, session: &mut Session, actor: &Actor) -> Result<Arc<BTreeMap<String, AreaCover>>> {
     require(actor, Right::ReadRegister)?;
+    let now = desk.now();
+    if let Some((_, cover)) = desk.lately.cover.get(&actor.area, now, COVER_HOLDS_MS) {
+        return Ok(cover);
+    }
     let tree = store::area::tree(session).await?;
     // Who goes to a drill is staff, and covers nothing.
     let areas = tree.subtree([actor.area.as_str()]);
     let areas = store::area::codes_json(areas.iter().map(String::as_str));
-    let rows = store::register::cover(session, areas, desk.now()).await?;
-    Ok(rows.into_iter().map(|row| (row.area_code.clone(), row)).collect())
+    let rows = store::register::cover(session, areas, now).await?;
+    let persons: i64 = rows.iter().map(|row| row.contact_persons).sum();
+    let cover: BTreeMap<String, AreaCover> = rows.into_iter().map(|row| (row.area_code.clone(), row)).collect();
+    let cover = Arc::new(cover);
+    if persons > i64::from(desk.config.database.rows_at_once) {
+        desk.lately.cover.keep(&actor.area, now, Arc::clone(&cover));
+    }
+    Ok(cover)
 }
 
 /// One contact person with everything they were sent, the oldest first; the look is logged.

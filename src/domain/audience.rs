@@ -2,6 +2,17 @@
 //!
 //! Invariant: `contact_persons` = those reached on a channel + `not_reached`.
 
+/// Persons and households in one area itself, without what lies below it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Population {
+    /// Contact persons.
+    pub contact_persons: i64,
+    /// Households behind them.
+    pub households: i64,
+    /// Contact persons that can get an SMS.
+    pub by_sms: i64,
+}
+
 /// Whom an alert reaches.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct AlertAudience {

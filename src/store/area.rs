@@ -1,7 +1,5 @@
 //! Owns the area table: the configured tree and the watch areas that came with the register.
 
-use std::collections::BTreeMap;
-
 use super::{Result, Session, json};
 use crate::domain::area::{Area, AreaKind, AreaTree};
 
@@ -46,50 +44,6 @@ pub async fn put(session: &mut Session, area: &Area, now: i64) -> Result<()> {
         .bind(area.parent.clone())
         .bind(now);
     session.execute(statement).await.map(drop)
-}
-
-/// Persons and households in one area itself, without what lies below it.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, sqlx::FromRow)]
-pub struct Population {
-    /// Contact persons.
-    pub contact_persons: i64,
-    /// Households behind them.
-    pub households: i64,
-    /// Contact persons that can get an SMS.
-    pub by_sms: i64,
-}
-
-#[derive(sqlx::FromRow)]
-struct PopulationRow {
-    area_code: String,
-    contact_persons: i64,
-    households: i64,
-    by_sms: i64,
-}
-
-const POPULATIONS: &str = "SELECT area_code,
-   CAST(COUNT(*) AS BIGINT) AS contact_persons,
-   CAST(SUM(households) AS BIGINT) AS households,
-   CAST(SUM(CASE WHEN alerts = 1 AND mobile IS NOT NULL AND alerts_opt_out_at IS NULL
-     AND (paused_until_at IS NULL OR paused_until_at <= $1) THEN 1 ELSE 0 END) AS BIGINT) AS by_sms
- FROM contact_person
- WHERE erased_at IS NULL
- GROUP BY area_code";
-
-/// The population of every area that has one, by code.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn populations(session: &mut Session, now: i64) -> Result<BTreeMap<String, Population>> {
-    let rows: Vec<PopulationRow> = session.list(session.sql(POPULATIONS).bind(now)).await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let population =
-                Population { contact_persons: row.contact_persons, households: row.households, by_sms: row.by_sms };
-            (row.area_code, population)
-        })
-        .collect())
 }
 
 #[derive(serde::Serialize)]

@@ -29,13 +29,20 @@ macro_rules! in_areas_by_scan {
     };
 }
 
-/// Why person `p` gets no alert at `$2`; NULL when nothing is in the way.
+/// Why person `p` gets no alert at a time, `$2` unless another is named; NULL when nothing is in the way.
 macro_rules! no_alert {
     () => {
-        "CASE WHEN p.mobile IS NULL THEN 'no_mobile'
+        no_alert!("$2")
+    };
+    ($now:literal) => {
+        concat!(
+            "CASE WHEN p.mobile IS NULL THEN 'no_mobile'
      WHEN p.alerts_opt_out_at IS NOT NULL THEN 'opted_out'
      WHEN p.alerts = 0 THEN 'alerts_off'
-     WHEN p.paused_until_at > $2 THEN 'paused' END"
+     WHEN p.paused_until_at > ",
+            $now,
+            " THEN 'paused' END"
+        )
     };
 }
 
@@ -96,20 +103,6 @@ pub async fn count_sms<'a>(
     Ok(counts.expect("an aggregate returns a row").into())
 }
 
-const NOT_REACHED: &str = concat!(
-    "SELECT q.why AS reason, CAST(COUNT(*) AS BIGINT) AS contact_persons
- FROM (SELECT ",
-    no_alert!(),
-    " AS why
- FROM contact_person p
- WHERE ",
-    in_areas!(),
-    ") q
- WHERE q.why IS NOT NULL
- GROUP BY q.why
- ORDER BY q.why"
-);
-
 const PROVEN: &str = concat!(
     "SELECT CAST(COUNT(*) AS BIGINT) AS contact_persons
  FROM contact_person p
@@ -145,17 +138,37 @@ pub async fn proven<'a>(
     Ok(row.map_or(0, |(persons,)| persons))
 }
 
-/// Why persons in these areas (with all below them, expanded by the caller) would not get an alert at `now`, and how many:
-/// `no_mobile`, `opted_out`, `alerts_off` or `paused`, as it is kept when an audience is frozen.
+const CENSUS: &str = concat!(
+    "SELECT q.area_code, q.why, CAST(COUNT(*) AS BIGINT) AS contact_persons, CAST(SUM(q.households) AS BIGINT) AS households
+ FROM (SELECT p.area_code, p.households, ",
+    no_alert!("$1"),
+    " AS why
+ FROM contact_person p
+ WHERE p.erased_at IS NULL) q
+ GROUP BY q.area_code, q.why
+ ORDER BY q.area_code, q.why"
+);
+
+/// Persons of one area itself, without what lies below it, who are alike in whether an alert would reach them.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct CensusRow {
+    /// The area.
+    pub area_code: String,
+    /// Why none would: `no_mobile`, `opted_out`, `alerts_off` or `paused`, as it is kept when an audience is frozen; `None`
+    /// when one would.
+    pub why: Option<String>,
+    /// Contact persons.
+    pub contact_persons: i64,
+    /// Households behind them.
+    pub households: i64,
+}
+
+/// The whole register by area, and whether an alert would reach people there at `now`, Unix ms. It reads every person.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn not_reached<'a>(
-    session: &mut Session,
-    areas: impl IntoIterator<Item = &'a str>,
-    now: i64,
-) -> Result<Vec<(String, i64)>> {
-    session.list(session.sql(NOT_REACHED).bind(codes_json(areas)).bind(now)).await
+pub async fn census(session: &mut Session, now: i64) -> Result<Vec<CensusRow>> {
+    session.list(session.sql(CENSUS).bind(now)).await
 }
 
 const COUNT_LETTER: &str = concat!(

@@ -116,13 +116,13 @@ pub async fn page(session: &mut Session, find: &Find, (after, limit): (&str, i64
     session.list(statement).await
 }
 
-const COUNT: &str = concat!("SELECT CAST(COUNT(*) AS BIGINT) AS n", wanted!());
+const COUNT: &str = concat!("SELECT CAST(COUNT(*) AS BIGINT) AS n FROM (SELECT 1 AS one", wanted!(), " LIMIT $9) q");
 
-/// How many fit.
+/// How many fit, counted no further than `most`.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn count(session: &mut Session, find: &Find) -> Result<i64> {
+pub async fn count(session: &mut Session, find: &Find, most: i64) -> Result<i64> {
     let f = find.clone();
     let statement = session
         .sql(COUNT)
@@ -133,7 +133,8 @@ pub async fn count(session: &mut Session, find: &Find) -> Result<i64> {
         .bind(f.trait_code)
         .bind(f.now)
         .bind(f.email)
-        .bind(f.named_json);
+        .bind(f.named_json)
+        .bind(most);
     let row: Option<(i64,)> = session.one(statement).await?;
     Ok(row.map_or(0, |(n,)| n))
 }

@@ -12,9 +12,9 @@ use utoipa_axum::routes;
 use super::List;
 use super::alert::Audience;
 use super::letter::LetterAudienceShown;
-use crate::actions::{alert, letter, require};
+use crate::actions::{alert, census, letter, require};
+use crate::domain::audience::Population;
 use crate::domain::operator::Right;
-use crate::store::area::Population;
 use crate::store::{self};
 use crate::web::Web;
 use crate::web::auth::Caller;
@@ -44,7 +44,7 @@ async fn list(State(web): State<Web>, Caller(actor): Caller) -> Result<Json<List
     require(&actor, Right::ReadAreas)?;
     let mut session = web.desk.store.read().await?;
     let tree = store::area::tree(&mut session).await?;
-    let own = store::area::populations(&mut session, web.desk.now()).await?;
+    let own = census::of(&web.desk, &mut session).await?.populations();
     let items = tree
         .iter()
         .filter(|area| tree.is_within(&area.code, &actor.area))

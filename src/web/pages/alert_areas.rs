@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use super::alert_map::{Outline, drawing};
 use super::time::number;
 use crate::domain::area::{AreaKind, AreaTree};
+use crate::domain::audience::Population;
 use crate::domain::operator::{Actor, Right};
-use crate::store::area::Population;
 
 /// An area with a checkbox.
 #[derive(Debug, Clone)]

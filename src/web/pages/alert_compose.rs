@@ -25,7 +25,7 @@ use crate::actions::alert::NewAlert;
 use crate::actions::alert_preview::{self, Preview};
 use crate::actions::alert_view::Warning;
 use crate::actions::decision::{self, NotSent};
-use crate::actions::{self, ActionError, FieldProblem, alert_confirmation, alert_view, require, situation};
+use crate::actions::{self, ActionError, FieldProblem, alert_confirmation, alert_view, census, require, situation};
 use crate::domain::area::AreaTree;
 use crate::domain::mix_up;
 use crate::domain::operator::Right;
@@ -218,7 +218,7 @@ pub(super) async fn compose(
     let (tree, preview, _) = look(web, who, &form).await?;
     let situations = alert_situation::on_page(web, who, filled).await?;
     let mut session = web.desk.store.read().await?;
-    let populations = store::area::populations(&mut session, web.desk.now()).await?;
+    let populations = census::of(&web.desk, &mut session).await?.populations();
     let draft = alert_draft::shown(web, &mut session, (&who.actor().id, &form.draft)).await?;
     // Without scripts, what the page showed last is what is written over.
     let draft =

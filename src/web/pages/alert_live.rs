@@ -151,6 +151,8 @@ pub struct Live {
     pub by_email: Option<String>,
     /// Areas in which nobody was reached.
     pub unreached: Vec<String>,
+    /// When what did not arrive was counted, where that is a while ago.
+    pub counted_at: Option<String>,
     /// What happened.
     pub moments: Vec<Moment>,
     /// A review under way.
@@ -297,7 +299,7 @@ impl Live {
         let closes = message.follow_up_kind.as_deref() == Some("all_clear");
         let has_expired = message.expires_at.is_some_and(|at| at <= now);
         let handed_over = counts.total() - counts.waiting();
-        let unreached = figures.unreached_areas.iter().filter(|_| state != MessageState::Queued);
+        let unreached = figures.slow.unreached_areas.iter().filter(|_| state != MessageState::Queued);
         Self {
             id: message.id.clone(),
             state: state.code(),
@@ -329,13 +331,14 @@ impl Live {
             in_doubt: Some(counts.get(S::InDoubt)).filter(|n| *n > 0).map(number),
             endings: endings(figures),
             may_call: role.may(Right::ReadDeliveries) && role.may(Right::ReadRegister) && state != MessageState::Draft,
-            by_email: Some(figures.by_email)
+            by_email: Some(figures.slow.by_email)
                 .filter(|n| *n > 0 && may_send && !matches!(state, MessageState::Queued | MessageState::Sending))
                 .filter(|_| {
                     !matches!(state, MessageState::Draft | MessageState::AwaitingApproval | MessageState::Stopped)
                 })
                 .map(number),
             unreached: unreached.map(|(code, households)| area_line(tree, code, *households)).collect(),
+            counted_at: Some(figures.counted_at).filter(|at| *at < now).map(|at| wall.clock(at)),
             moments: moments(figures, names, wall),
             review: review(figures, names, who),
             returned: returned(figures, names),
@@ -441,7 +444,7 @@ fn endings(figures: &AlertFigures) -> Vec<EndingShown> {
     ];
     let mut shown = Vec::new();
     for (states, words, advice) in TABLE {
-        let of = figures.endings.iter().filter(|ending| states.iter().any(|state| state.code() == ending.state));
+        let of = figures.slow.endings.iter().filter(|ending| states.iter().any(|state| state.code() == ending.state));
         let (n, households) = of.fold((0, 0), |sum, one| (sum.0 + one.deliveries, sum.1 + one.households));
         if n > 0 {
             shown.push(EndingShown { words, advice, count: number(n), households: number(households) });

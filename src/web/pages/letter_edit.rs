@@ -19,7 +19,7 @@ use super::letter_effect::LetterEffect;
 use super::letter_form::{LetterForm, on_page};
 use super::menu::Section;
 use super::visit::SignedIn;
-use crate::actions::{ActionError, letter, letter_view, require};
+use crate::actions::{ActionError, census, letter, letter_view, require};
 use crate::domain::message::MessageState;
 use crate::domain::operator::Right;
 use crate::store::{self, Session};
@@ -206,7 +206,7 @@ async fn effect(web: &Web, session: &mut Session, who: &SignedIn, areas: &[Strin
 async fn page(web: &Web, (headers, who): (&HeaderMap, &SignedIn), shown: Shown) -> Result<Response, Problem> {
     let mut session = web.desk.store.read().await?;
     let tree = store::area::tree(&mut session).await?;
-    let populations = store::area::populations(&mut session, web.desk.now()).await?;
+    let populations = census::of(&web.desk, &mut session).await?.populations();
     let held = crate::actions::holds_areas(who.actor(), &tree, &shown.form.areas);
     let areas: &[String] = if held { &shown.form.areas } else { &[] };
     let effect = effect(web, &mut session, who, areas).await?;

@@ -175,7 +175,10 @@ fn list(frame: &Frame, tree: &AreaTree, (wanted, after): (Wanted, &str), found: 
     });
     FoundList {
         rows: found.persons.into_iter().map(|view| PersonRow::of(tree, view, frame.now_ms)).collect(),
-        total: number(found.total),
+        total: match found.total {
+            total if total > register::MOST_COUNTED => format!("Över {}", number(register::MOST_COUNTED)),
+            total => number(total),
+        },
         wanted,
         next: found.next,
         next_href,

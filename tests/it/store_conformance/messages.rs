@@ -77,8 +77,9 @@ on_both_databases! {
         assert_eq!(audience::count_sms(&mut session, ["2380"], NOW).await.unwrap().contact_persons, 0);
         assert!(audience::is_larger_than(&mut session, ["2380-vik"], 3).await.unwrap());
         assert!(!audience::is_larger_than(&mut session, ["2380-vik"], 4).await.unwrap());
-        let missed = audience::not_reached(&mut session, ["2380", "2380-vik"], NOW).await.unwrap();
-        assert_eq!(missed.iter().map(|(_, persons)| persons).sum::<i64>(), counted.not_reached, "{missed:?}");
+        let missed = audience::census(&mut session, NOW).await.unwrap();
+        let missed = missed.iter().filter(|row| row.why.is_some()).map(|row| row.contact_persons).sum::<i64>();
+        assert_eq!(missed, counted.not_reached);
         assert_eq!(audience::count_follow_up(&mut session, "m1").await.unwrap(), 0, "nothing is handed over");
         assert_eq!(audience::proven(&mut session, ["2380-vik"], (NOW, 0)).await.unwrap(), 0, "nothing was ever delivered");
         let readers = alert_email::readers(&mut session, "m1", NOW).await.unwrap();

@@ -18,7 +18,7 @@ use grannpost::store::alert::AlertRow;
 use grannpost::store::alert_draft::AlertDraft;
 use grannpost::store::api_key::ApiKey;
 use grannpost::store::attempt::{AttemptOutcome, Ending};
-use grannpost::store::audience::Asked;
+use grannpost::store::audience::{Asked, CensusRow};
 use grannpost::store::audit::{Entry, Filter, GENESIS};
 use grannpost::store::contact_person::{ContactPerson, Search};
 use grannpost::store::coverage::{First, Freeze, ids_of};
