@@ -40,6 +40,7 @@ pub mod message;
 pub mod notice;
 pub mod observation;
 pub mod observation_answer;
+pub mod observation_export;
 pub mod observation_view;
 pub mod observation_work;
 pub mod operator;

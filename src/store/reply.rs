@@ -70,7 +70,7 @@ const OF_OBSERVATIONS: &str =
  JOIN message m ON m.id = r.message_id
  JOIN delivery d ON d.id = r.delivery_id
  WHERE r.observation_id IN (SELECT v.id FROM {rows $1: id TEXT})
- ORDER BY r.created_at, r.message_id";
+ ORDER BY m.number, r.observation_id";
 
 #[derive(serde::Serialize)]
 struct IdRow<'a> {
@@ -93,7 +93,7 @@ const OF_PERSON: &str =
  JOIN delivery d ON d.id = r.delivery_id
  WHERE r.contact_person_id = $1
    AND r.kind <> 'duty'
- ORDER BY r.created_at, r.message_id";
+ ORDER BY m.number, r.observation_id";
 
 /// What we wrote to a person, oldest first.
 ///

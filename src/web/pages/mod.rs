@@ -39,6 +39,10 @@ pub mod letter_page;
 pub mod letter_paper;
 pub mod letter_send;
 pub mod menu;
+pub mod observation;
+pub mod observation_export;
+pub mod observation_list;
+pub mod observation_words;
 pub mod operator;
 pub mod passkey;
 pub mod proof;
@@ -116,6 +120,7 @@ pub fn console() -> Router<Web> {
         .merge(register_import_review::router())
         .merge(register_merge::router())
         .merge(register_person::router());
+    let inbox = observation_list::router().merge(observation::router()).merge(observation_export::router());
     assets::router()
         .merge(ways_in)
         .merge(own)
@@ -123,6 +128,7 @@ pub fn console() -> Router<Web> {
         .merge(work)
         .merge(alerts)
         .merge(letters)
+        .merge(inbox)
         .merge(persons)
 }
 
