@@ -132,6 +132,28 @@ pub async fn untaken(desk: &Desk, session: &mut Session, actor: &Actor) -> Resul
     Ok(rows)
 }
 
+/// The newest observations about an alert, of the actor's areas; their senders are not in them.
+///
+/// # Errors
+/// [`ActionError::Store`]; nothing for who does not work in the inbox.
+pub async fn about(session: &mut Session, actor: &Actor, alert_id: &str, limit: i64) -> Result<Vec<Observation>> {
+    if !actor.role.may(Right::WorkInbox) {
+        return Ok(Vec::new());
+    }
+    let tree = store::area::tree(session).await?;
+    let filter = Filter {
+        areas_json: areas_of(&tree, actor),
+        message_id: alert_id.to_owned(),
+        kind: IncomingKind::Observation.code().to_owned(),
+        ..Filter::default()
+    };
+    let mut rows = store::observation::page(session, &filter, limit).await?;
+    for row in &mut rows {
+        row.sender = String::new();
+    }
+    Ok(rows)
+}
+
 /// Puts an observation together with what was said around it.
 pub(super) async fn load(
     desk: &Desk,

@@ -6,6 +6,7 @@
 pub mod account;
 pub mod actor_names;
 pub mod administration;
+pub mod alert_answers;
 pub mod alert_areas;
 pub mod alert_calls;
 pub mod alert_compose;
@@ -103,6 +104,7 @@ pub fn console() -> Router<Web> {
         .merge(alert_live::router())
         .merge(alert_review::router())
         .merge(alert_follow_up::router())
+        .merge(alert_answers::router())
         .merge(alert_calls::router())
         .merge(alert_report::router());
     let letters = letter_list::router()

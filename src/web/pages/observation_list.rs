@@ -172,7 +172,8 @@ pub async fn page(
 }
 
 /// How the inbox stands, in one line.
-fn figures_words(figures: &crate::store::observation::Figures) -> String {
+#[must_use]
+pub fn figures_words(figures: &crate::store::observation::Figures) -> String {
     let mut words = match figures.unanswered {
         0 => "Inga iakttagelser väntar på svar.".to_owned(),
         1 => "1 iakttagelse väntar på svar.".to_owned(),
