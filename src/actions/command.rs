@@ -59,7 +59,10 @@ pub(super) async fn obey(
             let reach = Reach::of(scope, &observation.channel);
             stop(desk, session, (observation, persons), reach).await?.then(|| {
                 let again = if reach.alerts { "START" } else { "START BREV" };
-                format!("Du får inga fler {} om grannsamverkan från polisen. Skriv {again} om du ändrar dig.", reach.words())
+                format!(
+                    "Du får inga fler {} om grannsamverkan från polisen. Skriv {again} om du ändrar dig.",
+                    reach.words()
+                )
             })
         }
         Command::Start(scope) => {

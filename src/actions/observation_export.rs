@@ -61,7 +61,8 @@ pub async fn export(desk: &Desk, session: &mut Session, actor: &Actor, wish: &Ex
         ActionError::field("ids", "field.too_long", "Arkivet blir för stort. Välj färre iakttagelser.")
     })?;
     let ids: Vec<&str> = views.iter().map(|view| view.observation.id.as_str()).collect();
-    let detail = json!({ "persons": views.len(), "observations": ids, "with_informant": wish.with_informant, "reason": reason });
+    let detail =
+        json!({ "persons": views.len(), "observations": ids, "with_informant": wish.with_informant, "reason": reason });
     desk.audit(session, actor, "observations.exported", ("observations", ""), detail).await?;
     Ok(bytes)
 }

@@ -241,14 +241,18 @@ pub(super) async fn views(
     Ok(views)
 }
 
-/// The text of an observation and its further parts, in the order they were sent.
+/// The text of an observation and its further parts, in the order they were written.
 fn joined(first: &Observation, further: Vec<Observation>) -> String {
     if further.is_empty() {
         return first.text.clone();
     }
     let mut all = further;
     all.push(first.clone());
-    all.sort_by_key(|part| (part.sent_at.unwrap_or(part.received_at), part.received_at, part.id.clone()));
+    // Gateways tell the second at best: of what was sent in one, the rest comes after the full parts.
+    all.sort_by_key(|part| {
+        let sent_at = part.sent_at.unwrap_or(part.received_at) / 1_000;
+        (sent_at, !observation::fills_a_part(&part.text), part.received_at, part.id.clone())
+    });
     all.iter().map(|part| part.text.as_str()).collect()
 }
 
@@ -273,6 +277,7 @@ async fn sender(session: &mut Session, actor: &Actor, tree: &AreaTree, row: &Obs
 pub fn can_be_answered(observation: &Observation) -> bool {
     let is_known = !observation.sender.is_empty() && !observation.sender.starts_with("erased-");
     let is_person = observation.kind != IncomingKind::Automatic.code();
-    let is_number = observation.channel != Channel::Sms.code() || !observation::is_automatic_sender(&observation.sender);
+    let is_number =
+        observation.channel != Channel::Sms.code() || !observation::is_automatic_sender(&observation.sender);
     is_known && is_person && is_number
 }

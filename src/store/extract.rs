@@ -73,7 +73,8 @@ pub struct ObservationRow {
     pub received_at: i64,
 }
 
-const OBSERVATIONS: &str = "SELECT o.id, o.channel, o.sender, o.kind, o.text, o.state, o.place, o.message_id, o.received_at
+const OBSERVATIONS: &str =
+    "SELECT o.id, o.channel, o.sender, o.kind, o.text, o.state, o.place, o.message_id, o.received_at
  FROM observation o
  WHERE o.contact_person_id = $1
  ORDER BY o.received_at, o.id";

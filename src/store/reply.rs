@@ -21,8 +21,7 @@ pub struct NewReply<'a> {
     pub created_at: i64,
 }
 
-const INSERT: &str =
-    "INSERT INTO reply (message_id, observation_id, delivery_id, contact_person_id, kind, created_at)
+const INSERT: &str = "INSERT INTO reply (message_id, observation_id, delivery_id, contact_person_id, kind, created_at)
  VALUES ($1, $2, $3, $4, $5, $6)";
 
 /// Notes a word of ours.
@@ -126,11 +125,7 @@ const NOTE_AUTOMATIC: &str = "INSERT INTO automatic_answer (fingerprint, about, 
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn note_automatic(
-    session: &mut Session,
-    (fingerprint, about): (&str, &str),
-    now: i64,
-) -> Result<bool> {
+pub async fn note_automatic(session: &mut Session, (fingerprint, about): (&str, &str), now: i64) -> Result<bool> {
     let statement = session.sql(NOTE_AUTOMATIC).bind(fingerprint.to_owned()).bind(about.to_owned()).bind(now);
     Ok(session.execute(statement).await? == 1)
 }
@@ -145,6 +140,7 @@ const AUTOMATIC_SINCE: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS answers
 /// # Errors
 /// [`super::StoreError`].
 pub async fn automatic_since(session: &mut Session, fingerprint: &str, since: i64) -> Result<i64> {
-    let row: Option<(i64,)> = session.one(session.sql(AUTOMATIC_SINCE).bind(fingerprint.to_owned()).bind(since)).await?;
+    let row: Option<(i64,)> =
+        session.one(session.sql(AUTOMATIC_SINCE).bind(fingerprint.to_owned()).bind(since)).await?;
     Ok(row.map_or(0, |(answers,)| answers))
 }

@@ -159,7 +159,8 @@ async fn answers_and_kills(kind: Kind) {
         let page = api.get("/observations?limit=1000").await.json;
         let items = page["items"].as_array().unwrap();
         texts = items.iter().map(|one| one["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
-        let replies = items.iter().filter(|one| one["replies"].as_array().is_some_and(|replies| replies.len() == 1)).count();
+        let replies =
+            items.iter().filter(|one| one["replies"].as_array().is_some_and(|replies| replies.len() == 1)).count();
         if texts.len() == ANSWERS && replies == ANSWERS && scene.gateway.journal().len() >= ANSWERS - 10 {
             break;
         }

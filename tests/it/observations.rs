@@ -28,8 +28,7 @@ impl TestApp {
     }
 
     async fn sms(&self, id: &str, from: &str, text: &str) {
-        let message =
-            InboundMessage { id: id.into(), from: from.into(), to: "+46766860000".into(), text: text.into() };
+        let message = InboundMessage { id: id.into(), from: from.into(), to: "+46766860000".into(), text: text.into() };
         let brought = self.gateway.post_inbound(message).await;
         assert_eq!((brought.code, brought.empty_body), (Some(204), true), "{id}");
     }
@@ -64,7 +63,14 @@ impl TestApp {
     async fn texts_to(&self, number: &str, count: usize) -> Vec<String> {
         let mut found = Vec::new();
         for _ in 0..600 {
-            found = self.gateway.journal().messages().into_iter().filter(|sms| sms.to == number).map(|sms| sms.text).collect();
+            found = self
+                .gateway
+                .journal()
+                .messages()
+                .into_iter()
+                .filter(|sms| sms.to == number)
+                .map(|sms| sms.text)
+                .collect();
             if found.len() >= count {
                 break;
             }

@@ -91,7 +91,8 @@ impl Answers {
         drop(session);
         let has_more = rows.len() > SHOWN;
         rows.truncate(SHOWN);
-        let area = |row: &Observation| row.area_code.as_deref().and_then(|code| tree.get(code)).map(|area| area.name.clone());
+        let area =
+            |row: &Observation| row.area_code.as_deref().and_then(|code| tree.get(code)).map(|area| area.name.clone());
         let newest = rows.first().map(|row| row.id.clone()).unwrap_or_default();
         let rows = rows.into_iter().map(|row| AnswerRow {
             area: area(&row).unwrap_or_else(|| "okänt område".to_owned()),

@@ -299,7 +299,8 @@ impl Live {
             leaves_at,
             bar: bar(counts),
             reached: (number(message.reach_persons), number(message.reach_households)),
-            spread: may_spread.then(|| (number(view.spread_reach.households), number(view.spread_reach.contact_persons))),
+            spread: may_spread
+                .then(|| (number(view.spread_reach.households), number(view.spread_reach.contact_persons))),
             silent: Some(view.silent).filter(|silent| may_spread && *silent > 0 && may_send).map(number),
             pace: pace(message, counts, now),
             waiting: number(counts.waiting()),

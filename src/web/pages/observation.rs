@@ -233,7 +233,10 @@ impl Shown<'_> {
             tags: focus_areas(&view.tags),
             own_tags: own.join(", "),
             place: o.place.clone(),
-            seen_at: o.seen_at.map(|at| wall.fields(at)).map_or_else(String::new, |(date, time)| format!("{date}T{time}")),
+            seen_at: o
+                .seen_at
+                .map(|at| wall.fields(at))
+                .map_or_else(String::new, |(date, time)| format!("{date}T{time}")),
             replies: view.replies.iter().map(|reply| reply_shown(reply, &frame, &self.names)).collect(),
             others: self.thread.others.iter().map(|other| row(wall, frame.now_ms, other)).collect(),
             can_answer: !view.sender.is_withheld && can_be_answered(o),

@@ -30,10 +30,8 @@ async fn export(State(web): State<Web>, form: SignedForm) -> Result<Response, Pr
     match observation_export::export(&web.desk, &mut session, form.who.actor(), &wish).await {
         Ok(archive) => {
             session.commit().await?;
-            let headers = [
-                (CONTENT_TYPE, "application/zip"),
-                (CONTENT_DISPOSITION, "attachment; filename=\"iakttagelser.zip\""),
-            ];
+            let headers =
+                [(CONTENT_TYPE, "application/zip"), (CONTENT_DISPOSITION, "attachment; filename=\"iakttagelser.zip\"")];
             Ok((headers, archive).into_response())
         }
         Err(ActionError::Invalid(problems)) => {

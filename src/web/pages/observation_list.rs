@@ -95,7 +95,11 @@ impl InboxQuery {
         let mut filter = Filter {
             kind: "observation".to_owned(),
             tag: tag_code(&self.tag),
-            channel: if matches!(self.channel.as_str(), "sms" | "email") { self.channel.clone() } else { String::new() },
+            channel: if matches!(self.channel.as_str(), "sms" | "email") {
+                self.channel.clone()
+            } else {
+                String::new()
+            },
             message_id: self.alert.clone(),
             after: self.after.clone(),
             archived: Some(false),
