@@ -12,7 +12,7 @@ use crate::domain::delivery::Channel;
 use crate::domain::observation::{self, IncomingKind, Mark};
 use crate::domain::operator::{Actor, Right};
 use crate::domain::place_name::places_in;
-use crate::store::observation::{Figures, Filter, Observation};
+use crate::store::observation::{Figures, Filter, Observation, Sender};
 use crate::store::reply::Reply;
 use crate::store::{self, Session};
 
@@ -221,9 +221,12 @@ pub(super) async fn views(
     for reply in store::reply::of_observations(session, &ids).await? {
         replies.entry(reply.observation_id.clone()).or_default().push(reply);
     }
+    let persons: Vec<&str> = rows.iter().filter_map(|row| row.contact_person_id.as_deref()).collect();
+    let persons = store::observation::senders(session, &persons).await?;
+    let persons: BTreeMap<String, Sender> = persons.into_iter().map(|person| (person.id.clone(), person)).collect();
     let mut views = Vec::with_capacity(rows.len());
     for mut row in rows {
-        let sender = sender(session, actor, tree, &row).await?;
+        let sender = sender(actor, tree, (&row, &persons));
         let further = parts.remove(&row.id).unwrap_or_default();
         let count = further.len() + 1;
         row.text = joined(&row, further);
@@ -256,20 +259,16 @@ fn joined(first: &Observation, further: Vec<Observation>) -> String {
     all.iter().map(|part| part.text.as_str()).collect()
 }
 
-async fn sender(session: &mut Session, actor: &Actor, tree: &AreaTree, row: &Observation) -> Result<SenderView> {
+/// Who sent an observation, as far as the actor may know.
+fn sender(actor: &Actor, tree: &AreaTree, (row, persons): (&Observation, &BTreeMap<String, Sender>)) -> SenderView {
     let area = row.area_code.as_deref().and_then(|code| tree.get(code)).map(|area| area.name.clone());
-    let area = area.unwrap_or_default();
-    let mut view = SenderView { address: row.sender.clone(), area, ..SenderView::default() };
-    let Some(id) = &row.contact_person_id else { return Ok(view) };
-    let Some(person) = store::contact_person::get(session, id).await? else { return Ok(view) };
+    let view = SenderView { address: row.sender.clone(), area: area.unwrap_or_default(), ..SenderView::default() };
+    let Some(person) = row.contact_person_id.as_ref().and_then(|id| persons.get(id)) else { return view };
     if person.protected == 1 && !actor.role.may(Right::Administer) {
-        return Ok(SenderView { address: String::new(), is_withheld: true, ..view });
+        return SenderView { address: String::new(), is_withheld: true, ..view };
     }
-    (view.name, view.households) = (person.name, person.households);
-    if person.erased_at.is_some() {
-        view.address = String::new();
-    }
-    Ok(view)
+    let address = if person.erased_at.is_some() { String::new() } else { view.address };
+    SenderView { address, name: person.name.clone(), households: person.households, ..view }
 }
 
 /// Whether somebody can be answered there.

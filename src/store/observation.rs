@@ -481,6 +481,33 @@ pub async fn open_alerts(
     Ok(found)
 }
 
+/// What is known of who sent an answer.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Sender {
+    /// The person.
+    pub id: String,
+    /// Name, or what an erased person is called.
+    pub name: String,
+    /// Households behind the person.
+    pub households: i64,
+    /// 1 for a protected identity.
+    pub protected: i64,
+    /// When erased, Unix ms.
+    pub erased_at: Option<i64>,
+}
+
+const SENDERS: &str = "SELECT p.id, p.name, p.households, p.protected, p.erased_at
+ FROM contact_person p
+ WHERE p.id IN (SELECT v.id FROM {rows $1: id TEXT})";
+
+/// The persons with these ids.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn senders(session: &mut Session, ids: &[&str]) -> Result<Vec<Sender>> {
+    session.list(session.sql(SENDERS).bind(ids_json(ids))).await
+}
+
 const FIGURES: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS unanswered,
    CAST(COALESCE(SUM(CASE WHEN o.answer_by_at <= $1 THEN 1 ELSE 0 END), 0) AS BIGINT) AS overdue
  FROM observation o
