@@ -184,6 +184,18 @@ if (form) {
     effect.dataset.stale = "Ingen kontakt med servern. Siffrorna kan vara gamla.";
   }, effect);
 
+  // What is typed is kept as a draft; whoever comes back here, or takes over the shift, comes to it.
+  const kept = one("[data-draft]", form);
+  const keep = one("[data-keep]", form);
+  if (keep) keep.hidden = true;
+  if (kept) on("htmx:after:swap", () => {
+    const id = one("[data-draft-id]", kept)?.value;
+    const here = `/alerts/new?draft=${id}`;
+    if (!id || location.search === `?draft=${id}`) return;
+    history.replaceState(null, "", here);
+    for (const next of all("input[name=next]")) next.value = here;
+  }, kept);
+
   const toggle = (box) => {
     if (box && !box.disabled) box.click();
   };

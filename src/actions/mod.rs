@@ -5,12 +5,16 @@
 
 pub mod alert;
 pub mod alert_confirmation;
+pub mod alert_draft;
+pub mod alert_email;
 pub mod alert_figures;
 pub mod alert_preview;
 pub mod alert_report;
 pub mod alert_review;
 mod alert_text;
 pub mod alert_view;
+pub mod audit_chain;
+pub mod audit_log;
 mod automatic_answer;
 mod command;
 pub mod contact_person;
@@ -22,6 +26,7 @@ pub mod export;
 pub mod extract;
 pub mod follow_up;
 pub mod freezing;
+pub mod gateway_test;
 pub mod import;
 pub mod import_answer;
 pub mod import_draft;

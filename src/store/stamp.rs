@@ -41,7 +41,11 @@ macro_rules! sms_person {
 
 macro_rules! email_person {
     () => {
-        may_still_get_it!("p.letters = 1 AND p.letters_opt_out_at IS NULL AND LOWER(p.email) = LOWER(delivery.address)")
+        may_still_get_it!(
+            "LOWER(p.email) = LOWER(delivery.address)
+       AND CASE WHEN m.kind = 'letter' THEN p.letters = 1 AND p.letters_opt_out_at IS NULL
+         ELSE p.alerts = 1 AND p.alerts_opt_out_at IS NULL END"
+        )
     };
 }
 

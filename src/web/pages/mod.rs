@@ -3,6 +3,7 @@
 //! Invariants: a GET changes nothing, since programs follow links before people do; no rule lives in a page, every one of
 //! them calls the same actions as the API.
 
+pub mod accessibility;
 pub mod account;
 pub mod actor_names;
 pub mod administration;
@@ -10,6 +11,7 @@ pub mod alert_answers;
 pub mod alert_areas;
 pub mod alert_calls;
 pub mod alert_compose;
+pub mod alert_draft;
 pub mod alert_effect;
 pub mod alert_follow_up;
 pub mod alert_form;
@@ -28,6 +30,7 @@ pub mod fault;
 pub mod form;
 pub mod frame;
 pub mod gateway;
+pub mod health;
 pub mod identity;
 pub mod import_question;
 pub mod key;
@@ -81,7 +84,7 @@ const STYLE: &str = include_str!("../../../templates/pages/public.css");
 
 /// The public pages.
 pub fn public() -> Router<Web> {
-    unsubscribe::router()
+    unsubscribe::router().merge(accessibility::router())
 }
 
 /// The pages of those who sign in.
@@ -97,9 +100,11 @@ pub fn console() -> Router<Web> {
         .merge(operator::router())
         .merge(key::router())
         .merge(gateway::router())
+        .merge(health::router())
         .merge(situation::router());
     let work = start::router().merge(decision::router()).merge(audit::router());
     let alerts = alert_compose::router()
+        .merge(alert_draft::router())
         .merge(alert_list::router())
         .merge(alert_live::router())
         .merge(alert_review::router())

@@ -9,7 +9,9 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 
+use super::actor_names::ActorNames;
 use super::alert_areas::in_words;
+use super::alert_draft::DraftRow;
 use super::alert_list::state_words;
 use super::frame::{Frame, show};
 use super::gateway::{self, GatewayRow, pause_reason};
@@ -20,9 +22,8 @@ use super::observation_list::figures_words;
 use super::time::number;
 use super::visit::SignedIn;
 use crate::actions::alert_view::{self, AlertView};
-use crate::actions::letter_cadence;
-use crate::actions::observation_view;
 use crate::actions::work_list::{self, WorkItem};
+use crate::actions::{alert_draft, letter_cadence, observation_view};
 use crate::domain::area::AreaTree;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::message::{Counts, MessageState};
@@ -65,6 +66,7 @@ struct StartPage {
     reads_alerts: bool,
     to_review: Vec<Row>,
     own_drafts: Vec<Row>,
+    begun: Vec<DraftRow>,
     under_way: Vec<Row>,
     latest: Vec<Row>,
     cadence: Vec<CadenceRow>,
@@ -95,6 +97,8 @@ async fn start(State(web): State<Web>, headers: HeaderMap, who: SignedIn) -> Res
         false => None,
     };
     let states = store::gateway::states(&mut session).await?;
+    let drafts = alert_draft::list(&mut session, actor).await?;
+    let names = ActorNames::load(&mut session).await?;
     drop(session);
     let frame = Frame::of(&web, &headers, &who, (Section::Start, "Läget nu")).await;
     let rows = |items: &[WorkItem]| -> Vec<Row> { items.iter().map(|item| of_item(&frame, &tree, item)).collect() };
@@ -108,6 +112,7 @@ async fn start(State(web): State<Web>, headers: HeaderMap, who: SignedIn) -> Res
         reads_alerts,
         to_review: rows(&work.to_review),
         own_drafts: rows(&work.own_drafts),
+        begun: super::alert_draft::rows(&drafts, (&tree, &names, &frame.wall)),
         under_way: rows(&work.under_way),
         latest: latest.iter().map(|view| of_alert(&frame, &tree, view)).collect(),
         cadence: cadence_rows(cadence, &frame.wall),
