@@ -335,7 +335,8 @@ if (live) {
   }, 500);
   // What people answer is counted as it comes, and taken in when somebody asks for it, so that nothing jumps.
   on("observation", ({ detail }) => {
-    if (JSON.parse(detail.data).alert_id === live.dataset.id) window.htmx?.trigger("[data-answers-new]", "look");
+    const counter = one("[data-answers-new]");
+    if (counter && JSON.parse(detail.data).alert_id === live.dataset.id) window.htmx?.trigger(counter, "look");
   }, lost);
   place?.replaceChildren(quietButton("Pausa uppdateringar", (button) => {
     paused = !paused;

@@ -214,7 +214,7 @@ pub(super) async fn views(
         parts.entry(part.part_of.clone().unwrap_or_default()).or_default().push(part);
     }
     let mut tags: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for (id, tag) in store::observation::tags(session, &ids).await? {
+    for (id, tag) in store::observation_tag::of_observations(session, &ids).await? {
         tags.entry(id).or_default().push(tag);
     }
     let mut replies: BTreeMap<String, Vec<Reply>> = BTreeMap::new();

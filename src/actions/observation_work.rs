@@ -77,7 +77,7 @@ pub async fn update(
     row.changed_at = desk.now();
     store::observation::update(session, &row).await?;
     if let Some(tags) = &tags {
-        store::observation::set_tags(session, &row.id, tags).await?;
+        store::observation_tag::set(session, &row.id, tags).await?;
     }
     let detail = changes(&before, &row, tags.as_deref());
     desk.audit(session, actor, "observation.changed", ("observation", &row.id), detail).await?;

@@ -29,6 +29,7 @@ pub mod inbound_sms;
 pub mod letter;
 pub mod message;
 pub mod observation;
+pub mod observation_tag;
 pub mod operator;
 pub mod passkey;
 pub mod queue;

@@ -362,58 +362,8 @@ struct IdRow<'a> {
     id: &'a str,
 }
 
-fn ids_json(ids: &[&str]) -> String {
+pub(super) fn ids_json(ids: &[&str]) -> String {
     json(&ids.iter().map(|id| IdRow { id }).collect::<Vec<_>>())
-}
-
-const TAGS: &str = "SELECT t.observation_id, t.tag
- FROM observation_tag t
- WHERE t.observation_id IN (SELECT v.id FROM {rows $1: id TEXT})
- ORDER BY t.observation_id, t.tag";
-
-/// The tags of these answers: `(id, tag)`.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn tags(session: &mut Session, ids: &[&str]) -> Result<Vec<(String, String)>> {
-    session.list(session.sql(TAGS).bind(ids_json(ids))).await
-}
-
-#[derive(serde::Serialize)]
-struct TagRow<'a> {
-    tag: &'a str,
-}
-
-const CLEAR_TAGS: &str = "DELETE FROM observation_tag
- WHERE observation_id = $1";
-
-const ADD_TAGS: &str = "INSERT INTO observation_tag (observation_id, tag)
- SELECT $2, v.tag
- FROM {rows $1: tag TEXT}";
-
-/// Sets the tags of an answer, each named once.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn set_tags(session: &mut Session, id: &str, tags: &[String]) -> Result<()> {
-    session.execute(session.sql(CLEAR_TAGS).bind(id.to_owned())).await?;
-    let rows: Vec<TagRow<'_>> = tags.iter().map(|tag| TagRow { tag }).collect();
-    session.execute(session.sql(ADD_TAGS).bind(json(&rows)).bind(id.to_owned())).await.map(drop)
-}
-
-const OWN_TAGS: &str = "SELECT t.tag
- FROM observation_tag t
- GROUP BY t.tag
- ORDER BY COUNT(*) DESC, t.tag
- LIMIT 50";
-
-/// The tags in use, the most used first.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn known_tags(session: &mut Session) -> Result<Vec<String>> {
-    let rows: Vec<(String,)> = session.list(session.sql(OWN_TAGS)).await?;
-    Ok(rows.into_iter().map(|(tag,)| tag).collect())
 }
 
 /// An alert that an answer may belong to.
@@ -539,7 +489,7 @@ pub struct Figures {
 }
 
 /// How the inbox of these areas (JSON rows; empty = all, unknown senders among them) stands at `now`; the median is over what
-/// came since `since`, Unix ms.
+/// came since `since`, Unix ms, and not looked for when that is not before `now`.
 ///
 /// # Errors
 /// [`super::StoreError`].
@@ -548,6 +498,9 @@ pub async fn figures(session: &mut Session, areas_json: &str, (now, since): (i64
     let areas = if areas_json.is_empty() { "[]" } else { areas_json };
     let statement = session.sql(FIGURES).bind(now).bind(areas.to_owned()).bind(everywhere);
     let (unanswered, overdue) = session.one(statement).await?.expect("an aggregate returns a row");
+    if since >= now {
+        return Ok(Figures { unanswered, overdue, median_wait_ms: None });
+    }
     let statement = session.sql(WAITS).bind(since).bind(areas.to_owned()).bind(everywhere);
     let waits: Vec<(i64,)> = session.list(statement).await?;
     let median_wait_ms = waits.get(waits.len() / 2).map(|(wait,)| *wait);

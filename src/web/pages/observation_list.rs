@@ -143,7 +143,7 @@ pub async fn page(
     let ((mut views, next), figures, known) = look!(web, |session| {
         let page = observation_view::page(&web.desk, session, actor, &filter, PAGE).await?;
         let figures = observation_view::figures(&web.desk, session, actor).await?;
-        (page, figures, crate::store::observation::known_tags(session).await?)
+        (page, figures, crate::store::observation_tag::known(session).await?)
     })?;
     if list == "done" {
         views.retain(|view| view.observation.kind != "observation");

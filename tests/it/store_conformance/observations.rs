@@ -52,10 +52,10 @@ on_both_databases! {
             let thread = observation::thread(&mut session, of, 10).await.unwrap();
             assert_eq!(thread.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), [wanted]);
         }
-        observation::set_tags(&mut session, "a1", &["traffic".into(), "egen".into()]).await.unwrap();
-        observation::set_tags(&mut session, "a1", &["traffic".into()]).await.unwrap();
-        assert_eq!(observation::tags(&mut session, &["a1", "a2"]).await.unwrap(), [("a1".to_owned(), "traffic".to_owned())]);
-        assert_eq!(observation::known_tags(&mut session).await.unwrap(), ["traffic"]);
+        observation_tag::set(&mut session, "a1", &["traffic".into(), "egen".into()]).await.unwrap();
+        observation_tag::set(&mut session, "a1", &["traffic".into()]).await.unwrap();
+        assert_eq!(observation_tag::of_observations(&mut session, &["a1", "a2"]).await.unwrap(), [("a1".to_owned(), "traffic".to_owned())]);
+        assert_eq!(observation_tag::known(&mut session).await.unwrap(), ["traffic"]);
         for (filter, wanted) in [
             (Shown::default(), &["a2", "a1"][..]),
             (Shown { areas_json: AREAS.into(), ..Shown::default() }, &["a1"]),
