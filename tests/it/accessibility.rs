@@ -55,6 +55,13 @@ async fn axe_finds_nothing_on_the_pages_of_administration_and_of_oneself() {
         window.go(page).await;
         look_through(&window, page, &mut found).await;
     }
+    let observation = app.observation_from("+46701740699", "Han är här med kniv, ABC123 kl. 02.15").await;
+    for page in
+        ["/", "/observations", "/observations?list=unknown", &format!("/observations/{observation}?person=berg")]
+    {
+        window.go(page).await;
+        look_through(&window, page, &mut found).await;
+    }
     window.go("/admin/operators").await;
     window.click("main td a, main th a").await;
     look_through(&window, "one operator", &mut found).await;

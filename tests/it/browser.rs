@@ -321,6 +321,30 @@ async fn a_change_is_pushed_to_the_page_within_moments() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_answer_is_counted_on_the_page_of_its_alert_and_put_in_when_somebody_asks() {
+    let app = app_with(Kind::Sqlite, 2_000, "replies.automatic = false").await;
+    let window = signed_in(&app, "operator", Look::default()).await;
+    let id = sent(&window).await;
+    window.until_says("Inga svar ännu").await;
+    app.advance(Duration::from_secs(30));
+    app.alert_when(&id, |alert| alert["counts"]["queued"] == 0 && alert["counts"]["sending"] == 0).await;
+    let number = app.gateway.journal().messages().remove(0).to;
+    let begun = Instant::now();
+    app.observation_from(&number, "Röd skåpbil vid macken, han är här").await;
+    window.until_says("1 nytt svar").await;
+    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
+    window.until_says("Ett svar kan vara akut").await;
+    assert!(!window.text().await.contains("vid macken"), "nothing jumps");
+    window.click("#new-answers").await;
+    window.until_says("Röd skåpbil vid macken").await;
+    window.click("#answers li a").await;
+    window.until_path("/observations/").await;
+    window.click("#take").await;
+    window.until_says("Lämna den ifrån dig").await;
+    assert!(!window.text().await.contains("Ett svar kan vara akut"), "it is taken");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_changed_meanwhile_is_not_approved_unseen() {
     let app = app_with(Kind::Sqlite, 2_000, "alerts.approval = \"always\"").await;
     let author = signed_in(&app, "operator", Look::default()).await;

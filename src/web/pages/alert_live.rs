@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 
 use super::actor_names::ActorNames;
+use super::alert_answers::Answers;
 use super::alert_areas::in_words;
 use super::alert_effect::{Phone, phone};
 use super::alert_list::state_words;
@@ -129,6 +130,10 @@ pub struct Live {
     pub bar: Vec<BarPart>,
     /// Persons and households reached, in words.
     pub reached: (String, String),
+    /// Households and persons by whom it was passed on, in words, where it may be.
+    pub spread: Option<(String, String)>,
+    /// How many have not said that they passed it on, in words.
+    pub silent: Option<String>,
     /// Pace and time left.
     pub pace: Option<String>,
     /// How many have not gone, in words.
@@ -174,6 +179,7 @@ struct AlertPage {
     phone: Phone,
     is_drill: bool,
     first: Option<String>,
+    answers: Answers,
 }
 
 #[derive(Template)]
@@ -206,6 +212,7 @@ pub async fn page(
     let (frame, live, figures) = found(web, headers, who, id).await?;
     let is_drill = figures.view.alert.drill == 1;
     let sms = SmsText::parse(&figures.view.message.body).unwrap_or_default();
+    let answers = Answers::load(web, who, id, &frame.wall).await?;
     let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = AlertPage {
         frame: frame.as_drill(is_drill).with_faults(!faults.is_empty()),
@@ -214,6 +221,7 @@ pub async fn page(
         phone: phone(&sms),
         is_drill,
         first: figures.first.map(|first| first.id),
+        answers,
     };
     show(status, &page)
 }
@@ -292,6 +300,7 @@ impl Live {
         let role = who.actor().role;
         let state = message.state();
         let may_send = role.may(Right::SendAlerts);
+        let may_spread = view.alert.spread == "households";
         let leaves_at = message.sends_at.filter(|at| *at > now && state == MessageState::Queued);
         let may_have_it =
             S::ALL.into_iter().filter(|one| one.may_have_arrived()).map(|one| counts.get(one)).sum::<i64>();
@@ -315,6 +324,9 @@ impl Live {
             leaves_at,
             bar: bar(counts),
             reached: (number(message.reach_persons), number(message.reach_households)),
+            spread: may_spread
+                .then(|| (number(view.spread_reach.households), number(view.spread_reach.contact_persons))),
+            silent: Some(view.silent).filter(|silent| may_spread && *silent > 0 && may_send).map(number),
             pace: pace(message, counts, now),
             waiting: number(counts.waiting()),
             may_stop: may_send && state.can_be_stopped(),

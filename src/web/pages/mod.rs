@@ -7,6 +7,7 @@ pub mod accessibility;
 pub mod account;
 pub mod actor_names;
 pub mod administration;
+pub mod alert_answers;
 pub mod alert_areas;
 pub mod alert_calls;
 pub mod alert_compose;
@@ -43,6 +44,10 @@ pub mod letter_page;
 pub mod letter_paper;
 pub mod letter_send;
 pub mod menu;
+pub mod observation;
+pub mod observation_export;
+pub mod observation_list;
+pub mod observation_words;
 pub mod operator;
 pub mod passkey;
 pub mod proof;
@@ -106,6 +111,7 @@ pub fn console() -> Router<Web> {
         .merge(alert_live::router())
         .merge(alert_review::router())
         .merge(alert_follow_up::router())
+        .merge(alert_answers::router())
         .merge(alert_calls::router())
         .merge(alert_report::router());
     let letters = letter_list::router()
@@ -123,6 +129,7 @@ pub fn console() -> Router<Web> {
         .merge(register_import_review::router())
         .merge(register_merge::router())
         .merge(register_person::router());
+    let inbox = observation_list::router().merge(observation::router()).merge(observation_export::router());
     assets::router()
         .merge(ways_in)
         .merge(own)
@@ -130,6 +137,7 @@ pub fn console() -> Router<Web> {
         .merge(work)
         .merge(alerts)
         .merge(letters)
+        .merge(inbox)
         .merge(persons)
 }
 
