@@ -6,6 +6,7 @@ use std::process::Stdio;
 use anyhow::Context as _;
 
 use super::{Failure, Outcome, say};
+use crate::ambient::Clock;
 use crate::config::{Config, Loaded};
 use crate::store::{Store, backup, setting};
 
@@ -54,7 +55,7 @@ pub(super) async fn backup(args: &Args, loaded: Loaded) -> Outcome {
 
 /// Leaves word in the database of when it was copied; the health page shows it.
 async fn note(store: &Store) -> Result<(), Failure> {
-    let now = jiff::Timestamp::now().as_millisecond();
+    let now = Clock::System.now_ms();
     let mut session = store.begin().await?;
     setting::set(&mut session, setting::BACKED_UP_AT, now.to_string()).await?;
     Ok(session.commit().await?)

@@ -72,9 +72,12 @@ async fn look(State(web): State<Web>, headers: HeaderMap, who: SignedIn) -> Resu
     show(StatusCode::OK, &HealthPage { frame, is_ready, parts, version: env!("CARGO_PKG_VERSION") })
 }
 
+/// A cause's key, its name, what to do about it, and its state in words.
+type Known = (&'static str, &'static str, &'static str, fn(&Value) -> String);
+
 /// What `/readyz` names, in its order of importance.
 fn ready_parts(causes: &Value) -> Vec<Part> {
-    let known: [(&str, &str, &str, fn(&Value) -> String); 5] = [
+    let known: [Known; 5] = [
         ("database", "Databas", "Se loggen och databasens egen.", |_| "Svarar".to_owned()),
         ("migrations", "Databasens form", "Kör grannpost migrate.", |cause| match cause["pending"].as_u64() {
             Some(0) | None => "Som programmet väntar sig".to_owned(),
@@ -91,7 +94,7 @@ fn ready_parts(causes: &Value) -> Vec<Part> {
                 .map_or_else(|| "Går".to_owned(), |reason| format!("Pausade: {}", pause_reason(reason)))
         }),
     ];
-    let part = |(key, name, advice, words): (&str, &'static str, &'static str, fn(&Value) -> String)| {
+    let part = |(key, name, advice, words): Known| {
         let cause = causes.get(key)?;
         let is_ok = cause["ok"] == true;
         let state = match cause["detail"].as_str() {
