@@ -4,6 +4,7 @@
 
 pub mod gateway_hook;
 pub mod identity;
+pub mod mime;
 pub mod poll;
 pub mod receipt;
 pub mod sms;
