@@ -26,6 +26,7 @@ use crate::inbound::gateway_hook::GatewayHook;
 use crate::inbound::identity::IdentityDesk;
 use crate::inbound::poll::{self, Poll};
 use crate::inbound::receipt::ReceiptDesk;
+use crate::inbound::sms::{SmsDesk, SmsReader};
 use crate::provider::SmsGateway;
 use crate::provider::smtp::MailRelay;
 use crate::store::daemon::Daemon as DaemonRow;
@@ -109,15 +110,19 @@ impl Daemon {
         upkeep::clock::check_at_start(&upkeep).await?;
         upkeep.start(&engine.tracker, presence);
         upkeep::reminder::start(desk.clone(), engine.stop.clone(), &engine.tracker);
+        upkeep::duty::start(desk.clone(), engine.stop.clone(), &engine.tracker);
         engine.start_leases();
         let receipts = ReceiptDesk::start(desk.store.clone(), desk.clock.clone());
         start_sms(&engine, &gateways);
         start_polls(&engine, &gateways, &receipts);
         start_mail(&engine)?;
+        let hooks = Arc::new(hooks(config, &gateways));
+        let incoming = start_reading(desk, &engine, &hooks);
         let web = Web {
             desk: desk.clone(),
             receipts,
-            hooks: Arc::new(hooks(config, &gateways)),
+            incoming,
+            hooks,
             limits: Arc::new(Limits::new(&config.server)),
             sign_in_limits: Arc::default(),
             identity: IdentityDesk::new(config)?.map(Arc::new),
@@ -259,6 +264,14 @@ fn start_sms(engine: &Engine, gateways: &BTreeMap<String, SmsGateway>) {
         let witness = Witness { config: engine.config.sms.gateways[name].clone(), gateway: gateway.clone() };
         engine.tracker.spawn(dispatch::reconcile::run(engine.clone(), name.clone(), Some(witness)));
     }
+}
+
+/// Starts keeping incoming SMS and reading what is kept.
+fn start_reading(desk: &Desk, engine: &Engine, hooks: &Arc<BTreeMap<String, GatewayHook>>) -> SmsDesk {
+    let kept = Wakeup::default();
+    let reader = SmsReader { desk: desk.clone(), hooks: Arc::clone(hooks), kept: kept.clone() };
+    engine.tracker.spawn(reader.run(engine.stop.clone()));
+    SmsDesk::start(desk.store.clone(), desk.clock.clone(), kept)
 }
 
 /// Starts asking those gateways for receipts that do not bring them, also one that has left the route meanwhile.

@@ -54,6 +54,10 @@ fn describe() {
     metrics::describe_gauge!("grannpost_gateway_up", "1 when the provider answers, else 0");
     metrics::describe_gauge!("grannpost_in_doubt", "Deliveries whose outcome is unknown");
     metrics::describe_gauge!("grannpost_leases_overdue", "Leases older than their time");
+    metrics::describe_counter!("grannpost_observations_total", "Answers that came in, by channel and kind");
+    metrics::describe_gauge!("grannpost_observations_unanswered", "Observations that no person has answered");
+    metrics::describe_gauge!("grannpost_observations_overdue", "Of these, those past their date");
+    metrics::describe_gauge!("grannpost_observations_urgent", "Urgent answers of the last day that nobody has taken");
     metrics::describe_gauge!("grannpost_days_since_letter", "Days since the last letter to an area");
 }
 

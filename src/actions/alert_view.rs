@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{ActionError, Desk, Result, holds_areas, require};
 use crate::config::RegistrationNumbers;
+use crate::domain::alert::Spread;
 use crate::domain::audience::AlertAudience;
 use crate::domain::lint;
 use crate::domain::message::Counts;
@@ -11,6 +12,7 @@ use crate::domain::operator::{Actor, Right};
 use crate::domain::sms_text::{Offending, Segmentation, SmsText};
 use crate::store::alert::AlertRow;
 use crate::store::message::{Message, Review};
+use crate::store::spread::SpreadReach;
 use crate::store::{self, Session};
 
 /// Identical texts to the same areas within this time are warned for: 15 minutes.
@@ -54,6 +56,10 @@ pub struct AlertView {
     pub warnings: Vec<Warning>,
     /// Who wrote, approved and returned what.
     pub reviews: Vec<Review>,
+    /// How far it was passed on.
+    pub spread_reach: SpreadReach,
+    /// Persons who have it, may spread it and have not said that they did.
+    pub silent: i64,
 }
 
 /// An alert of the actor's areas.
@@ -103,7 +109,11 @@ pub(super) async fn load(desk: &Desk, session: &mut Session, id: &str) -> Result
     let sms = SmsText::parse(&message.body).unwrap_or_default();
     let typed = SmsText::parse(&alert.text).unwrap_or_default();
     let warnings = warnings(desk, session, (&message, &alert, &areas), (&typed, &sms)).await?;
+    let spread_reach = store::spread::reach(session, id).await?;
+    let may_spread = alert.spread == Spread::Households.code();
     Ok(AlertView {
+        silent: if may_spread { (message.reach_persons - spread_reach.contact_persons).max(0) } else { 0 },
+        spread_reach,
         audience: audience_of(&message.audience),
         segmentation: sms.segmentation(),
         offending: typed.segmentation().offending,

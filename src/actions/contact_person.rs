@@ -238,6 +238,7 @@ pub async fn erase(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) 
         store::contact_person::suppress(session, (fingerprint, channel), "erased", now).await?;
     }
     store::contact_person::erase(session, &row, now).await?;
+    store::observation::pseudonymise(session, id).await?;
     store::import::forget_person(session, id).await?;
     desk.audit(session, actor, "contact_person.erased", ("contact_person", id), serde_json::json!({})).await
 }

@@ -167,6 +167,14 @@ fn step(held: Locked, decision: InDoubtDecision, now: i64) -> Step {
 async fn check_message(session: &mut Session, actor: &Actor, message_id: &str, decides: bool) -> Result<()> {
     let message = store::message::get(session, message_id).await?.ok_or(ActionError::NotFound)?;
     let tree = store::area::tree(session).await?;
+    if let Some(area) = store::reply::area_of(session, message_id).await? {
+        let is_within = if area.is_empty() {
+            tree.root().is_none_or(|root| root.code == actor.area)
+        } else {
+            tree.is_within(&area, &actor.area)
+        };
+        return if is_within { require(actor, Right::WorkInbox) } else { Err(ActionError::NotFound) };
+    }
     let areas = store::message::chosen_areas(session, message_id).await?;
     if !holds_areas(actor, &tree, &areas) {
         return Err(ActionError::NotFound);

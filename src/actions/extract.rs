@@ -24,6 +24,9 @@ pub async fn of_person(desk: &Desk, session: &mut Session, actor: &Actor, id: &s
     let fields: serde_json::Map<String, Value> =
         Field::ALL.into_iter().map(|field| (field.name().to_owned(), json!(values[field]))).collect();
     let messages = store::extract::messages(session, id).await?;
+    let observations = store::extract::observations(session, id).await?;
+    let replies = store::reply::of_person(session, id).await?;
+    let confirmed = store::spread::of_person(session, id).await?;
     let log = store::extract::log(session, id).await?;
     let file_rows = store::extract::file_rows(session, id).await?;
     desk.audit(session, actor, "contact_person.extracted", ("contact_person", id), json!({ "persons": 1 })).await?;
@@ -54,6 +57,31 @@ pub async fn of_person(desk: &Desk, session: &mut Session, actor: &Actor, id: &s
             "reason": row.reason,
             "attempts": row.attempts,
             "final_at": time(row.final_at),
+        })).collect::<Vec<_>>(),
+        "observations": observations.into_iter().map(|row| json!({
+            "id": row.id,
+            "channel": row.channel,
+            "sender": row.sender,
+            "kind": row.kind,
+            "text": row.text,
+            "state": row.state,
+            "place": row.place,
+            "message_id": row.message_id,
+            "received_at": time(Some(row.received_at)),
+        })).collect::<Vec<_>>(),
+        "replies": replies.into_iter().map(|row| json!({
+            "observation_id": row.observation_id,
+            "kind": row.kind,
+            "channel": row.channel,
+            "text": row.body,
+            "state": row.state,
+            "created_at": time(Some(row.created_at)),
+        })).collect::<Vec<_>>(),
+        "spread_confirmations": confirmed.into_iter().map(|row| json!({
+            "alert_id": row.message_id,
+            "households": row.households,
+            "source": row.source,
+            "at": time(Some(row.confirmed_at)),
         })).collect::<Vec<_>>(),
         "file_rows": file_rows.into_iter().map(|row| json!({
             "import_id": row.import_id,

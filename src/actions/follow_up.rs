@@ -32,6 +32,8 @@ pub struct NewFollowUp {
     pub expires_in_minutes: Option<i64>,
     /// A shorter undo window.
     pub undo_seconds: Option<i64>,
+    /// Whether only those get it who have not said that they passed the first on; for `update`.
+    pub silent_only: bool,
 }
 
 /// What a follow-up follows.
@@ -78,7 +80,7 @@ pub async fn create(
     // The row must stand before its deliveries, and its audience is known only after them.
     let mut message = compose(desk, actor, draft(AlertAudience::default()))?;
     store::message::insert(session, &message).await?;
-    let first = First { message_id: &first.id, number: first.number };
+    let first = First { message_id: &first.id, number: first.number, silent_only: new.silent_only };
     let whole = store::coverage::ids_of(first.number);
     let deliveries = store::coverage::follow_up(session, &message::freeze(&message, at), first, whole).await?;
     refuse_nobody(deliveries)?;
@@ -103,6 +105,10 @@ pub(super) async fn begin(
     let kind = FollowUpKind::from_code(&new.kind).ok_or_else(|| {
         ActionError::field("kind", "field.invalid", "Tillåtna värden: all_clear, correction, update.")
     })?;
+    if new.silent_only && kind.closes() {
+        let detail = "Det som avslutar eller rättar går till alla. Välj kind update.";
+        return Err(ActionError::field("only", "field.invalid", detail));
+    }
     let tree = store::area::tree(session).await?;
     let first = alert::found(session, actor, &tree, first_id).await?;
     refuse_under_way(session, first_id).await?;
@@ -183,7 +189,10 @@ pub async fn preview(
     let until = desk.now() + checked.expires_in_minutes * 60_000;
     Ok(FollowUpPreview {
         sms: in_frame(desk, &checked, (desk.now(), until), Some(&following))?,
-        recipients: store::audience::count_follow_up(session, first_id).await?,
+        recipients: match new.silent_only {
+            true => store::spread::silent(session, first_id).await?,
+            false => store::audience::count_follow_up(session, first_id).await?,
+        },
     })
 }
 

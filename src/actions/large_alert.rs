@@ -132,7 +132,7 @@ pub async fn follow_up(desk: &Desk, actor: &Actor, first_id: &str, new: &NewFoll
     let message = insert_unseen(desk, &mut session, actor, (ids, &checked, Some(&following))).await?;
     let freezing = Freezing::begin(desk, &mut session, &message.id, Undo::Remove).await?;
     session.commit().await?;
-    let frozen = freeze_follow_up(desk, &freezing, (&message, &first)).await;
+    let frozen = freeze_follow_up(desk, &freezing, (&message, &first), new.silent_only).await;
     let (deliveries, audience) = freezing.or_undo(desk, frozen).await?;
     Ok(UnseenAlert { freezing, message, checked, audience, deliveries, made: Made::FollowUp(following) })
 }
@@ -239,8 +239,9 @@ async fn freeze_follow_up(
     desk: &Desk,
     freezing: &Freezing,
     (message, first): (&Message, &Message),
+    silent_only: bool,
 ) -> Result<(u64, AlertAudience)> {
-    let first = First { message_id: &first.id, number: first.number };
+    let first = First { message_id: &first.id, number: first.number, silent_only };
     let deliveries = freezing.write_follow_up(desk, &not_due(message), first).await?;
     follow_up::refuse_nobody(deliveries)?;
     let mut session = desk.store.read().await?;

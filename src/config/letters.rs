@@ -57,14 +57,20 @@ impl Letters {
     /// The quiet hours, if any are set.
     #[must_use]
     pub fn quiet(&self) -> Option<QuietHours> {
-        let (from, until) = self.quiet_hours.split_once('-')?;
-        let parse = |text: &str| Time::strptime("%H:%M", text.trim()).ok();
-        let hours = QuietHours { from: parse(from)?, until: parse(until)? };
-        (hours.from != hours.until).then_some(hours)
+        QuietHours::parse(&self.quiet_hours)
     }
 }
 
 impl QuietHours {
+    /// Reads `HH:MM-HH:MM`; `None` for anything else and for a span of no length.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (from, until) = text.split_once('-')?;
+        let parse = |text: &str| Time::strptime("%H:%M", text.trim()).ok();
+        let hours = Self { from: parse(from)?, until: parse(until)? };
+        (hours.from != hours.until).then_some(hours)
+    }
+
     /// Whether the local time `at` is quiet.
     #[must_use]
     pub fn contains(self, at: Time) -> bool {

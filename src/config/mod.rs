@@ -12,6 +12,7 @@ pub mod letters;
 pub mod log;
 pub mod mail;
 pub mod region;
+pub mod replies;
 pub mod secret;
 pub mod server;
 pub mod sign_in;
@@ -31,6 +32,7 @@ pub use letters::{Letters, QuietHours};
 pub use log::{Log, LogFormat};
 pub use mail::Mail;
 pub use region::Region;
+pub use replies::Replies;
 pub use secret::Secret;
 pub use server::{Environment, Server};
 pub use sign_in::SignIn;
@@ -57,6 +59,8 @@ pub struct Config {
     pub alerts: Alerts,
     /// Rules for letters.
     pub letters: Letters,
+    /// Rules for what contact persons answer.
+    pub replies: Replies,
     /// The audit chain's anchor.
     pub audit: Audit,
     /// The engine.
@@ -183,6 +187,7 @@ impl Config {
         self.mail.validate()?;
         self.alerts.validate()?;
         self.letters.validate()?;
+        self.replies.validate()?;
         self.dispatch.validate()?;
         self.sign_in.validate()
     }

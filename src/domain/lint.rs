@@ -108,7 +108,9 @@ fn names_112(text: &str) -> bool {
 const TOP_DOMAINS: [&str; 16] =
     ["se", "nu", "com", "org", "net", "eu", "info", "io", "me", "ly", "no", "fi", "dk", "de", "app", "link"];
 
-fn contains_link(text: &str) -> bool {
+/// Whether a text holds a link, with or without `http`.
+#[must_use]
+pub fn contains_link(text: &str) -> bool {
     text.split(char::is_whitespace).any(|word| {
         let word = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '/');
         let lower = word.to_lowercase();
@@ -157,11 +159,26 @@ fn phone_digits(chars: &[char]) -> usize {
 /// Swedish vehicle registration numbers, ABC123 and ABC12D, written together in any case or, in capitals, with a blank
 /// or hyphen between.
 fn contains_registration_number(text: &str) -> bool {
-    let chars: Vec<char> = text.chars().collect();
-    (0..chars.len()).any(|at| {
-        let fresh = at == 0 || !chars[at - 1].is_alphanumeric();
-        fresh && begins_with_registration_number(&chars[at..])
-    })
+    !registration_numbers(text).is_empty()
+}
+
+/// Where registration numbers stand in `text`, as byte ranges.
+#[must_use]
+pub fn registration_numbers(text: &str) -> Vec<(usize, usize)> {
+    let (at, chars): (Vec<usize>, Vec<char>) = text.char_indices().unzip();
+    let mut found = Vec::new();
+    let mut from = 0;
+    while from < chars.len() {
+        let fresh = from == 0 || !chars[from - 1].is_alphanumeric();
+        if fresh && begins_with_registration_number(&chars[from..]) {
+            let length = if chars[from + 3].is_ascii_digit() { 6 } else { 7 };
+            found.push((at[from], at.get(from + length).copied().unwrap_or(text.len())));
+            from += length;
+        } else {
+            from += 1;
+        }
+    }
+    found
 }
 
 fn begins_with_registration_number(chars: &[char]) -> bool {

@@ -40,6 +40,8 @@ pub enum Right {
     ChangeRegister,
     /// Import and export the register.
     MoveRegister,
+    /// Read, judge and answer observations.
+    WorkInbox,
     /// Read the audit log.
     ReadAudit,
     /// Operators, keys, gateways, pause and resume.
@@ -76,7 +78,13 @@ impl Role {
             Self::Admin => true,
             Self::Operator => matches!(
                 right,
-                R::ReadAreas | R::SendAlerts | R::ReadAlerts | R::ReadDeliveries | R::Approve | R::ReadRegister
+                R::ReadAreas
+                    | R::SendAlerts
+                    | R::ReadAlerts
+                    | R::ReadDeliveries
+                    | R::Approve
+                    | R::ReadRegister
+                    | R::WorkInbox
             ),
             Self::Chief => matches!(
                 right,
@@ -89,7 +97,7 @@ impl Role {
                     | R::ReadRegister
                     | R::ChangeRegister
             ),
-            Self::Officer => matches!(right, R::ReadAreas),
+            Self::Officer => matches!(right, R::ReadAreas | R::WorkInbox),
             Self::Auditor => matches!(right, R::ReadAreas | R::ReadAlerts | R::ReadLetters | R::ReadAudit),
         }
     }

@@ -45,6 +45,23 @@ pub fn places_outside(text: &str, tree: &AreaTree, places: &[Place], chosen: &[&
     found
 }
 
+/// Where places, watch areas and municipalities are named in `text`, as byte ranges; by the rules of [`places_outside`].
+#[must_use]
+pub fn places_in(text: &str, tree: &AreaTree, places: &[Place]) -> Vec<(usize, usize)> {
+    let names = Names::new(tree, places);
+    let words = words(text);
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < words.len() {
+        let length = names.longest_at(&words, at).map_or(0, |named| named.words.len());
+        if length > 0 {
+            found.push((words[at].start, words[at + length - 1].start + words[at + length - 1].text.len()));
+        }
+        at += length.max(1);
+    }
+    found
+}
+
 /// Ordinary Swedish words that are names in Jämtland too: a name only with a capital letter.
 const ORDINARY_WORDS: [&str; 10] =
     ["backe", "berg", "campus", "hallen", "hede", "kall", "lit", "solliden", "söder", "ås"];
@@ -57,6 +74,7 @@ const BEFORE_PLACE: [&str; 17] = [
 
 struct Word<'a> {
     text: &'a str,
+    start: usize,
     lower: String,
     /// Whether only blanks or a hyphen stand between the word before and this one.
     joined: bool,
@@ -71,7 +89,7 @@ fn words(text: &str) -> Vec<Word<'_>> {
             (true, None) => start = Some(at),
             (false, Some(from)) => {
                 let joined = text[end..from].chars().all(|c| c.is_whitespace() || matches!(c, '-' | '\u{2011}'));
-                words.push(Word { text: &text[from..at], lower: text[from..at].to_lowercase(), joined });
+                words.push(Word { text: &text[from..at], start: from, lower: text[from..at].to_lowercase(), joined });
                 start = None;
                 end = at;
             }

@@ -146,6 +146,36 @@ pub async fn by_mobile(session: &mut Session, mobile: &str) -> Result<Vec<Contac
     session.list(session.sql(BY_MOBILE).bind(mobile.to_owned())).await
 }
 
+const BY_PHONE2: &str = "SELECT *
+ FROM contact_person
+ WHERE phone2 = $1
+   AND erased_at IS NULL
+ ORDER BY id
+ LIMIT 10";
+
+/// Up to ten contact persons with this other number.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn by_phone2(session: &mut Session, number: &str) -> Result<Vec<ContactPerson>> {
+    session.list(session.sql(BY_PHONE2).bind(number.to_owned())).await
+}
+
+const BY_EMAIL: &str = "SELECT *
+ FROM contact_person
+ WHERE email_key = $1
+   AND erased_at IS NULL
+ ORDER BY id
+ LIMIT 10";
+
+/// Up to ten contact persons with this e-mail address, folded for matching.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn by_email_key(session: &mut Session, key: &str) -> Result<Vec<ContactPerson>> {
+    session.list(session.sql(BY_EMAIL).bind(key.to_owned())).await
+}
+
 /// What a search looks for; each part empty = not looked for.
 #[derive(Debug, Clone, Default)]
 pub struct Search {

@@ -158,7 +158,12 @@ const FOLLOW_UP: &str = "INSERT INTO delivery (id, message_id, channel, address,
    AND d.id <= $9
    AND (d.state IN ('accepted', 'in_doubt', 'delivered', 'unconfirmed')
      OR (d.state = 'sending' AND d.stamped_at IS NOT NULL)
-     OR (d.state = 'failed' AND d.reason = 'in_doubt.given_up'))";
+     OR (d.state = 'failed' AND d.reason = 'in_doubt.given_up'))
+   AND ($10 = 0 OR NOT EXISTS (
+     SELECT 1
+     FROM message_recipient r
+     JOIN spread_confirmation s ON s.message_id = d.message_id AND s.contact_person_id = r.contact_person_id
+     WHERE r.delivery_id = d.id))";
 
 const FOLLOW_UP_RECIPIENTS: &str =
     "INSERT INTO message_recipient (message_id, contact_person_id, channel, delivery_id, area_code, households)
@@ -176,6 +181,8 @@ pub struct First<'a> {
     pub message_id: &'a str,
     /// Its number.
     pub number: i64,
+    /// Whether only those are meant who have not said that they passed it on.
+    pub silent_only: bool,
 }
 
 /// Freezes a follow-up to exactly those whose phone may have the first message, among its deliveries after the id `after`
@@ -201,7 +208,8 @@ pub async fn follow_up(
         .bind(freeze.now)
         .bind(first.message_id.to_owned())
         .bind(after)
-        .bind(until);
+        .bind(until)
+        .bind(i64::from(first.silent_only));
     let deliveries = session.execute(statement).await?;
     let statement =
         session.sql(FOLLOW_UP_RECIPIENTS).bind(freeze.message_id.to_owned()).bind(after + shift).bind(until + shift);

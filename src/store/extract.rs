@@ -50,6 +50,42 @@ pub async fn messages(session: &mut Session, contact_person_id: &str) -> Result<
     session.list(session.sql(MESSAGES).bind(contact_person_id.to_owned())).await
 }
 
+/// What the person has answered.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct ObservationRow {
+    /// The observation.
+    pub id: String,
+    /// `sms` or `email`.
+    pub channel: String,
+    /// Where it came from.
+    pub sender: String,
+    /// What was taken for what.
+    pub kind: String,
+    /// The text.
+    pub text: String,
+    /// How far it has come.
+    pub state: String,
+    /// Where something was seen.
+    pub place: String,
+    /// The alert or letter it answers.
+    pub message_id: Option<String>,
+    /// Unix ms.
+    pub received_at: i64,
+}
+
+const OBSERVATIONS: &str = "SELECT o.id, o.channel, o.sender, o.kind, o.text, o.state, o.place, o.message_id, o.received_at
+ FROM observation o
+ WHERE o.contact_person_id = $1
+ ORDER BY o.received_at, o.id";
+
+/// What a person has answered, oldest first.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn observations(session: &mut Session, contact_person_id: &str) -> Result<Vec<ObservationRow>> {
+    session.list(session.sql(OBSERVATIONS).bind(contact_person_id.to_owned())).await
+}
+
 /// What was done to or with a person's record.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct LogRow {

@@ -1,16 +1,111 @@
-//! Owns incoming SMS as they came, base64 of the hook's body.
+//! Owns incoming SMS as they came, base64 of the hook's body, and which of them have been read.
+//!
+//! Invariant: what is not marked as read is read again, after a crash too.
 
-use super::{Result, Session};
+use serde::Serialize;
+
+use super::{Result, Session, json};
+
+/// An SMS on its way to the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NewSms {
+    /// The gateway.
+    pub gateway: String,
+    /// What it is known by: digest of the gateway's id, or of the whole body where there is none.
+    pub digest: String,
+    /// Base64 of the body.
+    pub raw: String,
+}
 
 const KEEP: &str = "INSERT INTO inbound_sms (gateway, digest, raw, received_at)
- VALUES ($1, $2, $3, $4)
+ SELECT v.gateway, v.digest, v.raw, $2
+ FROM {rows $1: gateway TEXT, digest TEXT, raw TEXT}
+ WHERE 1 = 1
  ON CONFLICT (gateway, digest) DO NOTHING";
 
-/// Keeps an incoming SMS; the same bytes again are no second one.
+/// Keeps incoming SMS, each known by its digest once among them; says how many were new.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn keep(session: &mut Session, (gateway, digest): (&str, &str), raw: String, now: i64) -> Result<()> {
-    let statement = session.sql(KEEP).bind(gateway.to_owned()).bind(digest.to_owned()).bind(raw).bind(now);
+pub async fn keep(session: &mut Session, sms: &[NewSms], now: i64) -> Result<u64> {
+    session.execute(session.sql(KEEP).bind(json(&sms)).bind(now)).await
+}
+
+/// An SMS that waits to be read.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct UnreadSms {
+    /// The gateway.
+    pub gateway: String,
+    /// What it is known by.
+    pub digest: String,
+    /// Base64 of the body.
+    pub raw: String,
+    /// When it came, Unix ms.
+    pub received_at: i64,
+    /// Readings that failed.
+    pub tries: i64,
+}
+
+const UNREAD: &str = "SELECT gateway, digest, raw, received_at, tries
+ FROM inbound_sms
+ WHERE read_at IS NULL
+ ORDER BY tries, received_at, digest
+ LIMIT $1
+ {skip locked}";
+
+/// SMS that wait to be read, the oldest first; those that have failed come after the others. Held until the transaction ends.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn unread(session: &mut Session, limit: i64) -> Result<Vec<UnreadSms>> {
+    session.list(session.sql(UNREAD).bind(limit)).await
+}
+
+const IS_UNREAD: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS n
+ FROM (SELECT 1 FROM inbound_sms WHERE read_at IS NULL LIMIT 1) q";
+
+/// Whether anything waits to be read; takes no lock.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn is_any_unread(session: &mut Session) -> Result<bool> {
+    let row: Option<(i64,)> = session.one(session.sql(IS_UNREAD)).await?;
+    Ok(row.is_some_and(|(n,)| n > 0))
+}
+
+const MARK_READ: &str = "UPDATE inbound_sms
+ SET read_at = $3, observation_id = $4
+ WHERE gateway = $1
+   AND digest = $2";
+
+/// Marks an SMS as read, with what was made of it.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn mark_read(
+    session: &mut Session,
+    (gateway, digest): (&str, &str),
+    observation_id: Option<&str>,
+    now: i64,
+) -> Result<()> {
+    let statement = session
+        .sql(MARK_READ)
+        .bind(gateway.to_owned())
+        .bind(digest.to_owned())
+        .bind(now)
+        .bind(observation_id.map(str::to_owned));
     session.execute(statement).await.map(drop)
+}
+
+const COUNT_TRY: &str = "UPDATE inbound_sms
+ SET tries = tries + 1
+ WHERE gateway = $1
+   AND digest = $2";
+
+/// Counts a reading that failed.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn count_try(session: &mut Session, (gateway, digest): (&str, &str)) -> Result<()> {
+    session.execute(session.sql(COUNT_TRY).bind(gateway.to_owned()).bind(digest.to_owned())).await.map(drop)
 }

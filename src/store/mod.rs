@@ -26,15 +26,18 @@ pub mod import_draft;
 pub mod inbound_sms;
 pub mod letter;
 pub mod message;
+pub mod observation;
 pub mod operator;
 pub mod passkey;
 pub mod queue;
 pub mod receipt;
 pub mod register;
+pub mod reply;
 pub mod setting;
 pub mod settle;
 pub mod sign_in_session;
 pub mod situation;
+pub mod spread;
 pub mod stamp;
 pub mod verify;
 

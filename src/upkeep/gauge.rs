@@ -31,6 +31,13 @@ pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
     let (in_doubt, overdue) = (in_doubt as f64, overdue as f64);
     metrics::gauge!("grannpost_in_doubt").set(in_doubt);
     metrics::gauge!("grannpost_leases_overdue").set(overdue);
+    let inbox = store::observation::figures(&mut session, "", (now, now)).await?;
+    let urgent = store::observation::untaken(&mut session, (now - 24 * 3_600_000, now), false, 1_000).await?.len();
+    #[expect(clippy::cast_precision_loss, reason = "gauges")]
+    let (unanswered, overdue, urgent) = (inbox.unanswered as f64, inbox.overdue as f64, urgent as f64);
+    metrics::gauge!("grannpost_observations_unanswered").set(unanswered);
+    metrics::gauge!("grannpost_observations_overdue").set(overdue);
+    metrics::gauge!("grannpost_observations_urgent").set(urgent);
     for (area, sent_at) in store::letter::last_sent(&mut session).await? {
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
         let days = (now - sent_at).max(0) as f64 / DAY_MS;

@@ -3,6 +3,7 @@
 //! Invariant: each round is idempotent; two daemons doing it at once do no harm.
 
 pub mod clock;
+pub mod duty;
 pub mod expire;
 pub mod freezing;
 pub mod gauge;

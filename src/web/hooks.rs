@@ -57,7 +57,7 @@ async fn receipt(
     }
 }
 
-/// Incoming SMS are kept for the inbox.
+/// Incoming SMS are kept as they come, and read afterwards.
 async fn inbound(
     State(web): State<Web>,
     peer: Option<Extension<ConnectInfo<SocketAddr>>>,
@@ -65,15 +65,10 @@ async fn inbound(
     headers: HeaderMap,
     body: Bytes,
 ) -> StatusCode {
-    if allowed(&web, (&name, &secret), peer, &headers).is_none() {
-        return StatusCode::NOT_FOUND;
-    }
-    match crate::inbound::sms::keep(&web.desk.store, &web.desk.clock, &name, &body).await {
+    let Some(hook) = allowed(&web, (&name, &secret), peer, &headers) else { return StatusCode::NOT_FOUND };
+    match web.incoming.keep(hook, &name, &body).await {
         Ok(()) => StatusCode::NO_CONTENT,
-        Err(error) => {
-            tracing::warn!(code = error.code(), "an incoming SMS could not be stored; the gateway brings it again");
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        Err(_) => StatusCode::SERVICE_UNAVAILABLE,
     }
 }
 

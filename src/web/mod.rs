@@ -29,6 +29,7 @@ use crate::actions::Desk;
 use crate::inbound::gateway_hook::GatewayHook;
 use crate::inbound::identity::IdentityDesk;
 use crate::inbound::receipt::ReceiptDesk;
+use crate::inbound::sms::SmsDesk;
 
 use limits::Limits;
 use sign_in_limits::SignInLimits;
@@ -44,6 +45,8 @@ pub struct Web {
     pub desk: Desk,
     /// Where receipts are handed in.
     pub receipts: ReceiptDesk,
+    /// Where incoming SMS are handed in.
+    pub incoming: SmsDesk,
     /// Gateways that may call hooks, by name.
     pub hooks: Arc<BTreeMap<String, GatewayHook>>,
     /// How often one may call.

@@ -19,6 +19,7 @@ mod letter;
 mod letter_pages;
 mod logs;
 mod mail_relay;
+mod observations;
 mod pages;
 mod passkey;
 mod register_pages;

@@ -28,7 +28,11 @@ pub const OPERATIONS: &[(&str, &[&str])] = &[
     ("POST /deliveries/{id}/resolve", &["operator", "admin"]),
     ("GET /decisions", &["operator", "chief", "admin", "auditor"]),
     ("POST /decisions", &["operator", "admin"]),
-    ("GET /events", &["operator", "chief", "admin", "auditor"]),
+    ("GET /observations", &["operator", "officer", "admin"]),
+    ("GET /observations/{id}", &["operator", "officer", "admin"]),
+    ("PATCH /observations/{id}", &["operator", "officer", "admin"]),
+    ("POST /observations/{id}/reply", &["operator", "officer", "admin"]),
+    ("GET /events", &ROLES),
     ("GET /audit", &["admin", "auditor"]),
     ("GET /contact-persons", &["operator", "chief", "admin"]),
     ("POST /contact-persons", &["chief", "admin"]),
@@ -121,7 +125,7 @@ on_both_databases! {
             assert_eq!(code, expected, "{}", operation.name());
         }
         let there = app.api.with_key(&key);
-        for path in ["/contact-persons", "/alerts", "/letters"] {
+        for path in ["/contact-persons", "/alerts", "/letters", "/observations"] {
             assert_eq!(there.get(path).await.json["items"], serde_json::json!([]), "{path}");
         }
         let made = there.post("/alerts", crate::support::things::alert_body()).await;

@@ -119,6 +119,17 @@ pub struct Reach {
     pub households: i64,
 }
 
+/// How far an alert was passed on, by those who say so.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+pub struct SpreadReach {
+    /// Persons who have said that they passed it on.
+    contact_persons: i64,
+    /// Households they say it has reached.
+    households: i64,
+    /// Persons who have it, may spread it and have not said so.
+    silent: i64,
+}
+
 /// An alert.
 #[derive(Debug, Serialize, ToSchema)]
 struct Alert {
@@ -145,6 +156,7 @@ struct Alert {
     warnings: Vec<Warning>,
     counts: BTreeMap<&'static str, i64>,
     reach: Reach,
+    spread_reach: SpreadReach,
     reviews: Vec<Review>,
 }
 
@@ -191,6 +203,11 @@ impl From<AlertView> for Alert {
             warnings: view.warnings.into_iter().map(Warning::from).collect(),
             counts: counts(&view.counts),
             reach: Reach { contact_persons: m.reach_persons, households: m.reach_households },
+            spread_reach: SpreadReach {
+                contact_persons: view.spread_reach.contact_persons,
+                households: view.spread_reach.households,
+                silent: view.silent,
+            },
             reviews: view
                 .reviews
                 .into_iter()
@@ -391,6 +408,8 @@ struct FollowUpRequest {
     expires_in_minutes: Option<i64>,
     /// Shorter than the configured undo window.
     undo_seconds: Option<i64>,
+    /// `silent`: only to those who have not said that they passed the first on; for `update`.
+    only: Option<String>,
 }
 
 /// Makes a follow-up to those whose phone may have the first.
@@ -404,7 +423,11 @@ async fn follow_up(
     body: JsonBody<FollowUpRequest>,
 ) -> Result<Response, Problem> {
     let wanted = &body.value;
+    if wanted.only.as_deref().is_some_and(|only| only != "silent") {
+        return Err(Problem::field("only", "field.invalid", "Tillåtna värden: silent."));
+    }
     let new = NewFollowUp {
+        silent_only: wanted.only.is_some(),
         kind: wanted.kind.clone(),
         text: wanted.text.clone(),
         decided_by: wanted.decided_by.clone(),

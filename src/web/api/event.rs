@@ -20,9 +20,11 @@ use utoipa_axum::routes;
 
 use super::alert::counts;
 use super::time::{shown, shown_option};
+use crate::actions::observation_view::sees;
 use crate::actions::{holds_areas, require};
+use crate::domain::area::AreaTree;
 use crate::domain::operator::{Actor, Right};
-use crate::store::{self, StoreError};
+use crate::store::{self, Session, StoreError};
 use crate::web::Web;
 use crate::web::auth::Caller;
 use crate::web::error::Problem;
@@ -40,11 +42,14 @@ pub fn routes() -> OpenApiRouter<Web> {
     OpenApiRouter::new().routes(routes!(stream))
 }
 
-/// Server-sent events: `message` with state and counts, `gateway` with its state.
+/// Server-sent events: `message` with state and counts, `observation` with what has come in or changed (without its text),
+/// `gateway` with its state. Who does not read alerts gets no `message`, who does not work in the inbox no `observation`.
 #[utoipa::path(get, path = "/events", tag = "events",
     responses((status = 200, content_type = "text/event-stream", body = String)))]
 async fn stream(State(web): State<Web>, watcher: Watcher, headers: HeaderMap) -> Result<Response, Problem> {
-    require(&watcher.actor, Right::ReadAlerts)?;
+    if !watcher.actor.role.may(Right::WorkInbox) {
+        require(&watcher.actor, Right::ReadAlerts)?;
+    }
     let resumed = headers.get("last-event-id").and_then(|id| id.to_str().ok()).and_then(|id| id.parse().ok());
     let since = resumed.unwrap_or_else(|| web.desk.now());
     let mut response = Sse::new(changes(web, watcher, since))
@@ -119,23 +124,12 @@ impl Teller {
         let mut session = self.web.desk.store.read().await?;
         let tree = store::area::tree(&mut session).await?;
         let mut events = Vec::new();
-        for message in store::message::changed_since(&mut session, self.since - LATE_MS, 1_000).await? {
-            if self.told.get(&message.id).is_some_and(|at| *at >= message.changed_at) {
-                continue;
-            }
-            self.told.insert(message.id.clone(), message.changed_at);
-            self.since = self.since.max(message.changed_at);
-            let areas = store::message::chosen_areas(&mut session, &message.id).await?;
-            if !holds_areas(&self.actor, &tree, &areas) {
-                continue;
-            }
-            let figures = counts(&store::message::counts(&mut session, &message.id).await?);
-            let data = json!({
-                "id": message.id, "kind": message.kind, "state": message.state, "counts": figures,
-                "reach": { "contact_persons": message.reach_persons, "households": message.reach_households },
-                "handed_over_at": shown_option(message.handed_over_at), "at": shown(message.changed_at),
-            });
-            events.push(event("message", message.changed_at, &data));
+        let since = self.since - LATE_MS;
+        if self.actor.role.may(Right::ReadAlerts) {
+            self.messages(&mut session, (&tree, since), &mut events).await?;
+        }
+        if self.actor.role.may(Right::WorkInbox) {
+            self.observations(&mut session, (&tree, since), &mut events).await?;
         }
         for gateway in store::gateway::states(&mut session).await? {
             let key = format!("gateway {}", gateway.gateway);
@@ -147,6 +141,61 @@ impl Teller {
             }
         }
         Ok(events)
+    }
+
+    async fn messages(
+        &mut self,
+        session: &mut Session,
+        (tree, since): (&AreaTree, i64),
+        events: &mut Vec<Event>,
+    ) -> Result<(), StoreError> {
+        for message in store::message::changed_since(session, since, 1_000).await? {
+            if self.told.get(&message.id).is_some_and(|at| *at >= message.changed_at) {
+                continue;
+            }
+            self.told.insert(message.id.clone(), message.changed_at);
+            self.since = self.since.max(message.changed_at);
+            let areas = store::message::chosen_areas(session, &message.id).await?;
+            if !holds_areas(&self.actor, tree, &areas) {
+                continue;
+            }
+            let figures = counts(&store::message::counts(session, &message.id).await?);
+            let data = json!({
+                "id": message.id, "kind": message.kind, "state": message.state, "counts": figures,
+                "reach": { "contact_persons": message.reach_persons, "households": message.reach_households },
+                "handed_over_at": shown_option(message.handed_over_at), "at": shown(message.changed_at),
+            });
+            events.push(event("message", message.changed_at, &data));
+        }
+        Ok(())
+    }
+
+    async fn observations(
+        &mut self,
+        session: &mut Session,
+        (tree, since): (&AreaTree, i64),
+        events: &mut Vec<Event>,
+    ) -> Result<(), StoreError> {
+        for one in store::observation::changed_since(session, since, 1_000).await? {
+            let key = format!("observation {}", one.id);
+            if self.told.get(&key).is_some_and(|at| *at >= one.changed_at) {
+                continue;
+            }
+            self.told.insert(key, one.changed_at);
+            self.since = self.since.max(one.changed_at);
+            if !sees(&self.actor, tree, &one) {
+                continue;
+            }
+            let is_alert = one.message_kind.as_deref() == Some("alert");
+            let data = json!({
+                "id": one.id, "kind": one.kind, "state": one.state, "channel": one.channel,
+                "alert_id": one.message_id.filter(|_| is_alert), "contact_person_id": one.contact_person_id,
+                "urgent": one.is_urgent == 1, "owner": one.owner, "received_at": shown(one.received_at),
+                "at": shown(one.changed_at),
+            });
+            events.push(event("observation", one.changed_at, &data));
+        }
+        Ok(())
     }
 }
 

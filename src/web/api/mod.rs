@@ -12,6 +12,7 @@ pub mod event;
 pub mod import;
 pub mod letter;
 pub mod letter_review;
+pub mod observation;
 pub mod text;
 pub mod time;
 
@@ -59,6 +60,7 @@ fn described() -> (Router<Web>, utoipa::openapi::OpenApi) {
         .merge(delivery::routes())
         .merge(contact_person::routes())
         .merge(import::routes())
+        .merge(observation::routes())
         .merge(decision::routes())
         .merge(audit::routes())
         .merge(text::routes())

@@ -31,11 +31,26 @@ on_both_databases! {
         }
         assert_eq!(decision::page(&mut session, "", 10).await.unwrap().len(), 2);
         assert_eq!(decision::page(&mut session, "2", 10).await.unwrap()[0].id, "1");
-        for _ in 0..2 {
-            inbound_sms::keep(&mut session, ("elks", "digest"), "from=x".into(), NOW).await.unwrap();
-        }
         session.commit().await.unwrap();
-        assert_eq!(database.texts("SELECT raw FROM inbound_sms").await, ["from=x"]);
+        drop(database);
+    }
+
+    async fn incoming_sms_are_kept_once_and_wait_until_they_are_read(kind: Kind) {
+        let (store, database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let new = |digest: &str| NewSms { gateway: "elks".into(), digest: digest.into(), raw: "from=x".into() };
+        assert!(!inbound_sms::is_any_unread(&mut session).await.unwrap());
+        assert_eq!(inbound_sms::keep(&mut session, &[new("d1")], NOW).await.unwrap(), 1);
+        assert_eq!(inbound_sms::keep(&mut session, &[new("d1"), new("d2")], NOW + 1).await.unwrap(), 1);
+        assert!(inbound_sms::is_any_unread(&mut session).await.unwrap());
+        inbound_sms::count_try(&mut session, ("elks", "d1")).await.unwrap();
+        let unread = inbound_sms::unread(&mut session, 10).await.unwrap();
+        let digests: Vec<(&str, i64)> = unread.iter().map(|sms| (sms.digest.as_str(), sms.tries)).collect();
+        assert_eq!(digests, [("d2", 0), ("d1", 1)], "what could not be read goes behind the others");
+        inbound_sms::mark_read(&mut session, ("elks", "d2"), None, NOW).await.unwrap();
+        assert_eq!(inbound_sms::unread(&mut session, 10).await.unwrap().len(), 1);
+        session.commit().await.unwrap();
+        assert_eq!(database.texts("SELECT raw FROM inbound_sms").await, ["from=x", "from=x"]);
     }
 
     async fn situations_have_versions_of_which_one_is_current(kind: Kind) {

@@ -6,6 +6,7 @@ mod deliveries;
 mod house;
 mod imports;
 mod messages;
+mod observations;
 mod persons;
 
 use std::collections::BTreeSet;
@@ -28,11 +29,14 @@ use grannpost::store::delivery::{Claim, Claimed, Step, Which};
 use grannpost::store::freezing::{Dead, Undo};
 use grannpost::store::import::{Import, ImportRow, LookUp};
 use grannpost::store::import_draft::ImportDraft;
+use grannpost::store::inbound_sms::NewSms;
 use grannpost::store::letter::LetterRow;
 use grannpost::store::message::{Message, Review};
+use grannpost::store::observation::{Filter as Shown, Observation};
 use grannpost::store::operator::Operator;
 use grannpost::store::receipt::NewReceipt;
 use grannpost::store::register::Find;
+use grannpost::store::reply::NewReply;
 use grannpost::store::settle::Batch;
 use grannpost::store::sign_in_session::SignInSession;
 use grannpost::store::situation::Situation;
@@ -40,8 +44,8 @@ use grannpost::store::stamp::Gate;
 use grannpost::store::{
     self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, backup, contact_person, coverage,
     credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import, import_draft, inbound_sms,
-    letter, message, operator, passkey, queue, receipt, register, setting, settle, sign_in_session, situation, stamp,
-    verify,
+    letter, message, observation, operator, passkey, queue, receipt, register, reply, setting, settle, sign_in_session,
+    situation, spread, stamp, verify,
 };
 use serde_json::json;
 
@@ -138,7 +142,7 @@ fn asked(is_large: bool) -> Asked<'static> {
 
 /// The whole of message `m1`, to be followed.
 fn first() -> (First<'static>, (i64, i64)) {
-    (First { message_id: "m1", number: 1 }, ids_of(1))
+    (First { message_id: "m1", number: 1, silent_only: false }, ids_of(1))
 }
 
 fn batch(id: &str) -> Batch<'_> {

@@ -1,5 +1,7 @@
 //! Small things to call the API about: a person, an alert, a letter, an import.
 
+use grannpost::actions::observation::{Incoming, receive};
+use grannpost::domain::delivery::Channel;
 use serde_json::{Value, json};
 
 use super::{Answer, TestApp};
@@ -12,6 +14,7 @@ pub struct Things {
     pub delivery: String,
     pub letter: String,
     pub import: String,
+    pub observation: String,
 }
 
 impl Things {
@@ -23,6 +26,7 @@ impl Things {
             "deliveries" => &self.delivery,
             "letters" => &self.letter,
             "imports" => &self.import,
+            "observations" => &self.observation,
             other => panic!("{other} has no ids"),
         }
     }
@@ -60,6 +64,8 @@ pub fn body_for(operation: &str) -> Value {
         "POST /letters" => letter_body(),
         "PATCH /letters/{id}" => json!({ "subject": "Ny rubrik" }),
         "POST /letters/{id}/test" => json!({ "email": "test@example.org" }),
+        "PATCH /observations/{id}" => json!({ "state": "assessed", "tags": ["traffic"] }),
+        "POST /observations/{id}/reply" => json!({ "text": "Tack för ditt svar." }),
         "POST /imports/{id}/answers" => json!({ "answers": [] }),
         _ => json!({}),
     }
@@ -75,7 +81,28 @@ impl TestApp {
         let letter = id_of(&self.api.post("/letters", letter_body()).await);
         let csv = "name,mobile,municipality,watch_area,households\nNils Nord,070-174 06 09,2326,Hackås,3\n";
         let import = self.api.send_bytes(reqwest::Method::POST, "/api/v1/imports", "text/csv", csv.into()).await;
-        Things { person, alert, delivery: delivery.as_str().unwrap().to_owned(), letter, import: id_of(&import) }
+        let delivery = delivery.as_str().unwrap().to_owned();
+        let observation = self.observation().await;
+        Things { person, alert, delivery, letter, import: id_of(&import), observation }
+    }
+
+    /// An observation from the person of [`person_body`].
+    pub async fn observation(&self) -> String {
+        let mut session = self.desk.store.begin().await.unwrap();
+        let incoming = Incoming {
+            channel: Channel::Sms,
+            sender: "+46701740601".into(),
+            reference: grannpost::ambient::new_id(&self.clock),
+            text: "Röd skåpbil vid macken".into(),
+            sent_at: None,
+            received_at: self.clock.now_ms(),
+            contact_person_id: None,
+            message_id: None,
+            is_automatic: false,
+        };
+        let received = receive(&self.desk, &mut session, &incoming).await.unwrap();
+        session.commit().await.unwrap();
+        received.observation.id
     }
 }
 
