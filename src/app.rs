@@ -24,6 +24,7 @@ use crate::dispatch::{self, Engine};
 use crate::domain::delivery_token::TokenKey;
 use crate::inbound::gateway_hook::GatewayHook;
 use crate::inbound::identity::IdentityDesk;
+use crate::inbound::mail_reader;
 use crate::inbound::poll::{self, Poll};
 use crate::inbound::receipt::ReceiptDesk;
 use crate::inbound::sms::{SmsDesk, SmsReader};
@@ -116,6 +117,7 @@ impl Daemon {
         start_sms(&engine, &gateways);
         start_polls(&engine, &gateways, &receipts);
         start_mail(&engine)?;
+        engine.tracker.spawn(mail_reader::run(desk.clone(), engine.stop.clone()));
         let hooks = Arc::new(hooks(config, &gateways));
         let incoming = start_reading(desk, &engine, &hooks);
         let web = Web {

@@ -12,6 +12,7 @@ pub mod alert_review;
 mod alert_text;
 pub mod alert_view;
 mod automatic_answer;
+pub mod channel_health;
 mod command;
 pub mod contact_person;
 pub mod decision;

@@ -99,6 +99,49 @@ impl IncomingMail {
     }
 }
 
+/// The address in `Name <address>` or `address`; empty when there is none.
+#[must_use]
+pub fn address_in(from: &str) -> &str {
+    let address = from.rsplit_once('<').map_or(from, |(_, rest)| rest.split('>').next().unwrap_or_default());
+    let address = address.trim();
+    if address.contains('@') && !address.contains(char::is_whitespace) { address } else { "" }
+}
+
+/// What somebody wrote themselves: without the letter they answer to.
+#[must_use]
+pub fn without_quotes(text: &str) -> String {
+    let mut own = Vec::new();
+    let lines: Vec<&str> = text.lines().collect();
+    for (at, line) in lines.iter().enumerate() {
+        let trimmed = line.trim();
+        let next = lines.get(at + 1).map_or("", |next| next.trim());
+        // The words that lead a quotation in may go over two lines.
+        if begins_quotation(trimmed) || begins_quotation(&format!("{trimmed} {next}")) && !own.is_empty() {
+            break;
+        }
+        if !trimmed.starts_with('>') {
+            own.push(line.trim_end());
+        }
+    }
+    let own = own.join("\n").trim().to_owned();
+    // Who writes below what they quote, or nothing at all, is shown whole.
+    if own.is_empty() { text.trim().to_owned() } else { own }
+}
+
+/// Whether a line leads in what is answered, as mail programs write it.
+fn begins_quotation(line: &str) -> bool {
+    let lower = line.to_lowercase();
+    let is_rule = lower.starts_with("-----") || lower.starts_with("_____");
+    let named = ["ursprungligt meddelande", "original message", "vidarebefordrat", "forwarded message"];
+    let is_lead = |begin: &str, end: &str| lower.starts_with(begin) && lower.ends_with(end);
+    (is_rule && (named.iter().any(|name| lower.contains(name)) || lower.trim_matches(['_', '-']).is_empty()))
+        || is_lead("den ", "skrev:")
+        || is_lead("on ", "wrote:")
+        || is_lead("am ", "schrieb:")
+        || (lower.starts_with("från:") && lower.contains('@'))
+        || (lower.starts_with("from:") && lower.contains('@'))
+}
+
 /// Beginnings of subjects of automatic replies: the last resort.
 const AWAY: &[&str] = &[
     "autosvar",
@@ -136,6 +179,25 @@ mod tests {
     fn with(name: &str, value: &str) -> IncomingMail {
         let headers = Fields(vec![(name.to_owned(), value.to_owned())]);
         IncomingMail { headers, ..IncomingMail::default() }
+    }
+
+    #[test]
+    fn an_answer_is_shown_without_the_letter_it_answers() {
+        for (text, own) in [
+            (
+                "Jag såg en bil.\n\nDen fre 20 nov. 2026 kl 09:00 skrev Polisen <a@example.org>:\n> Hej",
+                "Jag såg en bil.",
+            ),
+            ("Ja.\n\nDen fre 20 nov. 2026 kl 09:00 skrev Polisområde Jämtland\n<a@example.org> skrev:\n> Hej", "Ja."),
+            ("Nej\n-----Ursprungligt meddelande-----\nFrån: x", "Nej"),
+            ("Röd bil\n\nFrån: Polisen <a@example.org>\nSkickat: i går", "Röd bil"),
+            ("> Hej\n\nSvar under", "Svar under"),
+            ("> bara citat", "> bara citat"),
+        ] {
+            assert_eq!(without_quotes(text), own, "{text}");
+        }
+        assert_eq!(address_in("Anna <anna@example.se>"), "anna@example.se");
+        assert_eq!(address_in("Anna"), "");
     }
 
     #[test]

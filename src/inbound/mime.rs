@@ -92,10 +92,10 @@ impl Found {
             | "message/global"
             | "text/rfc822-headers"
             | "message/rfc822-headers"
-            | "message/global-headers" => {
-                if self.mail.returned == Fields::default() {
-                    self.mail.returned = split(&decoded(headers, body)).0;
-                }
+            | "message/global-headers"
+                if self.mail.returned == Fields::default() =>
+            {
+                self.mail.returned = split(&decoded(headers, body)).0;
             }
             "text/html" if self.html.is_empty() && depth <= DEPTH => {
                 let html = text(&content, &decoded(headers, body), HTML);

@@ -4,6 +4,8 @@
 
 pub mod gateway_hook;
 pub mod identity;
+pub mod mail;
+pub mod mail_reader;
 pub mod mime;
 pub mod poll;
 pub mod receipt;

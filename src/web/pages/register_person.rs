@@ -235,6 +235,7 @@ fn failure(wall: &Wall, messages: &[MessageRow], channel: &str) -> Option<String
 fn source_words(source: &str) -> &str {
     match source {
         "letter_link" => "med länken i ett brev",
+        "complaint" => "anmälde ett brev som skräppost",
         "register_file" => "stod i en importerad fil",
         "suppression" => "stod på spärrlistan",
         "" => "okänt hur",
@@ -297,6 +298,7 @@ fn why_words(why: NotReached) -> &'static str {
     match why {
         NotReached::NoMobile => "hade inget mobilnummer",
         NotReached::NoAddress => "hade ingen adress",
+        NotReached::EmailUnusable => "hade en e-postadress som inte fungerar, och ingen postadress",
         NotReached::OptedOut => "hade sagt nej",
         NotReached::AlertsOff => "ville inte ha sms",
         NotReached::LettersOff => "ville inte ha brev",
