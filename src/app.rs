@@ -24,10 +24,10 @@ use crate::dispatch::{self, Engine};
 use crate::domain::delivery_token::TokenKey;
 use crate::inbound::gateway_hook::GatewayHook;
 use crate::inbound::identity::IdentityDesk;
-use crate::inbound::mail_reader;
 use crate::inbound::poll::{self, Poll};
 use crate::inbound::receipt::ReceiptDesk;
 use crate::inbound::sms::{SmsDesk, SmsReader};
+use crate::inbound::{mail_reader, mailbox};
 use crate::provider::SmsGateway;
 use crate::provider::smtp::MailRelay;
 use crate::store::daemon::Daemon as DaemonRow;
@@ -118,6 +118,9 @@ impl Daemon {
         start_polls(&engine, &gateways, &receipts);
         start_mail(&engine)?;
         engine.tracker.spawn(mail_reader::run(desk.clone(), engine.stop.clone()));
+        if let Some(address) = config.mail_in.mailbox() {
+            engine.tracker.spawn(mailbox::run(desk.clone(), address, engine.stop.clone()));
+        }
         let hooks = Arc::new(hooks(config, &gateways));
         let incoming = start_reading(desk, &engine, &hooks);
         let web = Web {

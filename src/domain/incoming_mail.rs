@@ -133,11 +133,11 @@ fn begins_quotation(line: &str) -> bool {
     let lower = line.to_lowercase();
     let is_rule = lower.starts_with("-----") || lower.starts_with("_____");
     let named = ["ursprungligt meddelande", "original message", "vidarebefordrat", "forwarded message"];
-    let is_lead = |begin: &str, end: &str| lower.starts_with(begin) && lower.ends_with(end);
+    let is_lead = |begin: &str, verb: &str| lower.starts_with(begin) && lower.contains(verb) && lower.ends_with(':');
     (is_rule && (named.iter().any(|name| lower.contains(name)) || lower.trim_matches(['_', '-']).is_empty()))
-        || is_lead("den ", "skrev:")
-        || is_lead("on ", "wrote:")
-        || is_lead("am ", "schrieb:")
+        || is_lead("den ", " skrev")
+        || is_lead("on ", " wrote")
+        || is_lead("am ", " schrieb")
         || (lower.starts_with("från:") && lower.contains('@'))
         || (lower.starts_with("from:") && lower.contains('@'))
 }

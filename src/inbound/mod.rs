@@ -6,6 +6,7 @@ pub mod gateway_hook;
 pub mod identity;
 pub mod mail;
 pub mod mail_reader;
+pub mod mailbox;
 pub mod mime;
 pub mod poll;
 pub mod receipt;

@@ -4,6 +4,7 @@ pub mod api;
 pub mod browser;
 pub mod child;
 pub mod database;
+pub mod dovecot;
 pub mod identity_provider;
 pub mod openapi;
 pub mod register;
