@@ -37,6 +37,7 @@ pub mod letter_figures;
 pub mod letter_reminder;
 pub mod letter_review;
 pub mod letter_view;
+pub mod mail_tray;
 pub mod message;
 pub mod notice;
 pub mod observation;

@@ -3,16 +3,20 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use grannpost::actions::extract;
+use grannpost::ambient::Clock;
 use grannpost::inbound::mail::Spool;
+use grannpost::simulator::{MailSink, MailSinkOptions};
 use grannpost::store;
 use grannpost::store::inbound_mail::InboundMail;
 use serde_json::{Value, json};
 
 use crate::support::child::{BINARY, ServeProcess};
 use crate::support::dovecot::Dovecot;
+use crate::support::postfix::{Postfix, open_to_all};
 use crate::support::{TestApp, on_both_databases, root};
 
 /// A report as Postfix writes it, about the letter with this Message-ID.
@@ -442,6 +446,77 @@ on_both_databases! {
             app.desk.wakeup.wait(Duration::from_millis(50)).await;
         }
         assert_eq!(mailbox.lying(), [""; 0]);
+    }
+
+
+    async fn what_postfix_sends_back_is_understood_and_brought_in_by_its_pipe(kind: Kind) {
+        let any = "127.0.0.1:0".parse().unwrap();
+        let far = MailSink::start(any, MailSinkOptions::new(Arc::new(|| Clock::System.now()))).await.unwrap();
+        let refusals = [
+            ("anna@example.com", "550 5.1.1 <anna@example.com>: Recipient address rejected: User unknown", "bounce.hard"),
+            ("bo@example.com", "550 no such user here", "bounce.hard"),
+            ("cia@example.com", "552 5.2.2 <cia@example.com>: Mailbox full", "bounce.soft"),
+            ("dan@example.com", "554 5.7.1 Service unavailable; Client host [192.0.2.7] blocked", "bounce.ours"),
+            ("eva@example.com", "550 Rejected", "bounce.unclear"),
+        ];
+        far.change(|far| far.rcpt_by_address.extend(refusals.map(|(to, said, _)| (to.to_owned(), said.to_owned()))));
+        let folder = tempfile::TempDir::new().unwrap();
+        let config = folder.path().join("grannpost.toml");
+        let postfix = Postfix::start(far.address().port(), &config).await;
+        let app = TestApp::spawn_with(kind, &format!("mail.url = \"{}\"", postfix.url)).await;
+        std::fs::write(&config, app.settings()).unwrap();
+        open_to_all(folder.path());
+        open_to_all(app.database.folder.path());
+        for (email, ..) in refusals {
+            app.add_letter_reader("Namn", email, false).await;
+        }
+        app.add_letter_reader("Namn", "frida@example.com", false).await;
+        let letter = json!({ "subject": "Läget", "body_markdown": "Hej", "areas": ["2321"], "no_registry_number": true });
+        let made = app.api.post("/letters", letter).await;
+        let id = made.json["id"].as_str().unwrap().to_owned();
+        app.api.post(&format!("/letters/{id}/send"), json!({ "undo_seconds": 0 })).await;
+        let mut rows = Vec::new();
+        for _ in 0..600 {
+            rows = app.api.get(&format!("/letters/{id}/deliveries")).await.json["items"].as_array().unwrap().clone();
+            if rows.iter().filter(|row| row["state"] == "undelivered").count() == refusals.len() {
+                break;
+            }
+            app.desk.wakeup.wait(Duration::from_millis(50)).await;
+        }
+        for (email, _, reason) in refusals {
+            let row = rows.iter().find(|row| row["address"] == email).unwrap();
+            assert_eq!((&row["state"], &row["reason"]), (&json!("undelivered"), &json!(reason)), "{row}\n{}", postfix.log());
+        }
+        assert!(rows.iter().any(|row| row["address"] == "frida@example.com" && row["state"] == "accepted"));
+        far.journal().wait_for(1).await;
+        assert_eq!(app.folder("tray").await.len(), 1, "the one that says nothing");
+        let marked = app.database.texts("SELECT email FROM contact_person WHERE email_unusable = email ORDER BY email").await;
+        assert_eq!(marked, ["anna@example.com", "bo@example.com"]);
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
+    async fn the_pages_tell_what_came_back_and_let_people_work_with_it(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        let person = app.add_letter_reader("Anna Ek", "anna.ek@example.org", true).await;
+        let sent = app.send_one_letter().await;
+        app.read_in(&sent.return_path, &hard(), "reports").await;
+        let mut browser = app.signed_in("admin", "").await;
+        let page = browser.get(&format!("/register/persons/{person}")).await;
+        for words in ["Fungerar inte", "Brev går på papper.", "adressen finns inte: 1", "e-posten fungerar inte"] {
+            assert!(page.says(words), "{words}: {}", page.html);
+        }
+        let calls = browser.get("/register/calls").await;
+        assert!(calls.says("Anna Ek") && calls.says("brev kommer tillbaka"), "{}", calls.html);
+        let again = browser.submit(&page, &format!("/register/persons/{person}/email-usable"), &[]).await;
+        assert!(again.says("brev går till e-postadressen igen"), "{}", again.html);
+        assert_eq!(app.letter_audience().await["by_email"], 1);
+        let tray = app.read_in("bounce+x@bounces.example.org", &hard(), "tray").await;
+        let list = browser.get("/register/mail").await;
+        assert!(list.says("Studs med en adress som inte är vår"), "{}", list.html);
+        let mail = browser.get(&format!("/register/mail/{}", tray[0].id)).await;
+        assert!(mail.says("This is the mail system at host") && mail.says("User unknown"), "{}", mail.html);
+        let rest = browser.submit(&mail, &format!("/register/mail/{}/done", tray[0].id), &[]).await;
+        assert!(rest.says("Inget att läsa just nu"), "{}", rest.html);
     }
 
 }

@@ -50,6 +50,7 @@ pub mod register_form;
 pub mod register_import;
 pub mod register_import_report;
 pub mod register_import_review;
+pub mod register_mail;
 pub mod register_merge;
 pub mod register_person;
 pub mod register_words;
@@ -114,6 +115,7 @@ pub fn console() -> Router<Web> {
         .merge(register_import::router())
         .merge(register_import_report::router())
         .merge(register_import_review::router())
+        .merge(register_mail::router())
         .merge(register_merge::router())
         .merge(register_person::router());
     assets::router()

@@ -7,6 +7,7 @@ pub mod database;
 pub mod dovecot;
 pub mod identity_provider;
 pub mod openapi;
+pub mod postfix;
 pub mod register;
 pub mod security_key;
 pub mod sql;
