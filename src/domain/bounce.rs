@@ -7,7 +7,7 @@ pub mod code;
 pub mod weigh;
 mod wording;
 
-use self::code::EnhancedCode;
+use self::code::{Codes, EnhancedCode};
 use self::weigh::weigh;
 pub use self::weigh::{Finding, Verdict};
 use super::incoming_mail::{Fields, IncomingMail};
@@ -177,8 +177,14 @@ fn is_bounce(mail: &IncomingMail) -> bool {
     }
     let lower = mail.text.chars().take(4_000).collect::<String>().to_lowercase();
     let has_words = OPENINGS.iter().any(|words| lower.contains(words));
-    let is_servers = is_from_daemon(mail) || mail.has_empty_return_path();
-    is_servers && (has_subject || has_words)
+    let has_code = Codes::of(&told_text(&mail.text)).is_permanent().is_some();
+    if is_from_daemon(mail) {
+        return has_subject || has_words || has_code || GONE_WORDS.iter().any(|words| lower.contains(words));
+    }
+    let is_servers = mail.has_empty_return_path() && !mail.is_away() && (has_subject || has_words);
+    // Some servers write under a person's or a firm's name, and not all who pass mail on keep its return path.
+    let is_programs = mail.is_to_return_path && !mail.is_away() && (has_subject || (has_words && has_code));
+    is_servers || is_programs
 }
 
 /// Whether a mail server wrote it, by the name it gives itself.
@@ -220,8 +226,16 @@ fn cut(text: &str) -> String {
 }
 
 /// Local parts that mail servers write from.
-const DAEMONS: &[&str] =
-    &["mailer-daemon", "mailerdaemon", "mail-daemon", "maildaemon", "postmaster", "microsoftexchange"];
+const DAEMONS: &[&str] = &[
+    "mailer-daemon",
+    "mailerdaemon",
+    "daemon",
+    "mail-administrator",
+    "mail-daemon",
+    "maildaemon",
+    "postmaster",
+    "microsoftexchange",
+];
 
 /// Names that mail servers give themselves.
 const DAEMON_NAMES: &[&str] = &[
@@ -233,7 +247,10 @@ const DAEMON_NAMES: &[&str] = &[
     "delivery subsystem",
     "system administrator",
     "systemadministratör",
-    "internet mail delivery",
+    "courier mail server",
+    "post office",
+    "mail server",
+    "mailserver",
     "postmaster",
     "mdaemon",
 ];
@@ -261,6 +278,26 @@ const SUBJECTS: &[&str] = &[
     "mail delivery",
     "mail system error",
     "mail failure",
+    "mail error",
+    "failed delivery",
+    "failure delivering",
+    "problem delivering",
+    "error delivering",
+    "error sending",
+    "transmission failure",
+    "rejected mail",
+    "mail rejected",
+    "email returned",
+    "nondelivery",
+    "user unknown",
+    "unknown user",
+    "unknown recipient",
+    "invalid recipient",
+    "rückläufer",
+    "avis de non",
+    "notification d'échec",
+    "error de entrega",
+    "devuelto",
     "message status",
     "message you sent",
     "non-deliver",
@@ -318,6 +355,14 @@ const OPENINGS: &[&str] = &[
     "has failed to these recipients",
     "delivery to the following recipient",
     "failed to deliver",
+    "could not deliver",
+    "unable to deliver",
+    "delivery failed",
+    "delivery error",
+    "delivery problem",
+    "not deliverable",
+    "following address",
+    "following recipient",
     "did not reach the following recipient",
     "permanent fatal errors",
     "permanent error",
@@ -333,6 +378,9 @@ const OPENINGS: &[&str] = &[
     "no se pudo entregar",
     "kunne ikke leveres",
 ];
+
+/// Words that make a server's mail a bounce; a person's program may use them too.
+const GONE_WORDS: &[&str] = &["user unknown", "unknown user", "no such user", "mailbox full", "quota"];
 
 /// Signs that it is still tried.
 const DELAYED: &[&str] = &[
@@ -474,6 +522,10 @@ mod tests {
         mail.headers =
             fields(&[("from", "anna@example.org"), ("subject", "Autosvar"), ("auto-submitted", "auto-replied")]);
         mail.text = "Min adress finns inte längre, mottagaren är okänd".to_owned();
+        mail.is_to_return_path = true;
         assert_eq!(read(&mail), Meaning::Automatic);
+        mail.headers = fields(&[("from", "Firman AB <info@example.org>"), ("subject", "Undeliverable: Brev")]);
+        mail.text = "550 5.1.1 user unknown".to_owned();
+        assert_eq!(verdict(&read(&mail)), "hard", "a server that writes under a firm's name");
     }
 }

@@ -50,6 +50,8 @@ pub struct IncomingMail {
     pub is_disposition: bool,
     /// Headers of the mail that came back.
     pub returned: Fields,
+    /// Whether it was sent to a return path, where only servers and programs write; whoever knows the envelope says so.
+    pub is_to_return_path: bool,
 }
 
 impl IncomingMail {
@@ -89,6 +91,15 @@ impl IncomingMail {
             .any(says)
             || self.has_empty_return_path()
             || self.is_disposition
+            || has_any(&self.headers.lower("subject"), AWAY)
+    }
+
+    /// Whether somebody's own program says that they are away, rather than a server that it cannot deliver.
+    #[must_use]
+    pub fn is_away(&self) -> bool {
+        let says = |name: &str| self.headers.get(name).is_some();
+        ["x-autoreply", "x-autorespond", "x-autoresponder", "x-mail-autoreply"].into_iter().any(says)
+            || self.headers.lower("precedence").starts_with("auto")
             || has_any(&self.headers.lower("subject"), AWAY)
     }
 

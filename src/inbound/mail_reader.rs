@@ -89,12 +89,13 @@ async fn look(desk: &Desk, unread: Unread) -> Result<Looked, StoreError> {
     }
     let pieces = i64::try_from(mime::WINDOW.div_ceil(PIECE)).unwrap_or(i64::MAX);
     let parts = store::inbound_mail::parts(&mut desk.store.read().await?, &unread.id, pieces).await?;
+    let is_to_return_path = is_return_path(&unread.recipient);
     let read = tokio::task::spawn_blocking(move || {
         let mut raw = Vec::new();
         for part in parts {
             raw.extend(data_encoding::BASE64.decode(part.as_bytes()).unwrap_or_default());
         }
-        let mail = mime::read(&raw);
+        let mail = IncomingMail { is_to_return_path, ..mime::read(&raw) };
         let meaning = bounce::read(&mail);
         (mail, meaning)
     });
@@ -164,11 +165,15 @@ fn name(key: &TokenKey, looked: &Looked) -> Naming {
             .flat_map(|name| mail.headers.all(name))
             .collect();
     }
-    let is_return_path = |text: &&str| text.to_lowercase().contains("bounce+");
     let of_recipient = recipients.iter().find_map(|text| key.find(text));
-    let is_forged = of_recipient.is_none() && recipients.iter().any(is_return_path);
+    let is_forged = of_recipient.is_none() && recipients.iter().any(|text| is_return_path(text));
     let token = of_recipient.or_else(|| mail.references().into_iter().find_map(|text| key.find(text)));
     Naming { token, is_forged }
+}
+
+/// Whether an address has the form of our return paths.
+fn is_return_path(address: &str) -> bool {
+    address.trim_start_matches('<').to_lowercase().starts_with("bounce+")
 }
 
 fn outcome<'a>(desk: &Desk, looked: &'a Looked, naming: Naming, held: &HashMap<i64, Locked>) -> Outcome<'a> {

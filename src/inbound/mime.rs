@@ -23,6 +23,8 @@ const PARTS: usize = 64;
 const FIELDS: usize = 300;
 /// Octets of one field.
 const FIELD: usize = 8 * 1024;
+/// Octets of one block of headers.
+const BLOCK: usize = 128 * 1024;
 /// Octets of the text for people.
 const TEXT: usize = 64 * 1024;
 /// Octets of HTML that are turned into text.
@@ -181,7 +183,7 @@ fn split(part: &[u8]) -> (Fields, &[u8]) {
 /// A block of fields, unfolded.
 fn fields(block: &[u8]) -> Fields {
     let mut fields: Vec<(String, Vec<u8>)> = Vec::new();
-    for line in block.split(|byte| *byte == b'\n') {
+    for line in block[..block.len().min(BLOCK)].split(|byte| *byte == b'\n') {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.first().is_some_and(|first| matches!(first, b' ' | b'\t')) {
             if let Some((_, value)) = fields.last_mut()
@@ -196,7 +198,7 @@ fn fields(block: &[u8]) -> Fields {
             break;
         }
         let Some(colon) = line.iter().position(|byte| *byte == b':') else { continue };
-        let name = String::from_utf8_lossy(line[..colon].trim_ascii()).to_lowercase();
+        let name = String::from_utf8_lossy(line[..colon.min(FIELD)].trim_ascii()).to_lowercase();
         let value = line[colon + 1..].trim_ascii();
         fields.push((name, value[..value.len().min(FIELD)].to_vec()));
     }

@@ -4,7 +4,7 @@
 //! it: a person is kept in doubt rather than lost.
 
 use super::code::{Codes, EnhancedCode};
-use super::wording::{ABSENT, EDGE_BLOCKED, GONE, OURS, PASSING, SENDER, UNAVAILABLE, WRAPPERS, Wording};
+use super::wording::{ABSENT, EDGE_BLOCKED, ENDS, GONE, NOUNS, OURS, PASSING, SENDER, UNAVAILABLE, WRAPPERS, Wording};
 
 /// Whose fault it is that a letter did not arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -88,7 +88,10 @@ fn verdict(codes: &Codes, words: &Wording, is_permanent: bool) -> Verdict {
     if !is_permanent || words.has(PASSING) || said(is_full) {
         return Verdict::Soft;
     }
-    if words.has(GONE) {
+    if said(is_never_the_address) {
+        return Verdict::Ours;
+    }
+    if words.has(GONE) || words.tells_of(NOUNS, ENDS) {
         return Verdict::Hard;
     }
     if said(is_ours) {
@@ -120,9 +123,14 @@ fn is_full(code: EnhancedCode) -> bool {
     matches!((code.subject, code.detail), (2, 2 | 3 | 121 | 122))
 }
 
-/// Codes that tell of us, our mail or a rule: the sender's address, size, content, policy.
+/// Codes that tell of the sender's address, size or content: no word makes them speak of the recipient.
+fn is_never_the_address(code: EnhancedCode) -> bool {
+    matches!((code.subject, code.detail), (1, 7 | 8 | 90) | (3, 4) | (6, _))
+}
+
+/// Codes that tell of a rule; some servers say so of an unknown recipient too, in words that are clear.
 fn is_ours(code: EnhancedCode) -> bool {
-    matches!((code.subject, code.detail), (1, 7 | 8 | 90) | (3, 4) | (5, 3) | (6 | 7, _))
+    matches!((code.subject, code.detail), (5, 3) | (7, _))
 }
 
 #[cfg(test)]

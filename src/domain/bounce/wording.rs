@@ -49,6 +49,19 @@ impl Wording {
         self.0.match_indices(phrase).any(|(at, _)| self.0[..at].ends_with(' '))
     }
 
+    /// Whether one of `nouns` is followed by one of `ends`, with at most three words between them, such as a name.
+    #[must_use]
+    pub fn tells_of(&self, nouns: &str, ends: &str) -> bool {
+        nouns.lines().any(|noun| {
+            self.0.match_indices(noun).any(|(at, _)| {
+                let after = &self.0[at + noun.len()..];
+                let is_word = self.0[..at].ends_with(' ') && after.starts_with([' ', '\'']);
+                let near = after.match_indices(' ').nth(6).map_or(after, |(end, _)| &after[..end]);
+                is_word && ends.lines().any(|end| near.find(end).is_some_and(|at| near[..at].matches(' ').count() <= 4))
+            })
+        })
+    }
+
     /// The same without these phrases.
     #[must_use]
     pub fn without(&self, phrases: &str) -> Self {
@@ -82,6 +95,12 @@ pub const PASSING: &str = include_str!("wording/passing.txt");
 
 /// The recipient is not there, or not any more: about a person, a mailbox or an account.
 pub const GONE: &str = include_str!("wording/gone.txt");
+
+/// What a recipient is called.
+pub const NOUNS: &str = "user\nrecipient\nmailbox\naccount\naddressee\ncustomer\nmail address\nemail address\nmottagaren\nanvändaren\nkontot";
+
+/// What is said of one that is not there.
+pub const ENDS: &str = " not found\n does not exist\n doesn't exist\n doesnt exist\n not exist\n no longer exists\n is unknown\n unknown\n is disabled\n has been disabled\n is inactive\n not active\n is invalid\n not valid\n has been closed\n has been deleted\n been deactivated\n not known\n nonexistent\n not recogni\n finns inte\n hittades inte\n är okänd";
 
 /// Something is not there: a domain, a host, or what was meant in another language. Weaker, since a policy can be meant too.
 pub const ABSENT: &str = include_str!("wording/absent.txt");
