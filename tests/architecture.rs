@@ -60,6 +60,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("ammonia", &["render"]),
     ("mrml", &["render"]),
     ("html2text", &["render"]),
+    ("zip", &["render"]),
     ("csv", &["register_file"]),
     ("encoding_rs", &["register_file"]),
     ("chardetng", &["register_file"]),

@@ -37,6 +37,18 @@ on("click", async () => {
 // After a mistake the list of mistakes is read first.
 one(".fault-summary")?.focus();
 
+// Urgent answers are told in the title too, for who looks at another page.
+const urgent = one("[data-urgent]");
+const title = document.title;
+const tellUrgent = () => {
+  const count = one("[data-count]", urgent)?.dataset.count;
+  document.title = count ? `(${count}) ${title}` : title;
+};
+if (urgent) {
+  on("htmx:after:swap", tellUrgent, urgent);
+  tellUrgent();
+}
+
 // A form is sent once; the button comes back when the page is shown again from the browser's memory.
 on("submit", (event) => {
   // What is downloaded leaves the page as it is.
@@ -171,6 +183,18 @@ if (form) {
   on("htmx:error", () => {
     effect.dataset.stale = "Ingen kontakt med servern. Siffrorna kan vara gamla.";
   }, effect);
+
+  // What is typed is kept as a draft; whoever comes back here, or takes over the shift, comes to it.
+  const kept = one("[data-draft]", form);
+  const keep = one("[data-keep]", form);
+  if (keep) keep.hidden = true;
+  if (kept) on("htmx:after:swap", () => {
+    const id = one("[data-draft-id]", kept)?.value;
+    const here = `/alerts/new?draft=${id}`;
+    if (!id || location.search === `?draft=${id}`) return;
+    history.replaceState(null, "", here);
+    for (const next of all("input[name=next]")) next.value = here;
+  }, kept);
 
   const toggle = (box) => {
     if (box && !box.disabled) box.click();
@@ -309,6 +333,10 @@ if (live) {
     if (left === 3) say.textContent = "Går i väg om 3 sekunder.";
     if (left <= 0) look();
   }, 500);
+  // What people answer is counted as it comes, and taken in when somebody asks for it, so that nothing jumps.
+  on("observation", ({ detail }) => {
+    if (JSON.parse(detail.data).alert_id === live.dataset.id) window.htmx?.trigger("[data-answers-new]", "look");
+  }, lost);
   place?.replaceChildren(quietButton("Pausa uppdateringar", (button) => {
     paused = !paused;
     button.textContent = paused ? "Fortsätt uppdatera" : "Pausa uppdateringar";

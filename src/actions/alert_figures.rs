@@ -7,6 +7,7 @@ use super::alert_view::{self, AlertView};
 use super::{ActionError, Desk, Result, holds_areas, require};
 use crate::domain::operator::{Actor, Right};
 use crate::store::alert::{Ending, Unreached};
+use crate::store::alert_email::Sent;
 use crate::store::message::Message;
 use crate::store::{self, Session};
 
@@ -24,6 +25,10 @@ pub struct AlertFigures {
     pub unreached_areas: Vec<(String, i64)>,
     /// What followed it, in order.
     pub following: Vec<Message>,
+    /// Persons whose phone surely has nothing and who can be written to.
+    pub by_email: i64,
+    /// What was written to such persons, in order.
+    pub emails: Vec<Sent>,
     /// The one that it follows.
     pub first: Option<Message>,
 }
@@ -42,6 +47,11 @@ pub async fn get(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) ->
         endings: store::alert::endings(session, id).await?,
         unreached_areas: store::alert::unreached_areas(session, id).await?,
         following: store::alert::following(session, id).await?,
+        by_email: match view.message.expires_at.is_some_and(|at| at > desk.now()) && !desk.config.mail.url.is_empty() {
+            true => store::alert_email::count(session, id, desk.now()).await?,
+            false => 0,
+        },
+        emails: store::alert_email::sent(session, id).await?,
         first,
         view,
     })

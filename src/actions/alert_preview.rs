@@ -13,12 +13,18 @@ use crate::domain::alert::{AlertKind, Spread};
 use crate::domain::area::AreaTree;
 use crate::domain::audience::AlertAudience;
 use crate::domain::lint;
+use crate::domain::mix_up::{self, Meant};
 use crate::domain::operator::{Actor, Right};
 use crate::domain::plain_text::clean_line;
 use crate::domain::sms_text::{Offending, SmsText};
 use crate::store::alert::AlertRow;
 use crate::store::message::Message;
 use crate::store::{self, Session};
+
+/// How long a delivered SMS proves that a number works: 90 days, in milliseconds.
+const PROOF_MS: i64 = 90 * 24 * 3_600_000;
+/// Audiences above this are not asked person by person while somebody types.
+const MOST_PROVEN: i64 = 2_000;
 
 /// An alert that would still be valid in the chosen areas.
 #[derive(Debug, Clone)]
@@ -48,6 +54,8 @@ pub struct Preview {
     pub audience: AlertAudience,
     /// Why some would not be reached, and how many: `no_mobile`, `opted_out`, `alerts_off`, `paused`.
     pub not_reached: Vec<(String, i64)>,
+    /// How many of those reached have been proven to get SMS in the last 90 days; `None` for audiences too large to ask.
+    pub proven: Option<i64>,
     /// SEK, by the first gateway on the route.
     pub cost: f64,
     /// Seconds that hand-over takes at the first gateway's pace.
@@ -104,6 +112,13 @@ pub async fn preview(desk: &Desk, session: &mut Session, actor: &Actor, new: &Ne
         offending: checked.text.segmentation().offending,
         warnings: warnings(desk, session, &tree, (&checked, &sms)).await?,
         not_reached: store::audience::not_reached(session, codes.iter().copied(), now).await?,
+        proven: match (1..=MOST_PROVEN).contains(&audience.by_sms) {
+            true => {
+                let spans = (now, now - PROOF_MS);
+                Some(store::audience::proven(session, codes.iter().copied(), spans).await?)
+            }
+            false => None,
+        },
         alive: alive(session, &codes, now).await?,
         needs_approval: !checked.drill && desk.config.alerts.approval.is_needed_for(audience.by_sms),
         sends_at: starts.max(now + checked.undo_seconds * 1000),
@@ -156,6 +171,8 @@ async fn warnings(
     if desk.config.alerts.registration_numbers == RegistrationNumbers::Allow {
         warnings.retain(|warning| warning.code != lint::REGISTRATION_NUMBER);
     }
+    let meant = Meant { is_drill: checked.drill, asks_for_replies: checked.kind == AlertKind::Observation };
+    warnings.extend(mix_up::mix_ups(checked.text.as_str(), meant).into_iter().map(Warning::from));
     let codes = tree.subtree(chosen.iter().copied());
     let alive = store::alert::alive(session, codes.iter().map(String::as_str), desk.now()).await?;
     for message in alive.iter().filter(|message| message.created_at > desk.now() - super::alert_view::TWIN_WINDOW_MS) {

@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use super::{ActionError, Desk, Result, holds_areas, require};
 use crate::config::RegistrationNumbers;
-use crate::domain::alert::Spread;
+use crate::domain::alert::{AlertKind, Spread};
 use crate::domain::audience::AlertAudience;
 use crate::domain::lint;
 use crate::domain::message::Counts;
+use crate::domain::mix_up::{self, Meant};
 use crate::domain::operator::{Actor, Right};
 use crate::domain::sms_text::{Offending, Segmentation, SmsText};
 use crate::store::alert::AlertRow;
@@ -140,6 +141,8 @@ async fn warnings(
     if desk.config.alerts.registration_numbers == RegistrationNumbers::Allow {
         warnings.retain(|warning| warning.code != lint::REGISTRATION_NUMBER);
     }
+    let meant = Meant { is_drill: alert.drill == 1, asks_for_replies: alert.kind == AlertKind::Observation.code() };
+    warnings.extend(mix_up::mix_ups(&alert.text, meant).into_iter().map(Warning::from));
     let since = message.created_at - TWIN_WINDOW_MS;
     let twin = store::alert::recent_twin(session, &message.id, &alert.text, since).await?;
     if twin.is_some_and(|twin| twin.created_at <= message.created_at) {

@@ -9,6 +9,7 @@ use super::reply::{self, Addressee, ReplyKind, Word, program};
 use super::{Desk, Result};
 use crate::domain::delivery::Channel;
 use crate::domain::observation::{IncomingKind, is_automatic_sender};
+use crate::domain::phone::PhoneNumber;
 use crate::domain::plain_text::fold;
 use crate::store::observation::Observation;
 use crate::store::{self, Session};
@@ -16,6 +17,8 @@ use crate::store::{self, Session};
 /// More than this a sender does not get from the program in a day, whatever it sends.
 pub(super) const MOST_A_DAY: i64 = 5;
 const DAY_MS: i64 = 24 * 3_600_000;
+/// What came longer ago than this, and is read only now, is not answered by itself: an hour.
+const LATE_MS: i64 = 3_600_000;
 /// The same text so many times within [`ECHO_MS`] is a machine's.
 const ECHOES: usize = 3;
 const ECHO_MS: i64 = 10 * 60_000;
@@ -24,7 +27,8 @@ const ECHO_MS: i64 = 10 * 60_000;
 pub(super) async fn give(desk: &Desk, session: &mut Session, observation: &Observation) -> Result<()> {
     let rules = &desk.config.replies;
     let is_for_us = observation.kind == IncomingKind::Observation.code() && observation.channel == Channel::Sms.code();
-    if !rules.automatic || !is_for_us || observation.part_of.is_some() || is_automatic_sender(&observation.sender) {
+    let is_late = desk.now() - observation.received_at > LATE_MS;
+    if !rules.automatic || !is_for_us || is_late || observation.part_of.is_some() || !is_a_phone(&observation.sender) {
         return Ok(());
     }
     let at = local(desk, observation.received_at);
@@ -43,6 +47,11 @@ pub(super) async fn give(desk: &Desk, session: &mut Session, observation: &Obser
         return Ok(());
     }
     say(desk, session, observation, (ReplyKind::Automatic, &rules.automatic_text)).await
+}
+
+/// Whether somebody holds a phone there: not a name, a short code or a service that costs.
+pub(super) fn is_a_phone(sender: &str) -> bool {
+    !is_automatic_sender(sender) && PhoneNumber::parse(sender).is_ok_and(|number| number.can_get_sms())
 }
 
 /// Whether the program may write to a sender about something: once, and only so often a day.

@@ -5,12 +5,11 @@
 
 use serde_json::json;
 
-use super::automatic_answer::{is_first, local, say};
+use super::automatic_answer::{is_a_phone, is_first, local, say};
 use super::contact_person::fingerprinted;
 use super::reply::{ReplyKind, program};
 use super::{Desk, Result};
 use crate::domain::delivery::Channel;
-use crate::domain::observation::is_automatic_sender;
 use crate::domain::operator::Actor;
 use crate::domain::reply::{Command, Scope};
 use crate::store::contact_person::ContactPerson;
@@ -59,7 +58,10 @@ pub(super) async fn obey(
             let reach = Reach::of(scope, &observation.channel);
             stop(desk, session, (observation, persons), reach).await?.then(|| {
                 let again = if reach.alerts { "START" } else { "START BREV" };
-                format!("Du får inga fler {} om grannsamverkan från polisen. Skriv {again} om du ändrar dig.", reach.words())
+                format!(
+                    "Du får inga fler {} om grannsamverkan från polisen. Skriv {again} om du ändrar dig.",
+                    reach.words()
+                )
             })
         }
         Command::Start(scope) => {
@@ -89,7 +91,7 @@ pub(super) async fn obey(
 }
 
 async fn confirm(desk: &Desk, session: &mut Session, observation: &Observation, text: &str) -> Result<()> {
-    if observation.channel != Channel::Sms.code() || is_automatic_sender(&observation.sender) {
+    if observation.channel != Channel::Sms.code() || !is_a_phone(&observation.sender) {
         return Ok(());
     }
     let about = format!("command:{}", observation.id);

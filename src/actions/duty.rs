@@ -61,7 +61,11 @@ fn text(desk: &Desk, waiting: &[Observation], area: Option<&str>) -> String {
     let since = local(desk, since).strftime("kl. %H.%M").to_string();
     let whence = area.map_or_else(|| "okänt nummer".to_owned(), |area| format!("området {area}"));
     match waiting.len() {
-        1 => format!("Grannsamverkan: ett svar som kan vara akut, från {whence}, väntar sedan {since}. Ingen har tagit det. Öppna Svar."),
-        n => format!("Grannsamverkan: {n} svar som kan vara akuta väntar, det äldsta sedan {since} från {whence}. Ingen har tagit dem. Öppna Svar."),
+        1 => format!(
+            "Grannsamverkan: ett svar som kan vara akut, från {whence}, väntar sedan {since}. Ingen har tagit det. Öppna inkorgen."
+        ),
+        n => format!(
+            "Grannsamverkan: {n} svar som kan vara akuta väntar, det äldsta sedan {since} från {whence}. Ingen har tagit dem. Öppna inkorgen."
+        ),
     }
 }

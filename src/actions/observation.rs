@@ -242,8 +242,10 @@ async fn first_part(session: &mut Session, of: &Observation) -> Result<Option<Ob
     }
     let window = (of.received_at - PARTS_WITHIN_MS, of.received_at + PARTS_WITHIN_MS);
     let near = store::observation::of_sender(session, (Channel::Sms.code(), &of.sender), window).await?;
-    let near: Vec<Observation> =
-        near.into_iter().filter(|one| one.kind == IncomingKind::Observation.code() && one.archived_at.is_none()).collect();
+    let near: Vec<Observation> = near
+        .into_iter()
+        .filter(|one| one.kind == IncomingKind::Observation.code() && one.archived_at.is_none())
+        .collect();
     let Some(last) = near.last() else { return Ok(None) };
     if !observation::fills_a_part(&last.text) && !observation::fills_a_part(&of.text) {
         return Ok(None);
@@ -254,7 +256,10 @@ async fn first_part(session: &mut Session, of: &Observation) -> Result<Option<Ob
 
 async fn log(desk: &Desk, session: &mut Session, observation: &Observation) -> Result<()> {
     let actor = Actor {
-        id: observation.contact_person_id.as_ref().map_or_else(|| "unknown_sender".to_owned(), |id| format!("contact_person:{id}")),
+        id: observation
+            .contact_person_id
+            .as_ref()
+            .map_or_else(|| "unknown_sender".to_owned(), |id| format!("contact_person:{id}")),
         ..program()
     };
     let detail = serde_json::json!({

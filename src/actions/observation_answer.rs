@@ -127,11 +127,8 @@ async fn whom(
         let detail = "Iakttagelsen hör inte till något larm. Svara bara den som har skickat den.";
         return Err(ActionError::conflict("observation.no_alert", detail));
     };
-    let filter = Filter {
-        message_id: alert.clone(),
-        kind: IncomingKind::Observation.code().to_owned(),
-        ..Filter::default()
-    };
+    let filter =
+        Filter { message_id: alert.clone(), kind: IncomingKind::Observation.code().to_owned(), ..Filter::default() };
     let mut rows = store::observation::page(session, &filter, MOST_AT_ONCE).await?;
     rows.retain(|one| super::observation_view::sees(actor, tree, one) && can_be_answered(one));
     if rows.is_empty() {

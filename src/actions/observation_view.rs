@@ -12,7 +12,7 @@ use crate::domain::delivery::Channel;
 use crate::domain::observation::{self, IncomingKind, Mark};
 use crate::domain::operator::{Actor, Right};
 use crate::domain::place_name::places_in;
-use crate::store::observation::{Figures, Filter, Observation};
+use crate::store::observation::{Figures, Filter, Observation, Sender};
 use crate::store::reply::Reply;
 use crate::store::{self, Session};
 
@@ -132,6 +132,28 @@ pub async fn untaken(desk: &Desk, session: &mut Session, actor: &Actor) -> Resul
     Ok(rows)
 }
 
+/// The newest observations about an alert, of the actor's areas; their senders are not in them.
+///
+/// # Errors
+/// [`ActionError::Store`]; nothing for who does not work in the inbox.
+pub async fn about(session: &mut Session, actor: &Actor, alert_id: &str, limit: i64) -> Result<Vec<Observation>> {
+    if !actor.role.may(Right::WorkInbox) {
+        return Ok(Vec::new());
+    }
+    let tree = store::area::tree(session).await?;
+    let filter = Filter {
+        areas_json: areas_of(&tree, actor),
+        message_id: alert_id.to_owned(),
+        kind: IncomingKind::Observation.code().to_owned(),
+        ..Filter::default()
+    };
+    let mut rows = store::observation::page(session, &filter, limit).await?;
+    for row in &mut rows {
+        row.sender = String::new();
+    }
+    Ok(rows)
+}
+
 /// Puts an observation together with what was said around it.
 pub(super) async fn load(
     desk: &Desk,
@@ -199,9 +221,12 @@ pub(super) async fn views(
     for reply in store::reply::of_observations(session, &ids).await? {
         replies.entry(reply.observation_id.clone()).or_default().push(reply);
     }
+    let persons: Vec<&str> = rows.iter().filter_map(|row| row.contact_person_id.as_deref()).collect();
+    let persons = store::observation::senders(session, &persons).await?;
+    let persons: BTreeMap<String, Sender> = persons.into_iter().map(|person| (person.id.clone(), person)).collect();
     let mut views = Vec::with_capacity(rows.len());
     for mut row in rows {
-        let sender = sender(session, actor, tree, &row).await?;
+        let sender = sender(actor, tree, (&row, &persons));
         let further = parts.remove(&row.id).unwrap_or_default();
         let count = further.len() + 1;
         row.text = joined(&row, further);
@@ -219,31 +244,31 @@ pub(super) async fn views(
     Ok(views)
 }
 
-/// The text of an observation and its further parts, in the order they were sent.
+/// The text of an observation and its further parts, in the order they were written.
 fn joined(first: &Observation, further: Vec<Observation>) -> String {
     if further.is_empty() {
         return first.text.clone();
     }
     let mut all = further;
     all.push(first.clone());
-    all.sort_by_key(|part| (part.sent_at.unwrap_or(part.received_at), part.received_at, part.id.clone()));
+    // Gateways tell the second at best: of what was sent in one, the rest comes after the full parts.
+    all.sort_by_key(|part| {
+        let sent_at = part.sent_at.unwrap_or(part.received_at) / 1_000;
+        (sent_at, !observation::fills_a_part(&part.text), part.received_at, part.id.clone())
+    });
     all.iter().map(|part| part.text.as_str()).collect()
 }
 
-async fn sender(session: &mut Session, actor: &Actor, tree: &AreaTree, row: &Observation) -> Result<SenderView> {
+/// Who sent an observation, as far as the actor may know.
+fn sender(actor: &Actor, tree: &AreaTree, (row, persons): (&Observation, &BTreeMap<String, Sender>)) -> SenderView {
     let area = row.area_code.as_deref().and_then(|code| tree.get(code)).map(|area| area.name.clone());
-    let area = area.unwrap_or_default();
-    let mut view = SenderView { address: row.sender.clone(), area, ..SenderView::default() };
-    let Some(id) = &row.contact_person_id else { return Ok(view) };
-    let Some(person) = store::contact_person::get(session, id).await? else { return Ok(view) };
+    let view = SenderView { address: row.sender.clone(), area: area.unwrap_or_default(), ..SenderView::default() };
+    let Some(person) = row.contact_person_id.as_ref().and_then(|id| persons.get(id)) else { return view };
     if person.protected == 1 && !actor.role.may(Right::Administer) {
-        return Ok(SenderView { address: String::new(), is_withheld: true, ..view });
+        return SenderView { address: String::new(), is_withheld: true, ..view };
     }
-    (view.name, view.households) = (person.name, person.households);
-    if person.erased_at.is_some() {
-        view.address = String::new();
-    }
-    Ok(view)
+    let address = if person.erased_at.is_some() { String::new() } else { view.address };
+    SenderView { address, name: person.name.clone(), households: person.households, ..view }
 }
 
 /// Whether somebody can be answered there.
@@ -251,6 +276,7 @@ async fn sender(session: &mut Session, actor: &Actor, tree: &AreaTree, row: &Obs
 pub fn can_be_answered(observation: &Observation) -> bool {
     let is_known = !observation.sender.is_empty() && !observation.sender.starts_with("erased-");
     let is_person = observation.kind != IncomingKind::Automatic.code();
-    let is_number = observation.channel != Channel::Sms.code() || !observation::is_automatic_sender(&observation.sender);
+    let is_number =
+        observation.channel != Channel::Sms.code() || !observation::is_automatic_sender(&observation.sender);
     is_known && is_person && is_number
 }

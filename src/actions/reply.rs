@@ -132,7 +132,8 @@ pub(super) async fn queue(
             store::reply::insert(session, &reply).await?;
         }
     }
-    let detail = serde_json::json!({ "kind": word.kind.code(), "channel": word.channel.code(), "recipients": deliveries });
+    let detail =
+        serde_json::json!({ "kind": word.kind.code(), "channel": word.channel.code(), "recipients": deliveries });
     desk.audit(session, actor, "reply.queued", ("reply", &message.id), detail).await?;
     Ok(message.id)
 }

@@ -83,11 +83,12 @@ pub async fn open(desk: &Desk, session: &mut Session, operator: &Operator, openi
     Ok(Opened { token, session: row })
 }
 
-/// Who holds the token; `None` when the session has ended, or its operator's access has.
+/// Who holds the token; `None` when the session has ended, or its operator's access has. What a page asks by itself is no use
+/// of the session, and does not keep it alive.
 ///
 /// # Errors
 /// [`ActionError::Store`].
-pub async fn visitor_of(desk: &Desk, token: &str) -> Result<Option<Visitor>> {
+pub async fn visitor_of(desk: &Desk, token: &str, is_used: bool) -> Result<Option<Visitor>> {
     if token.len() > 100 {
         return Ok(None);
     }
@@ -101,7 +102,7 @@ pub async fn visitor_of(desk: &Desk, token: &str) -> Result<Option<Visitor>> {
     drop(session);
     let Some(operator) = operator.filter(|operator| operator.disabled_at.is_none()) else { return Ok(None) };
     let Some(actor) = actor_of(&operator) else { return Ok(None) };
-    if now - row.seen_at > TOUCH_EVERY_MS {
+    if is_used && now - row.seen_at > TOUCH_EVERY_MS {
         touch(desk, &row, now).await;
     }
     Ok(Some(Visitor { operator, session: row, actor }))

@@ -5,6 +5,7 @@
 
 use super::{ActionError, Desk, FieldProblem, Result, require};
 use crate::domain::alert::{AlertKind, LONGEST_VALIDITY_MINUTES};
+use crate::domain::mix_up;
 use crate::domain::operator::{Actor, Right};
 use crate::domain::plain_text::{clean_line, clean_lines};
 use crate::domain::situation::{Pattern, Slot};
@@ -106,6 +107,21 @@ pub async fn fill(
         })
         .collect();
     Ok(Some(FilledSituation { situation, slots, text, problems }))
+}
+
+/// The name of another situation that what stands in the slots speaks of: the wrong one was chosen, perhaps.
+///
+/// # Errors
+/// [`ActionError`].
+pub async fn meant_instead(
+    session: &mut Session,
+    actor: &Actor,
+    (id, values): (&str, &[String]),
+) -> Result<Option<String>> {
+    let known = list(session, actor).await?;
+    let Some(own) = known.iter().find(|one| one.id == id) else { return Ok(None) };
+    let names = known.iter().map(|one| one.name.as_str());
+    Ok(mix_up::other_situation(values, &own.name, names).map(str::to_owned))
 }
 
 /// Adds a situation.

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::{Failure, Outcome, say};
 use crate::config::{Config, Loaded};
-use crate::store::{Store, backup};
+use crate::store::{Store, backup, setting};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -30,6 +30,9 @@ pub(super) async fn backup(args: &Args, loaded: Loaded) -> Outcome {
     let store = Store::open(config.database.url.expose(), config.database.max_connections).await?;
     let partial = beside(&args.file, "partial");
     let copied = copy_and_check(&store, &partial).await;
+    if copied.is_ok() {
+        note(&store).await?;
+    }
     store.close().await;
     match copied {
         Ok(contents) => {
@@ -47,6 +50,14 @@ pub(super) async fn backup(args: &Args, loaded: Loaded) -> Outcome {
             Err(failure)
         }
     }
+}
+
+/// Leaves word in the database of when it was copied; the health page shows it.
+async fn note(store: &Store) -> Result<(), Failure> {
+    let now = jiff::Timestamp::now().as_millisecond();
+    let mut session = store.begin().await?;
+    setting::set(&mut session, setting::BACKED_UP_AT, now.to_string()).await?;
+    Ok(session.commit().await?)
 }
 
 async fn copy_and_check(store: &Store, file: &Path) -> Result<backup::Contents, Failure> {

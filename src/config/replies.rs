@@ -36,7 +36,10 @@ impl Replies {
             ));
         }
         if self.automatic && self.automatic_text.trim().is_empty() {
-            return Err(ConfigError::invalid("replies.automatic_text", "must say something while replies.automatic is on"));
+            return Err(ConfigError::invalid(
+                "replies.automatic_text",
+                "must say something while replies.automatic is on",
+            ));
         }
         let is_number = |text: &str| {
             text.strip_prefix('+').is_some_and(|digits| {

@@ -20,7 +20,7 @@ pub struct Finding {
 }
 
 impl Finding {
-    fn new(code: &'static str, detail: impl Into<String>) -> Self {
+    pub(super) fn new(code: &'static str, detail: impl Into<String>) -> Self {
         Self { code, detail: detail.into(), area_code: None }
     }
 }

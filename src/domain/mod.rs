@@ -17,6 +17,7 @@ pub mod letter;
 pub mod letter_cadence;
 pub mod lint;
 pub mod message;
+pub mod mix_up;
 pub mod observation;
 pub mod one_time_code;
 pub mod operator;

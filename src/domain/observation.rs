@@ -239,9 +239,9 @@ fn times(text: &str) -> Vec<(usize, usize)> {
         });
         let minute = next.and_then(|next| number_up_to(&next.lower, 59));
         // 12.50.30 is no time of day, nor is 3.14.15.
-        let goes_on = words.get(at + 2).is_some_and(|third| {
-            next.is_some_and(|next| third.start == next.end + 1 && bytes[next.end] == b'.')
-        });
+        let goes_on = words
+            .get(at + 2)
+            .is_some_and(|third| next.is_some_and(|next| third.start == next.end + 1 && bytes[next.end] == b'.'));
         match (hour, minute, next) {
             (Some(_), Some(_), Some(next)) if !goes_on => {
                 found.push((if after_clock { words[at - 1].start } else { word.start }, next.end));
@@ -265,9 +265,7 @@ fn number_up_to(text: &str, most: u32) -> Option<u32> {
 }
 
 fn is_clock(text: &str) -> bool {
-    text.is_char_boundary(2)
-        && number_up_to(&text[..2], 23).is_some()
-        && number_up_to(&text[2..], 59).is_some()
+    text.is_char_boundary(2) && number_up_to(&text[..2], 23).is_some() && number_up_to(&text[2..], 59).is_some()
 }
 
 /// Whether a text is as long as a part of a longer SMS: then what follows from the same phone may be its rest.
@@ -313,7 +311,8 @@ mod tests {
 
     #[test]
     fn words_that_mean_now_are_found_bent_and_in_any_case() {
-        for text in ["Han har KNIV", "kniven syns", "två knivar!", "HAN ÄR HÄR nu", "Hörde skott", "det pågår  nu"] {
+        for text in ["Han har KNIV", "kniven syns", "två knivar!", "HAN ÄR HÄR nu", "Hörde skott", "det pågår  nu"]
+        {
             assert!(is_urgent(text, &urgent()), "{text}");
         }
         for text in ["Bor i Knivsta", "skottkärra borta", "han är härlig", "inget nytt", "", "här är han"] {
@@ -329,12 +328,8 @@ mod tests {
             .into_iter()
             .map(|mark| (mark.kind.code(), &text[mark.start..mark.end]))
             .collect();
-        let wanted = [
-            ("registration_number", "ABC 123"),
-            ("place", "Duved"),
-            ("time", "kl. 02.15"),
-            ("urgent", "han är här"),
-        ];
+        let wanted =
+            [("registration_number", "ABC 123"), ("place", "Duved"), ("time", "kl. 02.15"), ("urgent", "han är här")];
         assert_eq!(found, wanted);
     }
 

@@ -38,26 +38,38 @@ const USUAL_PAUSE_DAYS: u32 = 14;
 const LONGEST_COMMAND: usize = 80;
 
 const STOP: [&str; 16] = [
-    "stop", "stopp", "stoppa", "stoppp", "sluta", "slut", "avsluta", "avslut", "avregistrera", "avregistrering", "avreg",
-    "avanmal", "avanmala", "avprenumerera", "unsubscribe", "quit",
+    "stop",
+    "stopp",
+    "stoppa",
+    "stoppp",
+    "sluta",
+    "slut",
+    "avsluta",
+    "avslut",
+    "avregistrera",
+    "avregistrering",
+    "avreg",
+    "avanmal",
+    "avanmala",
+    "avprenumerera",
+    "unsubscribe",
+    "quit",
 ];
 const START: [&str; 5] = ["start", "starta", "borja", "ateruppta", "unstop"];
 const PAUSE: [&str; 5] = ["paus", "pausa", "pause", "pausera", "bortrest"];
-const SPREAD: [&str; 8] = [
-    "spritt", "spridit", "sprid", "spridd", "spridet", "vidarebefordrat", "vidarebefordrad", "informerat",
-];
+const SPREAD: [&str; 8] =
+    ["spritt", "spridit", "sprid", "spridd", "spridet", "vidarebefordrat", "vidarebefordrad", "informerat"];
 /// Words that add nothing to a command.
 const FILLERS: [&str; 27] = [
-    "tack", "tackar", "nu", "snalla", "sms", "mig", "mej", "jag", "vill", "har", "er", "ert", "for", "mer", "fler", "inga",
-    "att", "fa", "med", "i", "till", "hej", "mvh", "detta", "den", "det", "igen",
+    "tack", "tackar", "nu", "snalla", "sms", "mig", "mej", "jag", "vill", "har", "er", "ert", "for", "mer", "fler",
+    "inga", "att", "fa", "med", "i", "till", "hej", "mvh", "detta", "den", "det", "igen",
 ];
 const LETTERS: [&str; 6] = ["brev", "breven", "mejl", "mail", "epost", "nyhetsbrev"];
 const ALERTS: [&str; 4] = ["larm", "larmen", "sms", "smsen"];
 const ALL: [&str; 3] = ["allt", "alla", "alltihop"];
 const YES: [&str; 5] = ["ja", "japp", "jada", "klart", "gjort"];
-const HOUSEHOLDS: [&str; 10] = [
-    "hushall", "hushallen", "hus", "familjer", "grannar", "st", "stycken", "personer", "hush", "hushal",
-];
+const HOUSEHOLDS: [&str; 10] =
+    ["hushall", "hushallen", "hus", "familjer", "grannar", "st", "stycken", "personer", "hush", "hushal"];
 
 /// Reads a whole message as a command. `may_confirm` says whether something is waiting to be confirmed as passed on: only
 /// then are JA and a bare number words about that.
@@ -180,7 +192,10 @@ fn spread(rest: &[&str]) -> Option<Option<u32>> {
         let known = HOUSEHOLDS.contains(word)
             || is_filler(word)
             || ALL.contains(word)
-            || matches!(*word, "vidare" | "ca" | "cirka" | "alla" | "ut" | "informationen" | "meddelandet" | "ja" | "mina");
+            || matches!(
+                *word,
+                "vidare" | "ca" | "cirka" | "alla" | "ut" | "informationen" | "meddelandet" | "ja" | "mina"
+            );
         if !known {
             return None;
         }
@@ -204,8 +219,20 @@ fn confirmation(words: &[&str]) -> Option<Command> {
 
 fn count(word: &str) -> Option<u32> {
     const NUMBERS: [(&str, u32); 14] = [
-        ("en", 1), ("ett", 1), ("tva", 2), ("tre", 3), ("fyra", 4), ("fem", 5), ("sex", 6), ("sju", 7), ("atta", 8),
-        ("nio", 9), ("tio", 10), ("tolv", 12), ("fjorton", 14), ("trettio", 30),
+        ("en", 1),
+        ("ett", 1),
+        ("tva", 2),
+        ("tre", 3),
+        ("fyra", 4),
+        ("fem", 5),
+        ("sex", 6),
+        ("sju", 7),
+        ("atta", 8),
+        ("nio", 9),
+        ("tio", 10),
+        ("tolv", 12),
+        ("fjorton", 14),
+        ("trettio", 30),
     ];
     word.parse().ok().or_else(|| NUMBERS.iter().find(|(name, _)| *name == word).map(|(_, number)| *number))
 }
@@ -217,10 +244,40 @@ mod tests {
     #[test]
     fn a_stop_is_known_however_it_is_written() {
         for text in [
-            "STOP", "stop", "Stop", "stopp", "STOPP!", "stop!", "Stop.", " stop ", "\"STOP\"", "”stop”", "'Stopp'", "SLUTA",
-            "sluta.", "Avsluta", "AVSLUT", "avregistrera", "Avregistrera mig", "avregistrera mig tack", "Avregistrering",
-            "stoppa", "STOP STOP", "Stop tack", "stopp nu", "s t o p".replace(' ', "").as_str(), "Jag vill avsluta",
-            "Unsubscribe", "Avanmäl", "avanmäla mig", "STOP\n", "stop :)", "*STOP*", "Sluta!!!", "stop🛑", "Avreg.",
+            "STOP",
+            "stop",
+            "Stop",
+            "stopp",
+            "STOPP!",
+            "stop!",
+            "Stop.",
+            " stop ",
+            "\"STOP\"",
+            "”stop”",
+            "'Stopp'",
+            "SLUTA",
+            "sluta.",
+            "Avsluta",
+            "AVSLUT",
+            "avregistrera",
+            "Avregistrera mig",
+            "avregistrera mig tack",
+            "Avregistrering",
+            "stoppa",
+            "STOP STOP",
+            "Stop tack",
+            "stopp nu",
+            "s t o p".replace(' ', "").as_str(),
+            "Jag vill avsluta",
+            "Unsubscribe",
+            "Avanmäl",
+            "avanmäla mig",
+            "STOP\n",
+            "stop :)",
+            "*STOP*",
+            "Sluta!!!",
+            "stop🛑",
+            "Avreg.",
         ] {
             assert_eq!(command(text, false), Some(Command::Stop(Scope::OfChannel)), "{text:?}");
         }

@@ -62,11 +62,8 @@ impl SmsDesk {
     /// [`Unstored`] when the database could not take it.
     pub async fn keep(&self, hook: &GatewayHook, name: &str, body: &[u8]) -> Result<(), Unstored> {
         let (stored, done) = oneshot::channel();
-        let sms = NewSms {
-            gateway: name.to_owned(),
-            digest: digest(hook, body),
-            raw: data_encoding::BASE64.encode(body),
-        };
+        let sms =
+            NewSms { gateway: name.to_owned(), digest: digest(hook, body), raw: data_encoding::BASE64.encode(body) };
         self.sender.send(Brought { sms, stored }).await.map_err(|_| Unstored)?;
         done.await.map_err(|_| Unstored)?
     }
@@ -172,7 +169,11 @@ impl SmsReader {
         }
         let mut session = self.desk.store.begin().await?;
         for sms in inbound_sms::unread(&mut session, 1).await? {
-            tracing::error!(code = error.code(), tries = sms.tries + 1, "an incoming SMS could not be read; it is kept");
+            tracing::error!(
+                code = error.code(),
+                tries = sms.tries + 1,
+                "an incoming SMS could not be read; it is kept"
+            );
             inbound_sms::count_try(&mut session, (&sms.gateway, &sms.digest)).await?;
         }
         session.commit().await?;

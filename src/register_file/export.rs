@@ -90,6 +90,19 @@ pub fn write_rejects<W: Write>(mut out: W, rows: &[(Values, String)]) -> io::Res
     csv.flush()
 }
 
+/// Any rows as a file, with the same guard.
+pub fn sheet<const N: usize>(headings: &[&str; N], rows: impl Iterator<Item = [String; N]>) -> Vec<u8> {
+    let mut out = "\u{feff}".as_bytes().to_vec();
+    let mut csv = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(&mut out);
+    let mut write = |cells: &[String]| csv.write_record(cells).expect("memory takes rows of one length");
+    write(&headings.map(str::to_owned));
+    for row in rows {
+        write(&row.map(|cell| safe(&cell)));
+    }
+    drop(csv);
+    out
+}
+
 /// A cell that no spreadsheet evaluates: a leading quote keeps it text.
 #[must_use]
 pub fn safe(text: &str) -> String {

@@ -2,6 +2,7 @@
 //!
 //! Pages preview with it and dispatch sends with it. Invariant: what is previewed is, byte for byte, what is sent.
 
+pub mod archive;
 pub mod front_matter;
 pub mod letter;
 pub mod markdown;

@@ -118,6 +118,7 @@ pub async fn alive<'a>(
 const FOLLOWING: &str = "SELECT *
  FROM message
  WHERE follows = $1
+   AND kind = 'alert'
  ORDER BY id";
 
 /// What followed an alert, in order.

@@ -121,6 +121,41 @@ const NOT_REACHED: &str = concat!(
  ORDER BY q.why"
 );
 
+const PROVEN: &str = concat!(
+    "SELECT CAST(COUNT(*) AS BIGINT) AS contact_persons
+ FROM contact_person p
+ WHERE ",
+    in_areas!(),
+    "
+   AND ",
+    no_alert!(),
+    " IS NULL
+   AND EXISTS (
+     SELECT 1
+     FROM message_recipient r
+     JOIN delivery d ON d.id = r.delivery_id
+     WHERE r.contact_person_id = p.id
+       AND d.channel = 'sms'
+       AND d.address = p.mobile
+       AND d.state = 'delivered'
+       AND d.final_at >= $3)"
+);
+
+/// How many of those whom an alert to these areas (with all below them, expanded by the caller) would reach at `now` have
+/// been proven to get SMS since `since`; Unix ms. It asks for every person: not for large audiences.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn proven<'a>(
+    session: &mut Session,
+    areas: impl IntoIterator<Item = &'a str>,
+    (now, since): (i64, i64),
+) -> Result<i64> {
+    let statement = session.sql(PROVEN).bind(codes_json(areas)).bind(now).bind(since);
+    let row: Option<(i64,)> = session.one(statement).await?;
+    Ok(row.map_or(0, |(persons,)| persons))
+}
+
 /// Why persons in these areas (with all below them, expanded by the caller) would not get an alert at `now`, and how many:
 /// `no_mobile`, `opted_out`, `alerts_off` or `paused`, as it is kept when an audience is frozen.
 ///

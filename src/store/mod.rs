@@ -4,6 +4,8 @@
 //! bound values, and `dialect` is the only module that knows which database this is.
 
 pub mod alert;
+pub mod alert_draft;
+pub mod alert_email;
 pub mod api_key;
 pub mod area;
 pub mod attempt;

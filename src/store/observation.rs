@@ -73,7 +73,8 @@ macro_rules! select {
     };
 }
 
-const INSERT: &str = "INSERT INTO observation (id, channel, reference, sender, contact_person_id, area_code, message_id,
+const INSERT: &str =
+    "INSERT INTO observation (id, channel, reference, sender, contact_person_id, area_code, message_id,
    alternative_id, kind, part_of, text, state, is_urgent, answer_by_at, sent_at, received_at, changed_at)
  VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
  ON CONFLICT (channel, reference) DO NOTHING";
@@ -448,7 +449,8 @@ const OPEN_TO_PERSON: &str = "SELECT m.id, m.follows, a.kind, a.spread, m.create
  ORDER BY m.id DESC
  LIMIT 20";
 
-const OPEN_IN_AREA: &str = "SELECT m.id, m.follows, a.kind, a.spread, m.created_at, m.expires_at, CAST(0 AS BIGINT) AS has_it
+const OPEN_IN_AREA: &str =
+    "SELECT m.id, m.follows, a.kind, a.spread, m.created_at, m.expires_at, CAST(0 AS BIGINT) AS has_it
  FROM message_area g
  JOIN message m ON m.id = g.message_id
  JOIN alert a ON a.message_id = m.id
@@ -477,6 +479,33 @@ pub async fn open_alerts(
         }
     }
     Ok(found)
+}
+
+/// What is known of who sent an answer.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Sender {
+    /// The person.
+    pub id: String,
+    /// Name, or what an erased person is called.
+    pub name: String,
+    /// Households behind the person.
+    pub households: i64,
+    /// 1 for a protected identity.
+    pub protected: i64,
+    /// When erased, Unix ms.
+    pub erased_at: Option<i64>,
+}
+
+const SENDERS: &str = "SELECT p.id, p.name, p.households, p.protected, p.erased_at
+ FROM contact_person p
+ WHERE p.id IN (SELECT v.id FROM {rows $1: id TEXT})";
+
+/// The persons with these ids.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn senders(session: &mut Session, ids: &[&str]) -> Result<Vec<Sender>> {
+    session.list(session.sql(SENDERS).bind(ids_json(ids))).await
 }
 
 const FIGURES: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS unanswered,

@@ -21,8 +21,7 @@ pub struct NewReply<'a> {
     pub created_at: i64,
 }
 
-const INSERT: &str =
-    "INSERT INTO reply (message_id, observation_id, delivery_id, contact_person_id, kind, created_at)
+const INSERT: &str = "INSERT INTO reply (message_id, observation_id, delivery_id, contact_person_id, kind, created_at)
  VALUES ($1, $2, $3, $4, $5, $6)";
 
 /// Notes a word of ours.
@@ -70,7 +69,7 @@ const OF_OBSERVATIONS: &str =
  JOIN message m ON m.id = r.message_id
  JOIN delivery d ON d.id = r.delivery_id
  WHERE r.observation_id IN (SELECT v.id FROM {rows $1: id TEXT})
- ORDER BY r.created_at, r.message_id";
+ ORDER BY m.number, r.observation_id";
 
 #[derive(serde::Serialize)]
 struct IdRow<'a> {
@@ -93,7 +92,7 @@ const OF_PERSON: &str =
  JOIN delivery d ON d.id = r.delivery_id
  WHERE r.contact_person_id = $1
    AND r.kind <> 'duty'
- ORDER BY r.created_at, r.message_id";
+ ORDER BY m.number, r.observation_id";
 
 /// What we wrote to a person, oldest first.
 ///
@@ -126,11 +125,7 @@ const NOTE_AUTOMATIC: &str = "INSERT INTO automatic_answer (fingerprint, about, 
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn note_automatic(
-    session: &mut Session,
-    (fingerprint, about): (&str, &str),
-    now: i64,
-) -> Result<bool> {
+pub async fn note_automatic(session: &mut Session, (fingerprint, about): (&str, &str), now: i64) -> Result<bool> {
     let statement = session.sql(NOTE_AUTOMATIC).bind(fingerprint.to_owned()).bind(about.to_owned()).bind(now);
     Ok(session.execute(statement).await? == 1)
 }
@@ -145,6 +140,7 @@ const AUTOMATIC_SINCE: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS answers
 /// # Errors
 /// [`super::StoreError`].
 pub async fn automatic_since(session: &mut Session, fingerprint: &str, since: i64) -> Result<i64> {
-    let row: Option<(i64,)> = session.one(session.sql(AUTOMATIC_SINCE).bind(fingerprint.to_owned()).bind(since)).await?;
+    let row: Option<(i64,)> =
+        session.one(session.sql(AUTOMATIC_SINCE).bind(fingerprint.to_owned()).bind(since)).await?;
     Ok(row.map_or(0, |(answers,)| answers))
 }

@@ -10,6 +10,8 @@ pub const TOKEN_KEY: &str = "token_key";
 pub const AUDIT_KEY: &str = "audit_key";
 /// The newest wall time any daemon has seen, Unix ms; a clock behind it has jumped.
 pub const NEWEST_AT: &str = "newest_at";
+/// When a checked copy of the database was last made, Unix ms.
+pub const BACKED_UP_AT: &str = "backed_up_at";
 /// The last letters that chiefs were reminded of, JSON by municipality.
 pub const LETTERS_REMINDED: &str = "letters_reminded";
 /// When an operator last asked stopped gateways to be tried again, Unix ms.

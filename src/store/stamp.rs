@@ -42,8 +42,10 @@ macro_rules! sms_person {
 macro_rules! email_person {
     () => {
         may_still_get_it!(
-            "p.letters = 1 AND p.letters_opt_out_at IS NULL AND LOWER(p.email) = LOWER(delivery.address)
-       AND (p.email_unusable IS NULL OR p.email_unusable <> p.email)"
+            "LOWER(p.email) = LOWER(delivery.address)
+       AND (p.email_unusable IS NULL OR p.email_unusable <> p.email)
+       AND CASE WHEN m.kind = 'letter' THEN p.letters = 1 AND p.letters_opt_out_at IS NULL
+         ELSE p.alerts = 1 AND p.alerts_opt_out_at IS NULL END"
         )
     };
 }

@@ -87,14 +87,15 @@ pub const NO_ATTEMPT_TOO_LATE_OR_EARLY: [&str; 4] = [
     "SELECT 'delivery ' || CAST(a.delivery_id AS TEXT) || ': attempt ' || CAST(a.number AS TEXT) || ' after the opt-out' AS line
  FROM attempt a
  JOIN delivery d ON d.id = a.delivery_id
+ JOIN message m ON m.id = d.message_id
  WHERE d.contact_person_id IS NOT NULL
    AND NOT EXISTS (
      SELECT 1
      FROM message_recipient r
      JOIN contact_person p ON p.id = r.contact_person_id
      WHERE r.delivery_id = d.id
-       AND (CASE WHEN d.channel = 'sms' THEN p.alerts_opt_out_at ELSE p.letters_opt_out_at END IS NULL
-         OR CASE WHEN d.channel = 'sms' THEN p.alerts_opt_out_at ELSE p.letters_opt_out_at END >= a.stamped_at)
+       AND (CASE WHEN m.kind = 'letter' THEN p.letters_opt_out_at ELSE p.alerts_opt_out_at END IS NULL
+         OR CASE WHEN m.kind = 'letter' THEN p.letters_opt_out_at ELSE p.alerts_opt_out_at END >= a.stamped_at)
        AND (p.erased_at IS NULL OR p.erased_at >= a.stamped_at))
  LIMIT $1",
 ];

@@ -18,7 +18,9 @@ pub fn start(desk: Desk, stop: CancellationToken, tracker: &TaskTracker) {
         while !stop.is_cancelled() {
             match duty::tell(&desk).await {
                 Ok(0) => {}
-                Ok(told) => tracing::warn!(answers = told, "the duty number was told of urgent answers that nobody has taken"),
+                Ok(told) => {
+                    tracing::warn!(answers = told, "the duty number was told of urgent answers that nobody has taken")
+                }
                 Err(error) => tracing::warn!(code = error.code(), "the duty number could not be told; trying again"),
             }
             tokio::select! {

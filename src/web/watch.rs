@@ -41,7 +41,8 @@ async fn ready(State(web): State<Web>) -> Response {
     (status, Json(json!({ "ready": is_ready, "causes": causes }))).into_response()
 }
 
-async fn causes(web: &Web) -> Value {
+/// What may stand in the way, by name: each says whether it is `ok`, and more about itself.
+pub async fn causes(web: &Web) -> Value {
     let disk = disk(web);
     match database(web).await {
         Ok((migrations, gateways, paused)) => {

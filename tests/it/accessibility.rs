@@ -46,10 +46,19 @@ async fn axe_finds_nothing_on_the_pages_of_administration_and_of_oneself() {
         "/admin/keys",
         "/admin/keys/new",
         "/admin/gateways",
+        "/admin/health",
+        "/tillganglighet",
         "/admin/resume",
         "/nowhere",
     ];
     for page in pages {
+        window.go(page).await;
+        look_through(&window, page, &mut found).await;
+    }
+    let observation = app.observation_from("+46701740699", "Han är här med kniv, ABC123 kl. 02.15").await;
+    for page in
+        ["/", "/observations", "/observations?list=unknown", &format!("/observations/{observation}?person=berg")]
+    {
         window.go(page).await;
         look_through(&window, page, &mut found).await;
     }

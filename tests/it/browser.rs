@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::support::browser::PASSWORD;
+use crate::support::browser::{Account, PASSWORD};
 use crate::support::webdriver::{CONTROL, ENTER, ESCAPE, Look, RELEASE, SPACE, TAB, Window};
 use crate::support::{Kind, TestApp};
 use grannpost::simulator::ReceiptPlan;
@@ -203,6 +203,37 @@ async fn an_alert_is_sent_with_scripts_off() {
     app.alert_when(path.strip_prefix("/alerts/").unwrap(), |alert| alert["state"] == "done").await;
     // The page comes anew by itself every five seconds.
     window.until_says("Klart").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_typed_is_kept_and_the_next_shift_goes_on_with_it() {
+    let app = app(2_000).await;
+    let kim = app.enrolled("Kim Ek", "operator", "").await;
+    let eva = app.enrolled("Eva Ek", "operator", "").await;
+    let window = Window::open(&app).await;
+    let sign_in = async |account: &Account| {
+        window.fill("#email", &account.email).await;
+        window.fill("#password", PASSWORD).await;
+        window.fill("#code", &app.next_code(&account.secret)).await;
+    };
+    window.go("/sign-in?next=%2Falerts%2Fnew").await;
+    sign_in(&kim).await;
+    window.press("Logga in").await;
+    window.until("#filter:focus").await;
+    window.keys("åre").await;
+    window.keys(ENTER).await;
+    window.fill("#text", TEXT).await;
+    window.until_says("Utkastet sparades").await;
+    window.until_path("/alerts/new?draft=").await;
+    window.press("Byt operatör").await;
+    window.until_path("/shift").await;
+    window.run("document.querySelector('#email').value = ''", json!([])).await;
+    sign_in(&eva).await;
+    window.keys(ENTER).await;
+    window.until_path("/alerts/new?draft=").await;
+    window.until_says("Kim Ek skrev i utkastet").await;
+    window.until("#area-2321:checked").await;
+    assert_eq!(window.run("return document.querySelector('#text').value", json!([])).await, TEXT);
 }
 
 #[tokio::test(flavor = "multi_thread")]

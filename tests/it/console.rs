@@ -268,6 +268,66 @@ on_both_databases! {
         assert_eq!(table.matches("<tr>").count(), 30, "{older}");
     }
 
+    async fn an_administrator_tries_the_way_out_with_a_text_to_themselves(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        let mut admin = app.signed_in("admin", "").await;
+        let page = admin.get("/admin/gateways").await;
+        let key = page.after("name=\"key\" value=\"").unwrap();
+        let landline = admin.submit(&page, "/admin/gateways/test", &[("key", &key), ("number", "063-15 00 00")]).await;
+        assert!(landline.status == 422 && landline.says("kan inte få sms"), "{}", landline.html);
+        let fields = [("key", key.as_str()), ("number", "070-174 06 33")];
+        let sent = admin.submit(&page, "/admin/gateways/test", &fields).await;
+        assert!(sent.says("Provet"), "{}", sent.html);
+        let again = admin.submit(&page, "/admin/gateways/test", &fields).await;
+        assert_eq!(again.path, sent.path, "a second click sends nothing more");
+        app.gateway.journal().wait_for(1).await;
+        assert!(app.gateway.journal().messages()[0].text.starts_with("Prov av sms-tjänsten 2026-11-20 kl. 02.31."));
+        app.page_until(&mut admin, &sent.path, "Provet är levererat till telefonen.").await;
+        let other = app.signed_in("admin", "2321").await.get(&sent.path).await;
+        assert!(!other.says("Provet är levererat"), "it is somebody else's");
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
+    async fn the_log_is_checked_and_taken_out_on_its_page(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        let mut auditor = app.signed_in("auditor", "").await;
+        app.api.post("/decisions", json!({ "decided_by": "=HYPERLINK(1)", "reason": "För osäkert", "areas": ["2326"] })).await;
+        app.page_until(&mut auditor, "/audit", "Senast låsta rad är nr").await;
+        let page = auditor.get("/audit?action=decision.not_sent").await;
+        let whole = auditor.submit(&page, "/audit/check", &[]).await;
+        assert!(whole.says("Kedjan är hel."), "{}", whole.html);
+        let no_reason = auditor.submit(&page, "/audit/export", &[("action", "decision.not_sent")]).await;
+        assert!(no_reason.status == 422 && no_reason.says("Skriv varför"), "{}", no_reason.html);
+        let fields = [("action", "decision.not_sent"), ("reason", "Tillsyn")];
+        let file = auditor.submit(&page, "/audit/export", &fields).await;
+        assert_eq!(file.headers["content-disposition"], "attachment; filename=\"logg.csv\"");
+        assert_eq!(file.html.lines().count(), 2, "headings and the one that fits: {}", file.html);
+        assert!(file.html.starts_with("\u{feff}id,at,actor,action,") && file.html.contains(",decision.not_sent,"));
+        assert!(auditor.get("/audit").await.says("Loggen uttagen"));
+        app.database.execute("UPDATE audit SET actor = 'nobody' WHERE seq = 1").await;
+        let broken = auditor.submit(&page, "/audit/check", &[]).await;
+        assert!(broken.says("Kedjan är bruten.") && broken.says("log entry 1:"), "{}", broken.html);
+    }
+
+    async fn the_health_page_says_what_readyz_says(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        let mut admin = app.signed_in("admin", "").await;
+        let page = admin.get("/admin/health").await;
+        assert!(page.says("Tjänsten är redo.") && page.says("Alla svarar") && page.says("MiB ledigt"), "{}", page.html);
+        let mut session = app.desk.store.begin().await.unwrap();
+        setting::set(&mut session, setting::PAUSED, "restored".to_owned()).await.unwrap();
+        session.commit().await.unwrap();
+        let page = admin.get("/admin/health").await;
+        assert!(page.says("Tjänsten är inte redo.") && page.says("återläst från en säkerhetskopia"), "{}", page.html);
+    }
+
+    async fn the_accessibility_statement_is_open_to_everybody(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        let page = app.browser().get("/tillganglighet").await;
+        assert!(page.status == 200 && page.says("delvis förenlig") && page.says("Digg"), "{}", page.html);
+        assert!(app.browser().get("/sign-in").await.html.contains("href=\"/tillganglighet\""));
+    }
+
     async fn dark_or_light_is_chosen_and_night_is_dark_for_those_who_send(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         let mut operator = app.signed_in("operator", "").await;

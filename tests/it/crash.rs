@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::child::{self, ServeProcess};
 use crate::support::register::load_sample;
-use crate::support::{Api, Database, Kind, on_both_databases, root, settings};
+use crate::support::{Api, Database, Kind, SECRET, on_both_databases, root, settings};
 
 /// Kills in one dispatch.
 const KILLS: usize = 3;
@@ -112,7 +112,75 @@ async fn settled(scene: &Scene, daemon: &ServeProcess, id: &str) -> Value {
     last
 }
 
+/// Brings an SMS as a gateway does: again and again until it is taken.
+async fn bring(base: &std::sync::Mutex<String>, client: &reqwest::Client, number: usize) {
+    let form = format!(
+        "direction=incoming&id=s{number:04}&from=%2B46701743{number:03}&to=%2B46766860000&message=R%C3%B6d+bil+{number}"
+    );
+    for _ in 0..600 {
+        let at = format!("{}/hooks/sms/elks/{SECRET}/inbound", base.lock().unwrap().clone());
+        let request = client.post(at).header("content-type", "application/x-www-form-urlencoded").body(form.clone());
+        if request.send().await.is_ok_and(|answer| answer.status() == 204) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("SMS {number} was never taken");
+}
+
+/// Answers that come while the daemon is killed again and again: each is kept, made something of and answered once.
+async fn answers_and_kills(kind: Kind) {
+    const ANSWERS: usize = 300;
+    let scene = Scene::set(kind, 7, "dispatch.lease_seconds = 1\ndispatch.in_doubt_grace_seconds = 1\n").await;
+    let mut daemon = ServeProcess::start(&scene.config);
+    let base = Arc::new(std::sync::Mutex::new(daemon.base.clone()));
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let bringing: Vec<_> = (0..ANSWERS)
+        .map(|number| {
+            let (base, client) = (Arc::clone(&base), client.clone());
+            tokio::spawn(async move {
+                tokio::time::sleep(Duration::from_millis(10 * number as u64)).await;
+                bring(&base, &client, number).await;
+            })
+        })
+        .collect();
+    for at in [20, 90, 180] {
+        scene.gateway.journal().wait_for(at).await;
+        daemon.kill();
+        daemon = ServeProcess::start(&scene.config);
+        base.lock().unwrap().clone_from(&daemon.base);
+    }
+    for one in bringing {
+        one.await.unwrap();
+    }
+    let api = scene.api(&daemon);
+    let mut texts = Vec::new();
+    for _ in 0..240 {
+        let page = api.get("/observations?limit=1000").await.json;
+        let items = page["items"].as_array().unwrap();
+        texts = items.iter().map(|one| one["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+        let replies =
+            items.iter().filter(|one| one["replies"].as_array().is_some_and(|replies| replies.len() == 1)).count();
+        if texts.len() == ANSWERS && replies == ANSWERS && scene.gateway.journal().len() >= ANSWERS - 10 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+    texts.sort();
+    let mut wanted: Vec<String> = (0..ANSWERS).map(|number| format!("Röd bil {number}")).collect();
+    wanted.sort();
+    assert_eq!(texts, wanted, "each exactly once");
+    assert_eq!(scene.gateway.journal().duplicates(), [], "nobody is answered twice");
+    assert_eq!(daemon.signal_and_wait("TERM"), Some(0));
+    let verified = child::run(&scene.config, &["verify"]);
+    assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+}
+
 on_both_databases! {
+    async fn answers_that_come_while_the_daemon_is_killed_are_kept_and_answered_once(kind: Kind) {
+        answers_and_kills(kind).await;
+    }
+
     async fn a_daemon_killed_in_mid_dispatch_loses_nobody_and_sends_to_nobody_twice(kind: Kind) {
         for seed in 0..seeds() {
             kill_at_random(kind, seed, "dispatch.lease_seconds = 1\ndispatch.in_doubt_grace_seconds = 1\n").await;

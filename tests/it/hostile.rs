@@ -154,6 +154,23 @@ fn bodies() -> Vec<(&'static str, Value, Vec<&'static str>)> {
         ),
         ("POST /alerts/{id}/in-doubt", json!({ "as": "give_up" }), vec!["as", "unknown"]),
         ("POST /deliveries/{id}/resolve", json!({ "as": "give_up" }), vec!["as", "unknown"]),
+        (
+            "PATCH /observations/{id}",
+            json!({ "state": "assessed" }),
+            vec![
+                "state",
+                "tags",
+                "owner",
+                "place!",
+                "seen_at",
+                "archived",
+                "contact_person_id",
+                "alert_id",
+                "kind",
+                "unknown",
+            ],
+        ),
+        ("POST /observations/{id}/reply", json!({ "text": "Tack" }), vec!["text", "kind", "to", "unknown"]),
         ("POST /letters", letter.clone(), letter_fields.clone()),
         ("PATCH /letters/{id}", letter, letter_fields),
         ("POST /letters/{id}/test", json!({ "email": "a@example.org" }), vec!["email", "unknown"]),
@@ -357,12 +374,13 @@ on_both_databases! {
             things.alert = made.json["id"].as_str().unwrap().to_owned();
             assert_eq!(app.api.post("/letters", letter_body()).await.status, 201);
             assert_eq!(app.api.post("/decisions", body_for("POST /decisions")).await.status, 201);
+            app.observation().await;
         }
         let sent = app.api.post(&format!("/letters/{}/send", things.letter), json!({})).await;
         assert_eq!(sent.status, 200, "{}", sent.text);
         for path in [
             "/contact-persons".to_owned(), "/contact-persons?q=Eva".to_owned(), "/alerts".to_owned(), "/letters".to_owned(),
-            "/decisions".to_owned(), format!("/alerts/{}/deliveries", things.alert),
+            "/observations".to_owned(), "/decisions".to_owned(), format!("/alerts/{}/deliveries", things.alert),
             format!("/alerts/{}/deliveries?state=queued", things.alert), format!("/letters/{}/deliveries", things.letter),
             "/audit?until=2026-11-20T01:31:00.001Z".to_owned(),
         ] {

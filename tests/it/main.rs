@@ -23,6 +23,7 @@ mod mail_relay;
 mod observations;
 mod pages;
 mod passkey;
+mod planted_mistakes;
 mod register_pages;
 mod roles;
 mod sign_in;

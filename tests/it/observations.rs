@@ -28,8 +28,7 @@ impl TestApp {
     }
 
     async fn sms(&self, id: &str, from: &str, text: &str) {
-        let message =
-            InboundMessage { id: id.into(), from: from.into(), to: "+46766860000".into(), text: text.into() };
+        let message = InboundMessage { id: id.into(), from: from.into(), to: "+46766860000".into(), text: text.into() };
         let brought = self.gateway.post_inbound(message).await;
         assert_eq!((brought.code, brought.empty_body), (Some(204), true), "{id}");
     }
@@ -64,7 +63,14 @@ impl TestApp {
     async fn texts_to(&self, number: &str, count: usize) -> Vec<String> {
         let mut found = Vec::new();
         for _ in 0..600 {
-            found = self.gateway.journal().messages().into_iter().filter(|sms| sms.to == number).map(|sms| sms.text).collect();
+            found = self
+                .gateway
+                .journal()
+                .messages()
+                .into_iter()
+                .filter(|sms| sms.to == number)
+                .map(|sms| sms.text)
+                .collect();
             if found.len() >= count {
                 break;
             }
@@ -413,5 +419,130 @@ on_both_databases! {
         let eva = app.observations("", 2).await.into_iter().find(|one| one["text"] == "Röd bil vid macken").unwrap();
         assert!(heard.contains(eva["id"].as_str().unwrap()), "{heard}");
         assert!(!heard.contains("event: message"), "an officer reads no alerts: {heard}");
+    }
+
+    async fn the_inbox_is_worked_with_on_pages_without_scripts(kind: Kind) {
+        let app = TestApp::with_two_persons(kind, "replies.automatic = false").await;
+        let alert = app.alert(&["2326", "2321"], json!({ "spread": "households" })).await;
+        app.sms("s1", EVA, "Han är här, ABC 123").await;
+        app.sms("s2", STRANGER, "Vem är ni?").await;
+        app.sms("s3", NILS, "SPRITT 5").await;
+        let all = app.observations("&kind=all", 3).await;
+        let id = |text: &str| all.iter().find(|one| one["text"] == text).unwrap()["id"].as_str().unwrap().to_owned();
+        let (eva, stranger) = (id("Han är här, ABC 123"), id("Vem är ni?"));
+        let mut browser = app.signed_in("operator", "").await;
+        let start = browser.get("/").await;
+        assert!(start.html.contains("Ett svar kan vara akut") && start.html.contains("2 iakttagelser väntar på svar"), "{}", start.html);
+        let inbox = browser.get("/observations").await;
+        for words in ["Inkorg", "Eva Ek, Hackås", "Kan vara akut", "Okänd: 070-174 06 99", "Svara senast"] {
+            assert!(inbox.html.contains(words), "{words}: {}", inbox.html);
+        }
+        assert!(!inbox.html.contains("SPRITT"));
+        assert!(browser.get("/observations?list=done").await.html.contains("Säger sig ha spridit vidare"));
+        let live = browser.get(&format!("/alerts/{alert}")).await;
+        for words in ["Han är här, ABC 123", "hushåll har fått veta, enligt 1 kontaktombud", "Påminn 1 som inte"] {
+            assert!(live.html.contains(words), "{words}: {}", live.html);
+        }
+        let new = browser.get(&format!("/alerts/{alert}/answers/new?after=0")).await;
+        assert!(new.html.contains("1 nytt svar"), "{}", new.html);
+        let path = format!("/observations/{eva}");
+        let page = browser.get(&path).await;
+        assert!(page.html.contains("<mark title=\"registreringsnummer\">ABC 123</mark>"), "{}", page.html);
+        let page = browser.submit(&page, &format!("{path}/take"), &[]).await;
+        assert!(page.html.contains("Lämna den ifrån dig") && !page.html.contains("Ett svar kan vara akut"), "{}", page.html);
+        let fields = [("state", "acted"), ("tags", "traffic"), ("own_tags", "e14, natt"), ("place", "Macken"), ("seen_at", "2026-11-20T02:15")];
+        let page = browser.submit(&page, &path, &fields).await;
+        let kept = app.api.get(&path).await.json;
+        assert_eq!((&kept["state"], &kept["tags"]), (&json!("acted"), &json!(["e14", "natt", "traffic"])));
+        assert_eq!((&kept["place"], &kept["seen_at"]), (&json!("Macken"), &json!("2026-11-20T01:15:00Z")));
+        let wrong = browser.submit(&page, &path, &[("seen_at", "i går")]).await;
+        assert!(wrong.status == 422 && wrong.html.contains("Skriv datum och tid"), "{}", wrong.html);
+        let look = browser.submit(&page, &format!("{path}/reply"), &[("text", "Vi kommer €"), ("look", "yes")]).await;
+        assert!(look.html.contains("12 tecken · 1 sms"), "{}", look.html);
+        let empty = browser.submit(&page, &format!("{path}/reply"), &[("key", "k0"), ("text", " ")]).await;
+        assert!(empty.status == 422 && empty.html.contains("Skriv en text"), "{}", empty.html);
+        for _ in 0..2 {
+            let page = browser.submit(&page, &format!("{path}/reply"), &[("key", "k1"), ("text", "Vi kommer")]).await;
+            assert!(page.status == 200 && page.html.contains("Vi kommer"), "{}", page.html);
+        }
+        assert_eq!(app.texts_to(EVA, 2).await[1], "Vi kommer", "a second press sends nothing more");
+        let page = browser.get(&format!("/observations/{stranger}?person=Nils")).await;
+        let nils = app.person("Nils").await["id"].as_str().unwrap().to_owned();
+        assert!(page.html.contains("Koppla till Nils Nord, Duved"), "{}", page.html);
+        let page = browser.submit(&page, &format!("/observations/{stranger}/tie"), &[("contact_person", &nils)]).await;
+        assert!(page.html.contains("Nils Nord, Duved") && !page.html.contains("Koppla till kontaktombud"), "{}", page.html);
+        let page = browser.submit(&page, &format!("/observations/{stranger}/archive"), &[]).await;
+        assert!(page.html.contains("Ta fram igen"));
+        assert!(!browser.get("/observations?list=all").await.html.contains("Svara senast"));
+        let remind = browser.get(&format!("/alerts/{alert}/follow-up?kind=update&only=silent")).await;
+        assert!(remind.html.contains("till de 1 telefoner") && remind.html.contains("Svara SPRITT"), "{}", remind.html);
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
+    async fn what_an_investigator_gets_can_be_checked_and_leaves_the_informant_out_unless_asked(kind: Kind) {
+        let app = TestApp::with_two_persons(kind, "replies.automatic = false").await;
+        app.sms("s1", EVA, "Röd bil ABC 123").await;
+        let id = app.observations("", 1).await[0]["id"].as_str().unwrap().to_owned();
+        let mut browser = app.signed_in("officer", "2326").await;
+        let inbox = browser.get("/observations").await;
+        let refused = browser.submit(&inbox, "/observations/export", &[("ids", &id)]).await;
+        assert!(refused.status == 422 && refused.html.contains("Ange varför de lämnas ut"), "{}", refused.html);
+        for (with, may_name) in [(None, false), (Some(("with_informant", "yes")), true)] {
+            let mut fields = vec![("ids", id.as_str()), ("reason", "K 1234-26")];
+            fields.extend(with);
+            let file = browser.submit(&inbox, "/observations/export", &fields).await;
+            assert_eq!((file.status.as_u16(), file.headers["content-type"].to_str().unwrap()), (200, "application/zip"));
+            // Stored as it is: the text can be read in the archive.
+            for words in ["observations.json", "SHA256SUMS", "Röd bil ABC 123", "K 1234-26"] {
+                assert!(file.html.contains(words), "{words}");
+            }
+            assert_eq!(file.html.contains("Eva Ek") && file.html.contains(EVA), may_name);
+        }
+        let logged = app.api.get("/audit?limit=1000").await.text;
+        assert_eq!(logged.matches("observations.exported").count(), 2);
+        let mut elsewhere = app.signed_in("officer", "2321").await;
+        let inbox = elsewhere.get("/observations").await;
+        let answer = elsewhere.submit(&inbox, "/observations/export", &[("ids", &id), ("reason", "x")]).await;
+        assert_eq!(answer.status, 404, "another area's is not there");
+    }
+
+    async fn eleven_hundred_answers_in_a_burst_are_kept_once_and_hold_no_alert_up(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "sms.gateways.elks.rate_per_second = 200").await;
+        app.load_sample().await;
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let url = format!("{}/hooks/sms/elks/{SECRET}/inbound", app.api.base());
+        let mut numbers = app.database.texts("SELECT DISTINCT mobile FROM contact_person WHERE mobile IS NOT NULL ORDER BY mobile").await;
+        numbers.extend((0..1_100).map(|number| format!("+4670174{}", 3_000 + number)));
+        numbers.truncate(1_100);
+        let body = json!({ "text": "Röd skåpbil söks", "areas": ["jamtland"], "decided_by": "Befäl", "undo_seconds": 0 });
+        let made = app.api.post("/alerts", body).await;
+        let id = made.json["id"].as_str().unwrap().to_owned();
+        let brought: Vec<_> = numbers.iter().enumerate().flat_map(|(at, number)| {
+            // Every tenth comes twice, as a gateway brings what it is not sure of.
+            std::iter::repeat_n((at, number.clone()), if at % 10 == 0 { 2 } else { 1 })
+        }).map(|(at, number)| {
+            let form = format!("direction=incoming&id=s{at}&from={}&to=%2B46766860000&message=Svar+{at}", number.replace('+', "%2B"));
+            let request = client.post(&url).header("content-type", "application/x-www-form-urlencoded").body(form);
+            tokio::spawn(async move { request.send().await.unwrap().status().as_u16() })
+        }).collect();
+        for one in brought {
+            assert_eq!(one.await.unwrap(), 204);
+        }
+        app.alert_when(&id, |alert| alert["state"] == "done").await;
+        let first = app.api.get("/observations?limit=1000").await.json;
+        let mut texts = std::collections::BTreeSet::new();
+        for _ in 0..600 {
+            texts = app.database.texts("SELECT text FROM observation").await.into_iter().collect();
+            if texts.len() == 1_100 {
+                break;
+            }
+            app.desk.wakeup.wait(Duration::from_millis(50)).await;
+        }
+        assert_eq!((texts.len(), app.database.texts("SELECT text FROM observation").await.len()), (1_100, 1_100), "{}", first["items"].as_array().unwrap().len());
+        let messages = app.gateway.journal().messages();
+        let last = messages.iter().rposition(|sms| sms.text.contains("Röd skåpbil")).unwrap();
+        let early = messages[..last].iter().filter(|sms| !sms.text.contains("Röd skåpbil")).count();
+        assert!(early <= 50, "{early} automatic answers went before the alert was out");
+        assert_eq!(app.verify().await, Vec::<String>::new());
     }
 }

@@ -11,6 +11,7 @@ const ALL: [&str; 5] = ["operator", "chief", "officer", "admin", "auditor"];
 const READS_REGISTER: [&str; 3] = ["operator", "chief", "admin"];
 const READS_ALERTS: [&str; 4] = ["operator", "chief", "admin", "auditor"];
 const READS_LETTERS: [&str; 3] = ["chief", "admin", "auditor"];
+const WORKS_INBOX: [&str; 3] = ["operator", "officer", "admin"];
 const WRITES_LETTERS: [&str; 2] = ["chief", "admin"];
 
 /// Every GET of the console that stands in a menu or behind it, and the roles that may see it; others get 403. `{id}` is an
@@ -27,6 +28,8 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/alerts/{id}/follow-up", &["operator", "admin"]),
     ("/alerts/{id}/calls", &["operator", "chief", "admin"]),
     ("/alerts/{id}/report", &READS_ALERTS),
+    ("/observations", &WORKS_INBOX),
+    ("/observations/{id}", &WORKS_INBOX),
     ("/letters", &READS_LETTERS),
     ("/letters/new", &WRITES_LETTERS),
     ("/letters/{id}", &READS_LETTERS),
@@ -57,6 +60,7 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/admin/keys/new", &["admin"]),
     ("/admin/keys/{id}/revoke", &["admin"]),
     ("/admin/gateways", &["admin"]),
+    ("/admin/health", &["admin"]),
     ("/admin/situations", &["admin"]),
     ("/admin/situations/new", &["admin"]),
     ("/admin/situations/{id}", &["admin"]),
@@ -76,11 +80,15 @@ const OTHERS: &[&str] = &[
     "/assets/{name}",
     "/favicon.ico",
     "/alerts/{id}/live",
+    "/alerts/{id}/answers",
+    "/alerts/{id}/answers/new",
+    "/observations/urgent",
     "/letters/{id}/live",
     "/letters/{id}/mail",
     "/letters/{id}/text",
     "/letters/{id}/print",
     "/register/import/{id}/rejected.csv",
+    "/tillganglighet",
     "/u/{token}",
 ];
 
@@ -100,15 +108,25 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/prove/passkey/question", &ALL),
     ("/alerts/new", &["operator", "admin"]),
     ("/alerts/preview", &["operator", "admin"]),
+    ("/alerts/draft", &["operator", "admin"]),
+    ("/alerts/draft/keep", &["operator", "admin"]),
+    ("/alerts/draft/discard", &["operator", "admin"]),
     ("/alerts/confirm", &["operator", "admin"]),
     ("/alerts/send", &["operator", "admin"]),
     ("/alerts/considered", &["operator", "admin"]),
     ("/alerts/{id}/stop", &["operator", "admin"]),
+    ("/alerts/{id}/email", &["operator", "admin"]),
     ("/alerts/{id}/in-doubt", &["operator", "admin"]),
     ("/alerts/{id}/approve", &["operator", "chief", "admin"]),
     ("/alerts/{id}/return", &["operator", "chief", "admin"]),
     ("/alerts/{id}/send-unreviewed", &["operator", "admin"]),
     ("/alerts/{id}/follow-up", &["operator", "admin"]),
+    ("/observations/export", &WORKS_INBOX),
+    ("/observations/{id}", &WORKS_INBOX),
+    ("/observations/{id}/take", &WORKS_INBOX),
+    ("/observations/{id}/archive", &WORKS_INBOX),
+    ("/observations/{id}/tie", &WORKS_INBOX),
+    ("/observations/{id}/reply", &WORKS_INBOX),
     ("/admin/situations/new", &["admin"]),
     ("/admin/situations/{id}", &["admin"]),
     ("/admin/situations/{id}/retire", &["admin"]),
@@ -146,6 +164,9 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/admin/operators/{id}/enable", &["admin"]),
     ("/admin/keys/new", &["admin"]),
     ("/admin/keys/{id}/revoke", &["admin"]),
+    ("/admin/gateways/test", &["admin"]),
+    ("/audit/check", &["admin", "auditor"]),
+    ("/audit/export", &["admin", "auditor"]),
     ("/admin/pause", &["admin"]),
     ("/admin/resume", &["admin"]),
 ];
@@ -190,6 +211,10 @@ async fn at(app: &TestApp, path: &str, draft: &str) -> String {
     let id = if path.contains("/alerts/") {
         let alerts = grannpost::store::message::page(&mut session, "alert", "", 1).await.unwrap();
         alerts.first().map_or_else(|| "none".to_owned(), |alert| alert.id.clone())
+    } else if path.contains("/observations/") {
+        let filter = grannpost::store::observation::Filter::default();
+        let observations = grannpost::store::observation::page(&mut session, &filter, 1).await.unwrap();
+        observations.first().map_or_else(|| "none".to_owned(), |observation| observation.id.clone())
     } else if path.contains("/situations/") {
         grannpost::store::situation::list(&mut session).await.unwrap()[0].id.clone()
     } else if path.contains("/letters/") {
@@ -316,6 +341,10 @@ on_both_databases! {
         let alert = json!({ "text": hostile, "areas": ["2326"], "decided_by": hostile });
         let made = app.api.post("/alerts", alert).await;
         assert_eq!(made.status, 201, "{}", made.text);
+        let observation = app.observation_from("070-174 06 33", hostile).await;
+        let edit = json!({ "tags": ["<img src=x>"], "place": hostile });
+        let changed = app.api.patch(&format!("/observations/{observation}"), edit).await;
+        assert_eq!(changed.status, 200, "{}", changed.text);
         let plain: String = hostile.chars().filter(|c| *c != '\u{202e}').take(90).collect();
         let letter = json!({ "subject": hostile, "body_markdown": hostile, "areas": ["2326"], "registry_number": plain,
             "subject_code": plain, "signature": { "name": plain, "title": plain },

@@ -179,7 +179,7 @@ fn signed_by_a_stranger(log: &[Stored]) -> String {
     let head = audit::Head { seq: last.seq.unwrap(), hash: last.hash.clone().unwrap() };
     let key = ed25519_dalek::SigningKey::from_bytes(&[7; 32]);
     let base64 = |bytes: &[u8]| data_encoding::BASE64.encode(bytes);
-    let signature = key.sign(&grannpost::upkeep::seal::signed_bytes(&head, 1));
+    let signature = key.sign(&grannpost::actions::audit_chain::signed_bytes(&head, 1));
     json!({ "seq": head.seq, "hash": head.hash, "at": 1, "key": base64(key.verifying_key().as_bytes()),
         "signature": base64(&signature.to_bytes()) })
     .to_string()

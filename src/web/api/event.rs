@@ -34,6 +34,8 @@ use crate::web::pages::visit::{self, SignedIn};
 const LOOK: Duration = Duration::from_millis(250);
 /// Changes that were committed a little after their own time are found again within this: 5 s.
 const LATE_MS: i64 = 5_000;
+/// Observations looked at in one look: more than can change within [`LATE_MS`].
+const BURST: i64 = 20_000;
 /// A page's stream ends after this, so that the browser comes again and its session is looked at: 2 min.
 const SESSION_LOOK: Duration = Duration::from_secs(120);
 
@@ -176,7 +178,7 @@ impl Teller {
         (tree, since): (&AreaTree, i64),
         events: &mut Vec<Event>,
     ) -> Result<(), StoreError> {
-        for one in store::observation::changed_since(session, since, 1_000).await? {
+        for one in store::observation::changed_since(session, since, BURST).await? {
             let key = format!("observation {}", one.id);
             if self.told.get(&key).is_some_and(|at| *at >= one.changed_at) {
                 continue;

@@ -28,6 +28,8 @@ impl ActorNames {
             "cli" => "Kommandoraden".to_owned(),
             "grannpost" => "Tjänsten själv".to_owned(),
             "nobody" => "Ingen inloggad".to_owned(),
+            "unknown_sender" => "Okänd avsändare".to_owned(),
+            person if person.starts_with("contact_person:") => "Kontaktombudet självt".to_owned(),
             _ => self.0.get(actor).cloned().unwrap_or_else(|| actor.to_owned()),
         }
     }

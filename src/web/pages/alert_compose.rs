@@ -13,6 +13,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::alert_areas::{self, AreaChoices, Chosen, Counted};
+use super::alert_draft::{self, DraftShown};
 use super::alert_effect::Effect;
 use super::alert_form::{self, AlertForm};
 use super::alert_situation::{self, Situations};
@@ -22,11 +23,13 @@ use super::menu::Section;
 use super::visit::SignedIn;
 use crate::actions::alert::NewAlert;
 use crate::actions::alert_preview::{self, Preview};
+use crate::actions::alert_view::Warning;
 use crate::actions::decision::{self, NotSent};
-use crate::actions::{ActionError, FieldProblem, alert_confirmation, alert_view, require};
+use crate::actions::{self, ActionError, FieldProblem, alert_confirmation, alert_view, require, situation};
 use crate::domain::area::AreaTree;
+use crate::domain::mix_up;
 use crate::domain::operator::Right;
-use crate::store;
+use crate::store::{self, Session};
 use crate::web::Web;
 use crate::web::error::Problem;
 use crate::web::transact::{Begun, Repeatable};
@@ -55,6 +58,7 @@ struct ComposePage {
     effect: Effect,
     decision_makers: Vec<String>,
     not_sent: [&'static str; 4],
+    draft: DraftShown,
 }
 
 #[derive(Template)]
@@ -89,6 +93,9 @@ struct BeginQuery {
     from: String,
     #[serde(default)]
     revise: String,
+    /// A draft to go on with.
+    #[serde(default)]
+    draft: String,
 }
 
 async fn blank(
@@ -105,6 +112,10 @@ async fn blank(
         let mut session = web.desk.store.read().await?;
         let view = alert_view::get(&web.desk, &mut session, who.actor(), known).await?;
         form = AlertForm { revises: query.revise.clone(), ..AlertForm::of(&view, &alerts.decision_makers) };
+    }
+    if !query.draft.is_empty() {
+        let mut session = web.desk.store.read().await?;
+        form = alert_draft::form_of(&actions::alert_draft::open(&mut session, who.actor(), &query.draft).await?);
     }
     compose(&web, (&headers, &who), form, Faults::default()).await
 }
@@ -148,9 +159,31 @@ async fn look(web: &Web, who: &SignedIn, form: &AlertForm) -> Result<(AreaTree, 
     let mut session = web.desk.store.read().await?;
     let tree = store::area::tree(&mut session).await?;
     let mut preview = alert_preview::preview(&web.desk, &mut session, who.actor(), &new).await?;
+    preview.warnings.extend(form_warnings(&mut session, who, form, &new).await?);
     problems.extend(preview.problems);
     preview.problems = in_order(problems);
     Ok((tree, preview, new))
+}
+
+/// What only the page's own fields can show to be mixed up: the situation, and a time of day that is tomorrow's.
+async fn form_warnings(
+    session: &mut Session,
+    who: &SignedIn,
+    form: &AlertForm,
+    new: &NewAlert,
+) -> Result<Vec<Warning>, Problem> {
+    let mut warnings = Vec::new();
+    if !form.situation.is_empty() {
+        let values = (form.situation.as_str(), form.slots.as_slice());
+        warnings.extend(situation::meant_instead(session, who.actor(), values).await?.map(|name| Warning {
+            code: "text.other_situation",
+            detail: format!("Du har valt en annan mall, men skriver om {}. Är det rätt mall?", name.to_lowercase()),
+            area_code: None,
+        }));
+    }
+    let late = new.expires_in_minutes.filter(|_| form.ends_at_a_time()).and_then(mix_up::long_validity);
+    warnings.extend(late.map(Warning::from));
+    Ok(warnings)
 }
 
 /// As the fields stand on the page, each once.
@@ -184,6 +217,10 @@ async fn compose(
     let situations = alert_situation::on_page(web, who, filled).await?;
     let mut session = web.desk.store.read().await?;
     let populations = store::area::populations(&mut session, web.desk.now()).await?;
+    let draft = alert_draft::shown(web, &mut session, (&who.actor().id, &form.draft)).await?;
+    // Without scripts, what the page showed last is what is written over.
+    let draft =
+        DraftShown { revision: if form.draft_revision > 0 { form.draft_revision } else { draft.revision }, ..draft };
     drop(session);
     let title = if form.is_drill { "Ny övning" } else { "Nytt sms-utskick" };
     let frame = Frame::of(web, headers, who, (Section::NewAlert, title)).await;
@@ -195,6 +232,7 @@ async fn compose(
         effect: effect(&frame, &tree, &form, &preview),
         decision_makers: web.desk.config.alerts.decision_makers.clone(),
         not_sent: NOT_SENT,
+        draft,
         frame: frame.with_width("wide").with_faults(!faults.is_empty()).as_drill(form.is_drill),
         faults,
         form,
@@ -277,7 +315,10 @@ async fn send(State(web): State<Web>, sent: SignedForm) -> Result<Response, Prob
     let revises = Some(form.revises.as_str()).filter(|id| !id.is_empty());
     let typed = sent.fields.text("proof");
     match alert_confirmation::create(&web.desk, work.session(), actor, (revises, &new, typed)).await {
-        Ok(made) => work.finish_at(&format!("/alerts/{}", made.message.id)).await,
+        Ok(made) => {
+            actions::alert_draft::became(work.session(), &form.draft).await?;
+            work.finish_at(&format!("/alerts/{}", made.message.id)).await
+        }
         Err(error) => {
             drop(work);
             refused(&web, &sent, form, error).await
@@ -321,6 +362,7 @@ async fn considered(State(web): State<Web>, sent: SignedForm) -> Result<Response
     let mut session = web.desk.store.begin().await?;
     match decision::not_sent(&web.desk, &mut session, actor, &new).await {
         Ok(_) => {
+            actions::alert_draft::became(&mut session, &form.draft).await?;
             session.commit().await?;
             Ok(Redirect::to("/decisions").into_response())
         }

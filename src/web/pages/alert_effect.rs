@@ -74,6 +74,8 @@ pub struct Effect {
     pub not_reached: String,
     /// Why not.
     pub reasons: Vec<String>,
+    /// How many are proven to get SMS, in words.
+    pub proven: Option<String>,
     /// Cost, in words.
     pub cost: String,
     /// When everything is handed over, in words.
@@ -106,6 +108,10 @@ impl Effect {
             households: number(audience.households_by_sms),
             not_reached: number(audience.not_reached),
             reasons: preview.not_reached.iter().map(|(reason, n)| because(reason, *n)).collect(),
+            proven: preview.proven.map(|proven| {
+                let of = number(audience.by_sms);
+                format!("{} av {of} har levererat besked senaste 90 dagarna", number(proven))
+            }),
             cost: format!("ca {} kr", number(rounded(preview.cost))),
             ready: format!("Klart ca {}", wall.text(ready_at)),
             until: wall.text(preview.expires_at),

@@ -33,6 +33,9 @@ const KINDS: [(&str, &str, &str, &str); 3] = [
     ("update", "Ny information", "Skicka ny information", ""),
 ];
 
+/// What a reminder to those who are silent about spreading begins with.
+const REMINDER: &str = "Har du spritt det vidare? Svara SPRITT och antal hushåll.";
+
 /// The routes.
 pub fn router() -> Router<Web> {
     Router::new().route("/alerts/{id}/follow-up", get(blank).post(send))
@@ -54,6 +57,7 @@ struct FollowUpPage {
     recipients: String,
     closes: bool,
     is_drill: bool,
+    silent_only: bool,
     phone: Phone,
     key: String,
 }
@@ -63,6 +67,8 @@ struct FollowUpPage {
 struct KindQuery {
     #[serde(default)]
     kind: String,
+    #[serde(default)]
+    only: String,
 }
 
 async fn blank(
@@ -73,7 +79,9 @@ async fn blank(
     who: SignedIn,
 ) -> Result<Response, Problem> {
     let kind = KINDS.iter().find(|(code, ..)| *code == query.kind).unwrap_or(&KINDS[2]);
-    let new = NewFollowUp { kind: kind.0.to_owned(), text: kind.3.to_owned(), ..NewFollowUp::default() };
+    let silent_only = query.only == "silent" && kind.0 == "update";
+    let text = if silent_only { REMINDER } else { kind.3 };
+    let new = NewFollowUp { kind: kind.0.to_owned(), text: text.to_owned(), silent_only, ..NewFollowUp::default() };
     page(&web, (&headers, &who), &id, (new, Faults::default())).await
 }
 
@@ -111,6 +119,7 @@ async fn page(
         areas: in_words(&tree, &first.areas),
         recipients: number(shown.recipients),
         closes: kind != "update",
+        silent_only: new.silent_only,
         is_drill,
         phone: phone(&shown.sms),
         key: web.desk.id(),
@@ -126,13 +135,14 @@ async fn send(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) 
         kind: text("kind"),
         text: text("text"),
         decided_by: Some(text("decided_by")),
+        silent_only: text("only") == "silent",
         ..NewFollowUp::default()
     };
     if form.fields.has("look") {
         return page(&web, (&form.headers, &form.who), &id, (new, Faults::default())).await;
     }
     let repeatable = Repeatable::of_form(form.fields.text("key"), &format!("/alerts/{id}/follow-up"))?;
-    let body = serde_json::json!([new.kind, new.text, new.decided_by]).to_string();
+    let body = serde_json::json!([new.kind, new.text, new.decided_by, new.silent_only]).to_string();
     let turn = repeatable.turn_in_line(&web, actor, body.as_bytes()).await?;
     let mut work = match turn.begin().await? {
         Begun::New(work) => work,

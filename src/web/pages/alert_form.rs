@@ -47,6 +47,10 @@ pub struct AlertForm {
     pub is_drill: bool,
     /// The alert that this is a new revision of.
     pub revises: String,
+    /// The draft that it is kept in; empty before the first save.
+    pub draft: String,
+    /// The draft's revision that the page shows.
+    pub draft_revision: i64,
     /// Confirmed: when it goes, Unix ms.
     pub send_at_ms: Option<i64>,
     /// Confirmed: until when it is valid, Unix ms.
@@ -78,6 +82,8 @@ impl AlertForm {
             send_time: text("send_time"),
             is_drill: fields.text("drill") == "yes",
             revises: text("revises"),
+            draft: text("draft"),
+            draft_revision: fields.text("draft_revision").parse().unwrap_or(0),
             send_at_ms: fields.filled("send_at_ms").and_then(|ms| ms.parse().ok()),
             until_ms: fields.filled("until_ms").and_then(|ms| ms.parse().ok()),
         }
@@ -99,6 +105,12 @@ impl AlertForm {
             is_drill: alert.drill == 1,
             ..Self::default()
         }
+    }
+
+    /// Whether nothing is chosen or typed that would be missed.
+    #[must_use]
+    pub fn is_untouched(&self) -> bool {
+        self.areas.is_empty() && self.text.trim().is_empty() && self.slots.iter().all(|slot| slot.trim().is_empty())
     }
 
     /// Who decided.

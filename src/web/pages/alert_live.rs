@@ -11,6 +11,7 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 
 use super::actor_names::ActorNames;
+use super::alert_answers::Answers;
 use super::alert_areas::in_words;
 use super::alert_effect::{Phone, phone};
 use super::alert_list::state_words;
@@ -21,7 +22,7 @@ use super::time::{Wall, number};
 use super::visit::SignedIn;
 use crate::actions::alert_figures::{self, AlertFigures};
 use crate::actions::delivery::{self, InDoubtDecision};
-use crate::actions::{alert, require};
+use crate::actions::{ActionError, alert, alert_email, require};
 use crate::domain::area::AreaTree;
 use crate::domain::delivery::DeliveryState as S;
 use crate::domain::message::{Counts, FollowUpKind, MessageState};
@@ -31,6 +32,7 @@ use crate::store;
 use crate::store::message::Message;
 use crate::web::Web;
 use crate::web::error::Problem;
+use crate::web::transact::again_when_busy;
 
 /// Width of the bar in its own units.
 pub(super) const BAR: i64 = 1_000;
@@ -42,6 +44,7 @@ pub fn router() -> Router<Web> {
         .route("/alerts/{id}/live", get(live))
         .route("/alerts/{id}/stop", post(stop))
         .route("/alerts/{id}/in-doubt", post(in_doubt))
+        .route("/alerts/{id}/email", post(email))
 }
 
 /// A part of the bar.
@@ -127,6 +130,10 @@ pub struct Live {
     pub bar: Vec<BarPart>,
     /// Persons and households reached, in words.
     pub reached: (String, String),
+    /// Households and persons by whom it was passed on, in words, where it may be.
+    pub spread: Option<(String, String)>,
+    /// How many have not said that they passed it on, in words.
+    pub silent: Option<String>,
     /// Pace and time left.
     pub pace: Option<String>,
     /// How many have not gone, in words.
@@ -145,6 +152,8 @@ pub struct Live {
     pub endings: Vec<EndingShown>,
     /// Whether a call list would hold anybody and who looks may see it.
     pub may_call: bool,
+    /// How many can be written to instead, in words, when who looks may.
+    pub by_email: Option<String>,
     /// Areas in which nobody was reached.
     pub unreached: Vec<String>,
     /// What happened.
@@ -168,6 +177,7 @@ struct AlertPage {
     phone: Phone,
     is_drill: bool,
     first: Option<String>,
+    answers: Answers,
 }
 
 #[derive(Template)]
@@ -200,6 +210,7 @@ pub async fn page(
     let (frame, live, figures) = found(web, headers, who, id).await?;
     let is_drill = figures.view.alert.drill == 1;
     let sms = SmsText::parse(&figures.view.message.body).unwrap_or_default();
+    let answers = Answers::load(web, who, id, &frame.wall).await?;
     let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = AlertPage {
         frame: frame.as_drill(is_drill).with_faults(!faults.is_empty()),
@@ -208,6 +219,7 @@ pub async fn page(
         phone: phone(&sms),
         is_drill,
         first: figures.first.map(|first| first.id),
+        answers,
     };
     show(status, &page)
 }
@@ -258,6 +270,25 @@ async fn in_doubt(State(web): State<Web>, Path(id): Path<String>, form: SignedFo
     Ok(Redirect::to(&format!("/alerts/{id}")).into_response())
 }
 
+/// The alert by e-mail to those whose phone surely has nothing. A second click finds nobody left.
+async fn email(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) -> Result<Response, Problem> {
+    let sent = again_when_busy!({
+        let mut session = web.desk.store.begin().await?;
+        let sent = alert_email::send(&web.desk, &mut session, form.who.actor(), &id).await;
+        if sent.is_ok() {
+            session.commit().await?;
+        }
+        sent
+    })?;
+    match sent {
+        Ok(_) | Err(ActionError::Conflict { code: "alert.nobody_by_email", .. }) => {
+            web.desk.wakeup.ring();
+            Ok(Redirect::to(&format!("/alerts/{id}")).into_response())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
 impl Live {
     /// The alert with these figures, as `who` may see it.
     #[must_use]
@@ -267,6 +298,7 @@ impl Live {
         let role = who.actor().role;
         let state = message.state();
         let may_send = role.may(Right::SendAlerts);
+        let may_spread = view.alert.spread == "households";
         let leaves_at = message.sends_at.filter(|at| *at > now && state == MessageState::Queued);
         let may_have_it =
             S::ALL.into_iter().filter(|one| one.may_have_arrived()).map(|one| counts.get(one)).sum::<i64>();
@@ -290,6 +322,9 @@ impl Live {
             leaves_at,
             bar: bar(counts),
             reached: (number(message.reach_persons), number(message.reach_households)),
+            spread: may_spread
+                .then(|| (number(view.spread_reach.households), number(view.spread_reach.contact_persons))),
+            silent: Some(view.silent).filter(|silent| may_spread && *silent > 0 && may_send).map(number),
             pace: pace(message, counts, now),
             waiting: number(counts.waiting()),
             may_stop: may_send && state.can_be_stopped(),
@@ -306,6 +341,12 @@ impl Live {
             in_doubt: Some(counts.get(S::InDoubt)).filter(|n| *n > 0).map(number),
             endings: endings(figures),
             may_call: role.may(Right::ReadDeliveries) && role.may(Right::ReadRegister) && state != MessageState::Draft,
+            by_email: Some(figures.by_email)
+                .filter(|n| *n > 0 && may_send && !matches!(state, MessageState::Queued | MessageState::Sending))
+                .filter(|_| {
+                    !matches!(state, MessageState::Draft | MessageState::AwaitingApproval | MessageState::Stopped)
+                })
+                .map(number),
             unreached: unreached.map(|(code, households)| area_line(tree, code, *households)).collect(),
             moments: moments(figures, names, wall),
             review: review(figures, names, who),
@@ -459,6 +500,12 @@ fn moments(figures: &AlertFigures, names: &ActorNames, wall: &Wall) -> Vec<Momen
         };
         let words = format!("{words}, av {}", names.of(&follow_up.created_by));
         found.push((follow_up.created_at, words, Some(format!("/alerts/{}", follow_up.id))));
+    }
+    for email in &figures.emails {
+        let (sent, total) = (email.counts.total() - email.counts.waiting(), email.counts.total());
+        let who = names.of(&email.by);
+        let words = format!("E-post i stället, av {who}: {} av {} skickade", number(sent), number(total));
+        found.push((email.at, words, None));
     }
     found.sort_by_key(|(at, ..)| *at);
     found.into_iter().map(|(at, words, href)| Moment { at: wall.short(at), words, href }).collect()

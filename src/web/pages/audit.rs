@@ -1,23 +1,26 @@
 //! Owns the page of the audit log: newest first, with a filter.
 //!
-//! It changes nothing and checks nothing: that the chain is unbroken is proven by `grannpost verify`.
+//! It only shows: taking the log out and walking its chain are `actions::audit_log`.
 
 use askama::Template;
 use axum::Router;
 use axum::extract::{Query, State};
+use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
-use axum::routing::get;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
 use jiff::civil::Date;
 use serde::Deserialize;
 
 use super::actor_names::ActorNames;
 use super::administration::Choosable;
 use super::audit_words::{ACTIONS, words};
+use super::form::{Faults, SignedForm};
 use super::frame::{Frame, show};
 use super::menu::Section;
 use super::visit::SignedIn;
-use crate::actions::require;
+use crate::actions::audit_chain::Walked;
+use crate::actions::{ActionError, audit_log, require};
 use crate::domain::operator::Right;
 use crate::store::audit::{self, Filter, Head, Stored};
 use crate::web::Web;
@@ -28,7 +31,7 @@ const PAGE: i64 = 100;
 
 /// The routes.
 pub fn router() -> Router<Web> {
-    Router::new().route("/audit", get(list))
+    Router::new().route("/audit", get(list)).route("/audit/export", post(export)).route("/audit/check", post(check))
 }
 
 /// An entry in the list.
@@ -56,6 +59,9 @@ struct AuditPage {
     is_filtered: bool,
     older: Option<String>,
     head: Option<Head>,
+    faults: Faults,
+    reason: String,
+    walked: Option<Walked>,
 }
 
 /// What is looked for; dates as `2026-11-20`.
@@ -81,16 +87,34 @@ async fn list(
     Query(query): Query<AuditQuery>,
     who: SignedIn,
 ) -> Result<Response, Problem> {
+    page(&web, (&headers, &who), query, Shown::default()).await
+}
+
+/// What the page shows beside the entries.
+#[derive(Debug, Default)]
+struct Shown {
+    faults: Faults,
+    reason: String,
+    walked: Option<Walked>,
+}
+
+async fn page(
+    web: &Web,
+    (headers, who): (&HeaderMap, &SignedIn),
+    query: AuditQuery,
+    shown: Shown,
+) -> Result<Response, Problem> {
     require(who.actor(), Right::ReadAudit)?;
     let mut session = web.desk.store.read().await?;
-    let mut entries = audit::page(&mut session, &filter(&web, &query), PAGE + 1).await?;
+    let mut entries = audit::page(&mut session, &filter(web, &query), PAGE + 1).await?;
     let names = ActorNames::load(&mut session).await?;
     let head = audit::head(&mut session).await?;
     drop(session);
     let has_more = entries.len() > usize::try_from(PAGE).unwrap_or(usize::MAX);
     entries.truncate(usize::try_from(PAGE).unwrap_or(usize::MAX));
     let last = entries.last().map(|entry| entry.id.clone()).filter(|_| has_more);
-    let frame = Frame::of(&web, &headers, &who, (Section::Audit, "Logg")).await;
+    let frame = Frame::of(web, headers, who, (Section::Audit, "Logg")).await;
+    let status = if shown.faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let page = AuditPage {
         rows: entries.into_iter().map(|entry| row(&frame, &names, entry)).collect(),
         actors: actors(&names, &query.actor),
@@ -103,9 +127,51 @@ async fn list(
         from: query.from,
         until: query.until,
         head,
-        frame,
+        frame: frame.with_faults(!shown.faults.is_empty()),
+        faults: shown.faults,
+        reason: shown.reason,
+        walked: shown.walked,
     };
-    show(StatusCode::OK, &page)
+    show(status, &page)
+}
+
+fn asked(form: &SignedForm) -> AuditQuery {
+    let text = |name: &str| form.fields.text(name).to_owned();
+    AuditQuery {
+        actor: text("actor"),
+        action: text("action"),
+        object: text("object"),
+        from: text("from"),
+        until: text("until"),
+        after: String::new(),
+    }
+}
+
+async fn export(State(web): State<Web>, form: SignedForm) -> Result<Response, Problem> {
+    let query = asked(&form);
+    let reason = form.fields.text("reason");
+    let mut session = web.desk.store.begin().await?;
+    match audit_log::export(&web.desk, &mut session, form.who.actor(), (&filter(&web, &query), reason)).await {
+        Ok(file) => {
+            session.commit().await?;
+            let name = "attachment; filename=\"logg.csv\"";
+            Ok(([(CONTENT_TYPE, "text/csv; charset=utf-8"), (CONTENT_DISPOSITION, name)], file).into_response())
+        }
+        Err(ActionError::Invalid(problems)) => {
+            drop(session);
+            let shown = Shown { faults: Faults::new(problems), reason: reason.to_owned(), walked: None };
+            page(&web, (&form.headers, &form.who), query, shown).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn check(State(web): State<Web>, form: SignedForm) -> Result<Response, Problem> {
+    let mut session = web.desk.store.begin().await?;
+    let walked = audit_log::check(&web.desk, &mut session, form.who.actor()).await?;
+    session.commit().await?;
+    let shown = Shown { walked: Some(walked), ..Shown::default() };
+    page(&web, (&form.headers, &form.who), asked(&form), shown).await
 }
 
 /// Days are those of the wall clock here; the last one is in it.

@@ -12,9 +12,9 @@ use super::assets::{Assets, assets};
 use super::menu::{self, Entry, Section};
 use super::time::Wall;
 use super::visit::{self, SignedIn};
-use crate::actions::session;
+use crate::actions::{observation_view, session};
 use crate::config::Environment;
-use crate::domain::operator::Role;
+use crate::domain::operator::{Actor, Right, Role};
 use crate::store::{self, gateway::GatewayState, setting};
 use crate::web::Web;
 use crate::web::error::Problem;
@@ -76,6 +76,17 @@ pub struct Who {
     pub can_change_shift: bool,
 }
 
+/// Urgent answers that nobody has taken.
+#[derive(Debug, Clone, Default)]
+pub struct Urgent {
+    /// How many.
+    pub count: usize,
+    /// What is the case; empty when there is none.
+    pub words: String,
+    /// Where the oldest is.
+    pub href: String,
+}
+
 /// What stands around a page.
 #[derive(Debug, Clone)]
 pub struct Frame {
@@ -111,6 +122,8 @@ pub struct Frame {
     pub here: String,
     /// When the session ends unless it is used, Unix ms.
     pub ends_at: Option<i64>,
+    /// Urgent answers that nobody has taken; `None` for who does not work in the inbox.
+    pub urgent: Option<Urgent>,
     /// What was done just before.
     pub notice: Option<&'static str>,
     /// Whose installation it is.
@@ -136,6 +149,7 @@ impl Frame {
             can_change_shift: web.desk.config.sign_in.passwords
                 && matches!(visitor.session.way.as_str(), "password" | "passkey"),
         });
+        frame.urgent = urgent(web, &visitor.actor, &frame.wall).await;
         frame.menu = menu::entries(role, section);
         frame.is_account = section == Section::Account;
         frame.ends_at = Some(session::ends_at(&web.desk, &visitor.session));
@@ -178,6 +192,7 @@ impl Frame {
             form_token: form_token.to_owned(),
             here: "/".to_owned(),
             ends_at: None,
+            urgent: None,
             notice: None,
             organisation: config.letters.list_name.clone(),
             contact: config.mail.contact_address().to_owned(),
@@ -248,6 +263,22 @@ pub fn role_name(role: Role) -> &'static str {
         Role::Admin => "Administratör",
         Role::Auditor => "Revisor",
     }
+}
+
+/// The urgent answers that wait for somebody; `None` for who does not work in the inbox, or when it cannot be found out.
+pub async fn urgent(web: &Web, actor: &Actor, wall: &Wall) -> Option<Urgent> {
+    if !actor.role.may(Right::WorkInbox) {
+        return None;
+    }
+    let mut session = web.desk.store.read().await.ok()?;
+    let waiting = observation_view::untaken(&web.desk, &mut session, actor).await.ok()?;
+    let Some(oldest) = waiting.first() else { return Some(Urgent::default()) };
+    let since = wall.text(oldest.received_at);
+    let words = match waiting.len() {
+        1 => format!("Ett svar kan vara akut. Ingen har tagit det sedan {since}."),
+        n => format!("{n} svar kan vara akuta. Ingen har tagit det äldsta sedan {since}."),
+    };
+    Some(Urgent { count: waiting.len(), words, href: format!("/observations/{}", oldest.id) })
 }
 
 async fn lamp(web: &Web, wall: &Wall) -> Lamp {

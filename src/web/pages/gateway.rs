@@ -1,4 +1,5 @@
-//! Owns the page about the ways out: how each gateway and the mail relay is, pausing everything and starting it again.
+//! Owns the page about the ways out: how each gateway and the mail relay is, a test to oneself, pausing everything and
+//! starting it again.
 
 use askama::Template;
 use axum::Router;
@@ -13,14 +14,17 @@ use super::frame::{Frame, show};
 use super::menu::Section;
 use super::time::{Wall, number};
 use super::visit::SignedIn;
-use crate::actions::{pause, require};
+use crate::actions::gateway_test::{self, Tested};
+use crate::actions::{ActionError, pause, require};
 use crate::config::{Config, mail};
+use crate::domain::delivery::DeliveryState;
 use crate::domain::operator::Right;
 use crate::domain::plain_text::clean_line;
 use crate::store::gateway::GatewayState;
 use crate::store::{self, setting};
 use crate::web::Web;
 use crate::web::error::Problem;
+use crate::web::transact::{Begun, Repeatable};
 
 /// Longest reason for a pause.
 const LONGEST_REASON: usize = 200;
@@ -29,6 +33,7 @@ const LONGEST_REASON: usize = 200;
 pub fn router() -> Router<Web> {
     Router::new()
         .route("/admin/gateways", get(look))
+        .route("/admin/gateways/test", post(test))
         .route("/admin/pause", post(pause))
         .route("/admin/resume", get(ask_resume).post(resume))
 }
@@ -66,6 +71,9 @@ struct GatewaysPage {
     rows: Vec<GatewayRow>,
     paused: Option<String>,
     may_pause: bool,
+    number: String,
+    tested: Option<(&'static str, String)>,
+    key: String,
 }
 
 /// What was done just before.
@@ -73,6 +81,18 @@ struct GatewaysPage {
 struct DoneQuery {
     #[serde(default)]
     done: String,
+    /// Message id of a test.
+    #[serde(default)]
+    test: String,
+}
+
+/// What the page shows beside the gateways.
+#[derive(Debug, Default)]
+struct Shown<'a> {
+    done: &'a str,
+    test: &'a str,
+    number: &'a str,
+    faults: Faults,
 }
 
 async fn look(
@@ -81,20 +101,24 @@ async fn look(
     Query(query): Query<DoneQuery>,
     who: SignedIn,
 ) -> Result<Response, Problem> {
-    page(&web, &headers, &who, (&query.done, Faults::default())).await
+    page(&web, &headers, &who, Shown { done: &query.done, test: &query.test, ..Shown::default() }).await
 }
 
 async fn page(
     web: &Web,
     headers: &HeaderMap,
     who: &SignedIn,
-    (done, faults): (&str, Faults),
+    Shown { done, test, number, faults }: Shown<'_>,
 ) -> Result<Response, Problem> {
     require(who.actor(), Right::Administer)?;
     let mut session = web.desk.store.read().await?;
     let states = store::gateway::states(&mut session).await?;
     let paused = setting::get(&mut session, setting::PAUSED).await?;
     let tree = store::area::tree(&mut session).await?;
+    let tested = match test {
+        "" => None,
+        id => gateway_test::outcome(&mut session, who.actor(), id).await?.map(test_words),
+    };
     drop(session);
     let frame = Frame::of(web, headers, who, (Section::Administration, "Sms-tjänst och paus")).await;
     let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
@@ -108,6 +132,9 @@ async fn page(
         frame: frame.with_notice(notice).with_faults(!faults.is_empty()),
         faults,
         paused: paused.map(|reason| pause_reason(&reason)),
+        number: number.to_owned(),
+        tested,
+        key: web.desk.id(),
         may_pause: tree.root().is_some_and(|root| root.code == who.actor().area),
     };
     show(status, &page)
@@ -215,12 +242,57 @@ async fn pause(State(web): State<Web>, form: SignedForm) -> Result<Response, Pro
     if reason.is_empty() || reason.chars().count() > LONGEST_REASON {
         let detail = "Skriv varför utskicken ska pausas, högst 200 tecken.";
         let faults = Faults::one("reason", "field.required", detail);
-        return page(&web, &form.headers, &form.who, ("", faults)).await;
+        return page(&web, &form.headers, &form.who, Shown { faults, ..Shown::default() }).await;
     }
     let mut session = web.desk.store.begin().await?;
     pause::pause(&web.desk, &mut session, form.who.actor(), &reason).await?;
     session.commit().await?;
     Ok(Redirect::to("/admin/gateways?done=paused").into_response())
+}
+
+/// Queues one SMS to the number typed. A second click shows what the first one made.
+async fn test(State(web): State<Web>, form: SignedForm) -> Result<Response, Problem> {
+    let actor = form.who.actor();
+    require(actor, Right::Administer)?;
+    let number = form.fields.text("number");
+    let repeatable = Repeatable::of_form(form.fields.text("key"), "/admin/gateways/test")?;
+    let turn = repeatable.turn_in_line(&web, actor, number.as_bytes()).await?;
+    let mut work = match turn.begin().await? {
+        Begun::New(work) => work,
+        Begun::Earlier(response) => return Ok(response),
+    };
+    match gateway_test::send(&web.desk, work.session(), actor, number).await {
+        Ok(id) => {
+            let response = work.finish_at(&format!("/admin/gateways?test={id}")).await;
+            web.desk.wakeup.ring();
+            response
+        }
+        Err(ActionError::Invalid(problems)) => {
+            drop(work);
+            let shown = Shown { number, faults: Faults::new(problems), ..Shown::default() };
+            page(&web, &form.headers, &form.who, shown).await
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// How a test stands: kind of notice, and the words.
+fn test_words(tested: Tested) -> (&'static str, String) {
+    let reason = tested.reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+    match tested.state {
+        DeliveryState::Queued | DeliveryState::Sending => {
+            ("", "Provet väntar på att lämnas till sms-tjänsten. Ladda om sidan för att se hur det går.".to_owned())
+        }
+        DeliveryState::Accepted => {
+            ("", "Sms-tjänsten har tagit emot provet. Besked om det är levererat har inte kommit än.".to_owned())
+        }
+        DeliveryState::Delivered => ("notice--ok", "Provet är levererat till telefonen.".to_owned()),
+        DeliveryState::InDoubt => (
+            "notice--warn",
+            "Sms-tjänsten tog kanske emot provet, men svaret kom aldrig fram. Vi frågar den.".to_owned(),
+        ),
+        _ => ("notice--warn", format!("Provet kom inte fram{reason}.")),
+    }
 }
 
 #[derive(Template)]

@@ -13,6 +13,8 @@ pub enum Section {
     NewAlert,
     /// Alerts on their way, and those before.
     Alerts,
+    /// What people have answered.
+    Inbox,
     /// Letters.
     Letters,
     /// Contact persons.
@@ -45,6 +47,7 @@ const PARTS: &[(Section, &str, &str, Option<Right>)] = &[
     (Section::Start, "/", "Läget nu", None),
     (Section::NewAlert, "/alerts/new", "Nytt sms-utskick", Some(Right::SendAlerts)),
     (Section::Alerts, "/alerts", "Pågående", Some(Right::ReadAlerts)),
+    (Section::Inbox, "/observations", "Inkorg", Some(Right::WorkInbox)),
     (Section::Letters, "/letters", "Brev", Some(Right::ReadLetters)),
     (Section::Register, "/register", "Register", Some(Right::ReadRegister)),
     (Section::Decisions, "/decisions", "Beslut", Some(Right::ReadAlerts)),

@@ -3,12 +3,15 @@
 //! Invariants: a GET changes nothing, since programs follow links before people do; no rule lives in a page, every one of
 //! them calls the same actions as the API.
 
+pub mod accessibility;
 pub mod account;
 pub mod actor_names;
 pub mod administration;
+pub mod alert_answers;
 pub mod alert_areas;
 pub mod alert_calls;
 pub mod alert_compose;
+pub mod alert_draft;
 pub mod alert_effect;
 pub mod alert_follow_up;
 pub mod alert_form;
@@ -27,6 +30,7 @@ pub mod fault;
 pub mod form;
 pub mod frame;
 pub mod gateway;
+pub mod health;
 pub mod identity;
 pub mod import_question;
 pub mod key;
@@ -39,6 +43,10 @@ pub mod letter_page;
 pub mod letter_paper;
 pub mod letter_send;
 pub mod menu;
+pub mod observation;
+pub mod observation_export;
+pub mod observation_list;
+pub mod observation_words;
 pub mod operator;
 pub mod passkey;
 pub mod proof;
@@ -77,7 +85,7 @@ const STYLE: &str = include_str!("../../../templates/pages/public.css");
 
 /// The public pages.
 pub fn public() -> Router<Web> {
-    unsubscribe::router()
+    unsubscribe::router().merge(accessibility::router())
 }
 
 /// The pages of those who sign in.
@@ -93,13 +101,16 @@ pub fn console() -> Router<Web> {
         .merge(operator::router())
         .merge(key::router())
         .merge(gateway::router())
+        .merge(health::router())
         .merge(situation::router());
     let work = start::router().merge(decision::router()).merge(audit::router());
     let alerts = alert_compose::router()
+        .merge(alert_draft::router())
         .merge(alert_list::router())
         .merge(alert_live::router())
         .merge(alert_review::router())
         .merge(alert_follow_up::router())
+        .merge(alert_answers::router())
         .merge(alert_calls::router())
         .merge(alert_report::router());
     let letters = letter_list::router()
@@ -118,6 +129,7 @@ pub fn console() -> Router<Web> {
         .merge(register_mail::router())
         .merge(register_merge::router())
         .merge(register_person::router());
+    let inbox = observation_list::router().merge(observation::router()).merge(observation_export::router());
     assets::router()
         .merge(ways_in)
         .merge(own)
@@ -125,6 +137,7 @@ pub fn console() -> Router<Web> {
         .merge(work)
         .merge(alerts)
         .merge(letters)
+        .merge(inbox)
         .merge(persons)
 }
 

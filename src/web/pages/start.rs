@@ -9,18 +9,21 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use axum::routing::get;
 
+use super::actor_names::ActorNames;
 use super::alert_areas::in_words;
+use super::alert_draft::DraftRow;
 use super::alert_list::state_words;
 use super::frame::{Frame, show};
 use super::gateway::{self, GatewayRow, pause_reason};
 use super::letter_effect::PAPER_LEFT;
 use super::letter_list::{CadenceRow, cadence_rows};
 use super::menu::Section;
+use super::observation_list::figures_words;
 use super::time::number;
 use super::visit::SignedIn;
 use crate::actions::alert_view::{self, AlertView};
-use crate::actions::letter_cadence;
 use crate::actions::work_list::{self, WorkItem};
+use crate::actions::{alert_draft, letter_cadence, observation_view};
 use crate::domain::area::AreaTree;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::message::{Counts, MessageState};
@@ -58,15 +61,19 @@ struct StartPage {
     paused: Option<String>,
     may_resume: bool,
     may_read: bool,
+    reads_messages: bool,
     may_alert: bool,
     reads_alerts: bool,
     to_review: Vec<Row>,
     own_drafts: Vec<Row>,
+    begun: Vec<DraftRow>,
     under_way: Vec<Row>,
     latest: Vec<Row>,
     cadence: Vec<CadenceRow>,
     goal: u32,
     gateways: Vec<GatewayRow>,
+    /// How the inbox stands, for who works in it.
+    inbox: Option<String>,
 }
 
 async fn start(State(web): State<Web>, headers: HeaderMap, who: SignedIn) -> Result<Response, Problem> {
@@ -85,18 +92,27 @@ async fn start(State(web): State<Web>, headers: HeaderMap, who: SignedIn) -> Res
         true => letter_cadence::of_areas(&web.desk, &mut session, actor).await?,
         false => Vec::new(),
     };
+    let inbox = match may(Right::WorkInbox) {
+        true => Some(figures_words(&observation_view::figures(&web.desk, &mut session, actor).await?)),
+        false => None,
+    };
     let states = store::gateway::states(&mut session).await?;
+    let drafts = alert_draft::list(&mut session, actor).await?;
+    let names = ActorNames::load(&mut session).await?;
     drop(session);
     let frame = Frame::of(&web, &headers, &who, (Section::Start, "Läget nu")).await;
     let rows = |items: &[WorkItem]| -> Vec<Row> { items.iter().map(|item| of_item(&frame, &tree, item)).collect() };
     let page = StartPage {
         paused: paused.map(|reason| pause_reason(&reason)),
         may_resume: may(Right::Administer) && tree.root().is_some_and(|root| root.code == actor.area),
-        may_read: reads_alerts || may(Right::ReadLetters),
+        may_read: reads_alerts || may(Right::ReadLetters) || inbox.is_some(),
+        reads_messages: reads_alerts || may(Right::ReadLetters),
+        inbox,
         may_alert: may(Right::SendAlerts),
         reads_alerts,
         to_review: rows(&work.to_review),
         own_drafts: rows(&work.own_drafts),
+        begun: super::alert_draft::rows(&drafts, (&tree, &names, &frame.wall)),
         under_way: rows(&work.under_way),
         latest: latest.iter().map(|view| of_alert(&frame, &tree, view)).collect(),
         cadence: cadence_rows(cadence, &frame.wall),

@@ -3,6 +3,32 @@
 use super::*;
 
 on_both_databases! {
+    async fn a_draft_is_written_over_only_as_it_was_seen(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let draft = AlertDraft {
+            id: "d1".into(),
+            form: "[]".into(),
+            revision: 1,
+            area_code: "2380".into(),
+            created_by: "kim".into(),
+            created_at: NOW,
+            written_by: "kim".into(),
+            written_at: NOW,
+        };
+        alert_draft::insert(&mut session, &draft).await.unwrap();
+        assert_eq!(alert_draft::get(&mut session, "d1").await.unwrap(), Some(draft.clone()));
+        assert!(!alert_draft::write(&mut session, ("d1", 2), "[1]".into(), ("eva", NOW + 1)).await.unwrap());
+        assert!(alert_draft::write(&mut session, ("d1", 1), "[2]".into(), ("eva", NOW + 1)).await.unwrap());
+        let list = alert_draft::list(&mut session, 10).await.unwrap();
+        assert_eq!((list.len(), list[0].revision, list[0].written_by.as_str()), (1, 2, "eva"));
+        assert_eq!(alert_draft::remove_old(&mut session, NOW + 1).await.unwrap(), 0);
+        assert_eq!(alert_draft::remove_old(&mut session, NOW + 2).await.unwrap(), 1);
+        alert_draft::insert(&mut session, &draft).await.unwrap();
+        assert!(alert_draft::remove(&mut session, "d1").await.unwrap());
+        assert!(!alert_draft::remove(&mut session, "d1").await.unwrap());
+    }
+
     async fn small_things_are_kept(kind: Kind) {
         let (store, database) = fresh(kind).await;
         let mut session = store.begin().await.unwrap();

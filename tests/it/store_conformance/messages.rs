@@ -80,6 +80,10 @@ on_both_databases! {
         let missed = audience::not_reached(&mut session, ["2380", "2380-vik"], NOW).await.unwrap();
         assert_eq!(missed.iter().map(|(_, persons)| persons).sum::<i64>(), counted.not_reached, "{missed:?}");
         assert_eq!(audience::count_follow_up(&mut session, "m1").await.unwrap(), 0, "nothing is handed over");
+        assert_eq!(audience::proven(&mut session, ["2380-vik"], (NOW, 0)).await.unwrap(), 0, "nothing was ever delivered");
+        let readers = alert_email::readers(&mut session, "m1", NOW).await.unwrap();
+        assert_eq!(alert_email::count(&mut session, "m1", NOW).await.unwrap(), readers.len() as i64);
+        assert_eq!(alert_email::sent(&mut session, "m1").await.unwrap(), []);
         assert_eq!(alert::alive(&mut session, ["2380-nowhere"], NOW).await.unwrap(), []);
         assert_eq!(alert::endings(&mut session, "m1").await.unwrap(), []);
         assert_eq!(alert::passed_by_minute(&mut session, "m1").await.unwrap(), []);

@@ -17,6 +17,7 @@ use grannpost::domain::coverage::{Coverage, Crowd, POSITIONS as IDS_PER_MESSAGE}
 use grannpost::domain::delivery::{Channel, DeliveryState};
 use grannpost::domain::message::{MessageState, priority};
 use grannpost::store::alert::AlertRow;
+use grannpost::store::alert_draft::AlertDraft;
 use grannpost::store::api_key::ApiKey;
 use grannpost::store::attempt::{AttemptOutcome, Ending};
 use grannpost::store::audience::Asked;
@@ -43,10 +44,10 @@ use grannpost::store::sign_in_session::SignInSession;
 use grannpost::store::situation::Situation;
 use grannpost::store::stamp::Gate;
 use grannpost::store::{
-    self, Session, Store, StoreError, alert, api_key, area, attempt, audience, audit, backup, contact_person, coverage,
-    credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import, import_draft, inbound_sms,
-    letter, message, observation, operator, passkey, queue, receipt, register, reply, setting, settle, sign_in_session,
-    situation, spread, stamp, verify,
+    self, Session, Store, StoreError, alert, alert_draft, alert_email, api_key, area, attempt, audience, audit, backup,
+    contact_person, coverage, credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import,
+    import_draft, inbound_sms, letter, message, observation, operator, passkey, queue, receipt, register, reply,
+    setting, settle, sign_in_session, situation, spread, stamp, verify,
 };
 use serde_json::json;
 

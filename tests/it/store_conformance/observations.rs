@@ -45,6 +45,8 @@ on_both_databases! {
         let of_sender = observation::of_sender(&mut session, ("sms", number), (NOW, NOW)).await.unwrap();
         assert_eq!(of_sender.len(), 2);
         assert_eq!(observation::of_sender(&mut session, ("sms", number), (NOW + 1, NOW + 2)).await.unwrap(), []);
+        let senders = observation::senders(&mut session, &["p1", "nobody"]).await.unwrap();
+        assert_eq!((senders.len(), senders[0].households), (1, 3));
         assert_eq!(observation::parts(&mut session, &["a1"]).await.unwrap()[0].id, "a3");
         for (of, wanted) in [(&stored, "a1"), (&unknown, "a2")] {
             let thread = observation::thread(&mut session, of, 10).await.unwrap();

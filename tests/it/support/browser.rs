@@ -150,6 +150,19 @@ impl TestApp {
         Browser::new(self.api.base())
     }
 
+    /// Opens a page again and again until it says this.
+    pub async fn page_until(&self, browser: &mut Browser, path: &str, text: &str) -> Page {
+        let mut last = browser.get(path).await;
+        for _ in 0..600 {
+            if last.says(text) {
+                return last;
+            }
+            self.desk.wakeup.wait(std::time::Duration::from_millis(50)).await;
+            last = browser.get(path).await;
+        }
+        panic!("the page never said {text}: {}", last.html);
+    }
+
     /// An operator's e-mail and the path of a one-time link that lets them choose a password.
     pub async fn invite(&self, name: &str, role: &str, area: &str) -> (String, String) {
         let email = format!("{}@example.org", name.to_lowercase().replace(' ', "."));

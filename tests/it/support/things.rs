@@ -88,12 +88,17 @@ impl TestApp {
 
     /// An observation from the person of [`person_body`].
     pub async fn observation(&self) -> String {
+        self.observation_from("+46701740601", "Röd skåpbil vid macken").await
+    }
+
+    /// An observation that came by SMS.
+    pub async fn observation_from(&self, sender: &str, text: &str) -> String {
         let mut session = self.desk.store.begin().await.unwrap();
         let incoming = Incoming {
             channel: Channel::Sms,
-            sender: "+46701740601".into(),
+            sender: sender.into(),
             reference: grannpost::ambient::new_id(&self.clock),
-            text: "Röd skåpbil vid macken".into(),
+            text: text.into(),
             sent_at: None,
             received_at: self.clock.now_ms(),
             contact_person_id: None,

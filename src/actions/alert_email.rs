@@ -1,0 +1,101 @@
+//! Owns writing an alert by e-mail to those whose phone is known not to have it.
+//!
+//! Invariants: nobody gets it twice, nobody who may have the SMS gets it, and an alert that is over is not sent any more.
+
+use super::{ActionError, Desk, Result, alert, require};
+use crate::domain::coverage::{Candidate, Coverage, Crowd};
+use crate::domain::delivery::{Channel, DeliveryState};
+use crate::domain::message::{MessageState, priority};
+use crate::domain::operator::{Actor, Right};
+use crate::store::coverage::Freeze;
+use crate::store::message::Message;
+use crate::store::{self, Session};
+
+/// What follows the text of the alert.
+const WHY: &str = "Vi skickar det här med e-post eftersom sms:et inte har nått din telefon. Har du bytt nummer? Svara på det här \
+                   brevet med ditt nya.";
+
+/// Queues the e-mails; says how many persons are written to.
+///
+/// # Errors
+/// [`ActionError::NotFound`] for another area's alert, [`ActionError::Conflict`] when the alert is over, nobody is left to
+/// write to, or no mail relay is configured.
+pub async fn send(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<i64> {
+    require(actor, Right::SendAlerts)?;
+    let tree = store::area::tree(session).await?;
+    // Locks the alert: whoever comes second finds nobody left.
+    let first = alert::locked(session, actor, &tree, id).await?;
+    let now = desk.now();
+    let expires_at = first.expires_at.unwrap_or(now);
+    if expires_at <= now {
+        return Err(ActionError::conflict(
+            "alert.over",
+            "Utskicket har slutat gälla. Skicka ny information i stället.",
+        ));
+    }
+    if desk.config.mail.url.is_empty() {
+        return Err(ActionError::conflict("mail.not_configured", "Ingen e-postserver är inställd."));
+    }
+    let readers = store::alert_email::readers(session, id, now).await?;
+    if readers.is_empty() {
+        let detail = "Det finns ingen kvar att skriva till. De kan redan ha fått e-post.";
+        return Err(ActionError::conflict("alert.nobody_by_email", detail));
+    }
+    let persons = i64::try_from(readers.len()).unwrap_or(i64::MAX);
+    let mut crowd = Crowd::default();
+    for reader in &readers {
+        crowd.push(&Candidate {
+            contact_person_id: &reader.contact_person_id,
+            area_code: &reader.area_code,
+            households: reader.households,
+            channel: Channel::Email,
+            address: Ok(&reader.email),
+        });
+    }
+    let message = message(desk, actor, store::setting::next_message_number(session).await?, (&first, expires_at));
+    store::message::insert(session, &message).await?;
+    let freeze = Freeze {
+        message_id: &message.id,
+        number: message.number,
+        priority: message.priority,
+        due_at: now,
+        expires_at,
+        now,
+    };
+    let deliveries = store::coverage::write(session, &freeze, &Coverage::of(crowd, &[])).await?;
+    store::settle::start_counting(session, &message.id, DeliveryState::Queued, deliveries).await?;
+    let detail = serde_json::json!({ "persons": persons, "alert": id });
+    desk.audit(session, actor, "alert.sent_by_email", ("alert_email", &message.id), detail).await?;
+    Ok(persons)
+}
+
+fn message(desk: &Desk, actor: &Actor, number: i64, (first, expires_at): (&Message, i64)) -> Message {
+    let now = desk.now();
+    let body = format!("Information från polisen till kontaktombud\n{}\n\n{WHY}\n", first.body);
+    Message {
+        id: desk.id(),
+        number,
+        kind: "test".to_owned(),
+        state: MessageState::Queued.code().to_owned(),
+        priority: priority::ALERT,
+        revision: 1,
+        content_hash: store::settle::digest_of_lines([body.as_str()].into_iter()),
+        body,
+        numeric_sender: 0,
+        audience: "{}".to_owned(),
+        reach_persons: 0,
+        reach_households: 0,
+        follows: Some(first.id.clone()),
+        follow_up_kind: None,
+        send_at: None,
+        sends_at: Some(now),
+        undo_seconds: 0,
+        expires_at: Some(expires_at),
+        stopped_at: None,
+        handed_over_at: None,
+        done_at: None,
+        created_by: actor.id.clone(),
+        created_at: now,
+        changed_at: now,
+    }
+}

@@ -1,0 +1,108 @@
+//! Owns who gets an alert by e-mail instead, since it is known not to have reached their phone.
+//!
+//! The e-mails are a message of their own that follows the alert and is neither alert nor letter. Invariant: a person is found
+//! once for each alert.
+
+use super::{Result, Session};
+use crate::domain::message::{Counts, MessageState};
+
+/// Persons of alert `$1` whose phone surely has nothing, who have an e-mail address, want alerts and have got no e-mail yet.
+macro_rules! by_email {
+    () => {
+        "FROM message_recipient r
+ JOIN contact_person p ON p.id = r.contact_person_id
+ LEFT JOIN delivery d ON d.id = r.delivery_id
+ WHERE r.message_id = $1
+   AND p.erased_at IS NULL
+   AND p.email IS NOT NULL
+   AND (p.email_unusable IS NULL OR p.email_unusable <> p.email)
+   AND p.alerts = 1
+   AND p.alerts_opt_out_at IS NULL
+   AND (p.paused_until_at IS NULL OR p.paused_until_at <= $2)
+   AND (d.state IN ('undelivered', 'expired')
+     OR (d.state = 'failed' AND COALESCE(d.reason, '') <> 'in_doubt.given_up')
+     OR r.not_reached = 'no_mobile')
+   AND NOT EXISTS (
+     SELECT 1
+     FROM message m
+     JOIN message_recipient e ON e.message_id = m.id
+     WHERE m.follows = $1
+       AND m.kind = 'test'
+       AND e.contact_person_id = r.contact_person_id)"
+    };
+}
+
+/// Somebody to be written to.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Reader {
+    /// The person.
+    pub contact_person_id: String,
+    /// Their e-mail address.
+    pub email: String,
+    /// Their watch area when the alert was frozen.
+    pub area_code: String,
+    /// Households behind them.
+    pub households: i64,
+}
+
+const READERS: &str = concat!(
+    "SELECT r.contact_person_id, p.email, r.area_code, r.households ",
+    by_email!(),
+    "
+ ORDER BY r.contact_person_id"
+);
+
+/// Everybody whom an e-mail of the alert `id` would reach at `now` (Unix ms), and nothing else has.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn readers(session: &mut Session, id: &str, now: i64) -> Result<Vec<Reader>> {
+    session.list(session.sql(READERS).bind(id.to_owned()).bind(now)).await
+}
+
+const COUNT: &str = concat!("SELECT CAST(COUNT(*) AS BIGINT) AS persons ", by_email!());
+
+/// How many [`readers`] there are.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn count(session: &mut Session, id: &str, now: i64) -> Result<i64> {
+    let row: Option<(i64,)> = session.one(session.sql(COUNT).bind(id.to_owned()).bind(now)).await?;
+    Ok(row.map_or(0, |(persons,)| persons))
+}
+
+const SENT: &str = "SELECT m.id, m.created_at, m.created_by, m.state
+ FROM message m
+ WHERE m.follows = $1
+   AND m.kind = 'test'
+ ORDER BY m.id";
+
+/// E-mails that were written instead of an alert, as one message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// The message.
+    pub id: String,
+    /// When it was written, Unix ms.
+    pub at: i64,
+    /// By whom.
+    pub by: String,
+    /// Its state.
+    pub state: MessageState,
+    /// Its deliveries.
+    pub counts: Counts,
+}
+
+/// What was written instead of the alert `id`, in order.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn sent(session: &mut Session, id: &str) -> Result<Vec<Sent>> {
+    let rows: Vec<(String, i64, String, String)> = session.list(session.sql(SENT).bind(id.to_owned())).await?;
+    let mut found = Vec::with_capacity(rows.len());
+    for (id, at, by, state) in rows {
+        let counts = super::message::counts(session, &id).await?;
+        let state = MessageState::from_code(&state).unwrap_or(MessageState::Queued);
+        found.push(Sent { id, at, by, state, counts });
+    }
+    Ok(found)
+}
