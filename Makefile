@@ -11,7 +11,7 @@ LIBRARIES := web/node_modules/.package-lock.json
 # Root installs by itself, everybody else through sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help build demo test bench fmt lint audit clean screenshots setup-build setup-test
+.PHONY: help build demo test bench fuzz fmt lint audit clean screenshots setup-build setup-test
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -29,6 +29,13 @@ test: setup-test $(LIBRARIES) ## Install what tests need, then check format, lin
 
 bench: setup-test $(LIBRARIES) ## Measure the dispatch; ROUNDS="pace first" for some rounds only (docs/performance.md)
 	$(CARGO) bench --locked --bench dispatch -- $(ROUNDS)
+
+# cargo-fuzz wants a nightly compiler. The same mails, broken at random, run within the ordinary tests too.
+fuzz: setup-build ## Fuzz the reader of incoming mail for FUZZ_SECONDS (60), beginning with the collection of bounces
+	@rustup toolchain list | grep -q nightly || rustup toolchain install nightly --profile minimal
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-fuzz
+	mkdir -p fuzz/corpus/incoming_mail
+	$(CARGO) +nightly fuzz run incoming_mail fuzz/corpus/incoming_mail tests/fixtures/bounces -- -max_total_time=$${FUZZ_SECONDS:-60}
 
 fmt: ## Format the code
 	$(CARGO) fmt
@@ -68,9 +75,10 @@ $(LIBRARIES): web/package.json web/package-lock.json
 	cd web && npm ci --no-audit --no-fund
 	@touch $@
 
-# Stories in a browser drive Debian's Chromium. Tests start a PostgreSQL of their own from its binaries, in a temporary folder. No service of the machine is used.
+# Stories in a browser drive Debian's Chromium. Tests start a PostgreSQL, a Dovecot and a Postfix of their own from their binaries, in temporary folders. No service of the machine is used.
 setup-test: setup-build
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { $(call install,postgresql); }
 	@command -v chromedriver >/dev/null || { $(call install,chromium chromium-driver); }
+	@test -x /usr/sbin/dovecot && test -x /usr/lib/postfix/sbin/master || { $(call install,dovecot-imapd postfix); }
 	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy

@@ -27,6 +27,7 @@ use crate::inbound::identity::IdentityDesk;
 use crate::inbound::poll::{self, Poll};
 use crate::inbound::receipt::ReceiptDesk;
 use crate::inbound::sms::{SmsDesk, SmsReader};
+use crate::inbound::{mail_reader, mailbox};
 use crate::provider::SmsGateway;
 use crate::provider::smtp::MailRelay;
 use crate::store::daemon::Daemon as DaemonRow;
@@ -117,6 +118,10 @@ impl Daemon {
         start_sms(&engine, &gateways);
         start_polls(&engine, &gateways, &receipts);
         start_mail(&engine)?;
+        engine.tracker.spawn(mail_reader::run(desk.clone(), engine.stop.clone()));
+        if let Some(address) = config.mail_in.mailbox() {
+            engine.tracker.spawn(mailbox::run(desk.clone(), address, engine.stop.clone()));
+        }
         let hooks = Arc::new(hooks(config, &gateways));
         let incoming = start_reading(desk, &engine, &hooks);
         let web = Web {

@@ -58,6 +58,13 @@ fn describe() {
     metrics::describe_gauge!("grannpost_observations_unanswered", "Observations that no person has answered");
     metrics::describe_gauge!("grannpost_observations_overdue", "Of these, those past their date");
     metrics::describe_gauge!("grannpost_observations_urgent", "Urgent answers of the last day that nobody has taken");
+    metrics::describe_counter!(
+        "grannpost_mail_in_total",
+        "Incoming mails read, by what they mean and whose fault a bounce is"
+    );
+    metrics::describe_gauge!("grannpost_mail_unread", "Incoming mails that are kept and not read yet");
+    metrics::describe_gauge!("grannpost_mailbox_up", "1 when the mailbox can be read, else 0");
+    metrics::describe_gauge!("grannpost_mail_tray", "Incoming mails that wait for a person to read them");
     metrics::describe_gauge!("grannpost_days_since_letter", "Days since the last letter to an area");
 }
 

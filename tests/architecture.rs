@@ -65,6 +65,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("encoding_rs", &["register_file"]),
     ("chardetng", &["register_file"]),
     ("mail_parser", &["inbound"]),
+    ("async_imap", &["provider"]),
     ("clap", &["cli"]),
     ("clap_complete", &["cli"]),
     ("clap_mangen", &["cli"]),

@@ -27,6 +27,8 @@ pub async fn of_person(desk: &Desk, session: &mut Session, actor: &Actor, id: &s
     let observations = store::extract::observations(session, id).await?;
     let replies = store::reply::of_person(session, id).await?;
     let confirmed = store::spread::of_person(session, id).await?;
+    let mail = store::extract::mail(session, id).await?;
+    let health = store::channel_health::of_person(session, id).await?;
     let log = store::extract::log(session, id).await?;
     let file_rows = store::extract::file_rows(session, id).await?;
     desk.audit(session, actor, "contact_person.extracted", ("contact_person", id), json!({ "persons": 1 })).await?;
@@ -82,6 +84,31 @@ pub async fn of_person(desk: &Desk, session: &mut Session, actor: &Actor, id: &s
             "households": row.households,
             "source": row.source,
             "at": time(Some(row.confirmed_at)),
+        })).collect::<Vec<_>>(),
+        "channel_health": health.into_iter().map(|row| json!({
+            "channel": row.channel,
+            "delivered": row.delivered,
+            "undelivered": row.undelivered,
+            "hard": row.hard,
+            "soft": row.soft,
+            "ours": row.ours,
+            "delivered_at": time(row.delivered_at),
+            "undelivered_at": time(row.undelivered_at),
+            "reason": row.reason,
+        })).collect::<Vec<_>>(),
+        "email_unusable": person.email_unusable_at.map(|at| json!({
+            "address": person.email_unusable, "at": time(Some(at)), "reason": person.email_unusable_reason,
+        })),
+        "mail": mail.into_iter().map(|row| json!({
+            "id": row.id,
+            "received_at": time(Some(row.received_at)),
+            "kind": row.kind,
+            "verdict": row.verdict,
+            "delivery_id": row.delivery_id.map(|id| id.to_string()),
+            "code": row.code,
+            "sender": row.sender,
+            "subject": row.subject,
+            "diagnostic": row.diagnostic,
         })).collect::<Vec<_>>(),
         "file_rows": file_rows.into_iter().map(|row| json!({
             "import_id": row.import_id,

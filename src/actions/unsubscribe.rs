@@ -43,7 +43,20 @@ pub async fn end(desk: &Desk, session: &mut Session, token: &str) -> Result<Opti
     let (Some(Subscription::Active), Some(id)) = (before, unsubscribe_token::decode(&desk.token_key, token)) else {
         return Ok(before);
     };
-    if store::letter::opt_out(session, id, "letter_link", desk.now()).await? {
+    write(desk, session, id, "letter_link").await?;
+    Ok(Some(Subscription::Ended))
+}
+
+/// Ends letters to a person whose provider told us that they do not want them (RFC 5965).
+///
+/// # Errors
+/// [`super::ActionError::Store`].
+pub async fn end_by_complaint(desk: &Desk, session: &mut Session, contact_person_id: &str) -> Result<()> {
+    write(desk, session, contact_person_id, "complaint").await
+}
+
+async fn write(desk: &Desk, session: &mut Session, id: &str, source: &'static str) -> Result<()> {
+    if store::letter::opt_out(session, id, source, desk.now()).await? {
         let person = store::contact_person::get(session, id).await?;
         if let Some(email) = person.and_then(|person| person.email_key) {
             let fingerprint = desk.token_key.fingerprint("email", &email);
@@ -51,8 +64,8 @@ pub async fn end(desk: &Desk, session: &mut Session, token: &str) -> Result<Opti
         }
         let actor =
             Actor { id: format!("contact_person:{id}"), role: Role::Officer, area: String::new(), is_key: false };
-        let detail = serde_json::json!({ "channel": "email", "source": "letter_link" });
+        let detail = serde_json::json!({ "channel": "email", "source": source });
         desk.audit(session, &actor, "contact_person.letters_ended", ("contact_person", id), detail).await?;
     }
-    Ok(Some(Subscription::Ended))
+    Ok(())
 }

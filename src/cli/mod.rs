@@ -15,6 +15,7 @@ mod manual;
 mod migrate;
 mod operator;
 mod pause;
+mod receive_mail;
 mod serve;
 mod simulate;
 mod verify;
@@ -71,6 +72,8 @@ enum Verb {
     /// API-nycklar.
     #[command(subcommand)]
     Key(key::Args),
+    /// Ta emot ett inkommande mejl från e-postservern på standard in: svar, studs eller automatsvar.
+    ReceiveMail(receive_mail::Args),
     /// Kontrollera räkenskaperna och loggkedjan.
     Verify,
     /// Kopiera databasen medan den används, och kontrollera kopian.
@@ -97,6 +100,8 @@ enum Failure {
     Usage(String),
     /// Exit code 1.
     Failed(anyhow::Error),
+    /// Exit code 75: whoever called shall try again later.
+    TryAgain(anyhow::Error),
     /// Exit code 1; everything has been said.
     Reported,
 }
@@ -161,6 +166,10 @@ pub fn main() -> ExitCode {
             complain(&text);
             ExitCode::from(2)
         }
+        Err(Failure::TryAgain(error)) => {
+            complain(&format!("{error:#}"));
+            ExitCode::from(75)
+        }
         Err(Failure::Failed(error)) => {
             complain(&format!("{error:#}"));
             ExitCode::FAILURE
@@ -209,6 +218,7 @@ async fn dispatch(cli: Cli) -> Outcome {
     match cli.verb {
         Verb::Simulate(args) => return simulate::run(args).await,
         Verb::Demo(args) => return demo::run(&args).await,
+        Verb::ReceiveMail(args) => return receive_mail::run(&args, cli.config.as_deref()).await,
         _ => {}
     }
     let loaded = config::load(cli.config.as_deref())?;
@@ -229,7 +239,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Verb::Restore(args) => backup::restore(&args, loaded).await,
         Verb::Pause(args) => pause::pause(&args, loaded).await,
         Verb::Resume => pause::resume(loaded).await,
-        Verb::Demo(_) | Verb::Simulate(_) | Verb::Completions(_) | Verb::Man => Ok(()),
+        Verb::Demo(_) | Verb::ReceiveMail(_) | Verb::Simulate(_) | Verb::Completions(_) | Verb::Man => Ok(()),
     }
 }
 

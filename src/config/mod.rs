@@ -11,6 +11,7 @@ mod environment;
 pub mod letters;
 pub mod log;
 pub mod mail;
+pub mod mail_in;
 pub mod region;
 pub mod replies;
 pub mod secret;
@@ -31,6 +32,7 @@ pub use dispatch::{Dispatch, ResendInDoubt};
 pub use letters::{Letters, QuietHours};
 pub use log::{Log, LogFormat};
 pub use mail::Mail;
+pub use mail_in::{AfterReading, MailIn, MailboxAddress};
 pub use region::Region;
 pub use replies::Replies;
 pub use secret::Secret;
@@ -55,6 +57,8 @@ pub struct Config {
     pub sms: Sms,
     /// The mail relay.
     pub mail: Mail,
+    /// Incoming mail.
+    pub mail_in: MailIn,
     /// Rules for alerts.
     pub alerts: Alerts,
     /// Rules for letters.
@@ -170,6 +174,11 @@ impl Config {
             )?;
         }
         secret::resolve("mail.password", &mut self.mail.password, self.mail.password_file.as_deref())?;
+        secret::resolve(
+            "mail_in.imap_password",
+            &mut self.mail_in.imap_password,
+            self.mail_in.imap_password_file.as_deref(),
+        )?;
         secret::resolve("mail.dkim_key", &mut self.mail.dkim_key, self.mail.dkim_key_file.as_deref())?;
         secret::resolve("audit.signing_key", &mut self.audit.signing_key, self.audit.signing_key_file.as_deref())?;
         secret::resolve(
@@ -185,6 +194,7 @@ impl Config {
         self.database.validate()?;
         self.sms.validate()?;
         self.mail.validate()?;
+        self.mail_in.validate()?;
         self.alerts.validate()?;
         self.letters.validate()?;
         self.replies.validate()?;

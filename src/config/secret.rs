@@ -44,7 +44,17 @@ pub(super) fn resolve(key: &str, secret: &mut Secret, file: Option<&Path>) -> Re
 /// Whether the value of `key` must be masked.
 pub(super) fn is_secret_key(key: &str) -> bool {
     let name = key.rsplit('.').next().unwrap_or(key);
-    matches!(name, "password" | "callback_secret" | "dkim_key" | "signing_key" | "oidc_client_secret" | "url")
+    matches!(
+        name,
+        "password"
+            | "imap_password"
+            | "imap_url"
+            | "callback_secret"
+            | "dkim_key"
+            | "signing_key"
+            | "oidc_client_secret"
+            | "url"
+    )
 }
 
 /// What is shown for a secret: nothing, `***`, or a URL without its password.

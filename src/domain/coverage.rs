@@ -26,6 +26,8 @@ pub enum NotReached {
     NoMobile,
     /// Neither an e-mail address nor a postal one.
     NoAddress,
+    /// Letters do not reach the e-mail address, and there is no postal one.
+    EmailUnusable,
     /// Has opted out.
     OptedOut,
     /// Does not want alerts.
@@ -37,8 +39,15 @@ pub enum NotReached {
 }
 
 impl NotReached {
-    const ALL: [Self; 6] =
-        [Self::NoMobile, Self::NoAddress, Self::OptedOut, Self::AlertsOff, Self::LettersOff, Self::Paused];
+    const ALL: [Self; 7] = [
+        Self::NoMobile,
+        Self::NoAddress,
+        Self::EmailUnusable,
+        Self::OptedOut,
+        Self::AlertsOff,
+        Self::LettersOff,
+        Self::Paused,
+    ];
 
     /// The stable code.
     #[must_use]
@@ -46,6 +55,7 @@ impl NotReached {
         match self {
             Self::NoMobile => "no_mobile",
             Self::NoAddress => "no_address",
+            Self::EmailUnusable => "email_unusable",
             Self::OptedOut => "opted_out",
             Self::AlertsOff => "alerts_off",
             Self::LettersOff => "letters_off",

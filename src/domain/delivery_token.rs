@@ -26,6 +26,8 @@ impl std::fmt::Debug for TokenKey {
 }
 
 const MAC_BYTES: usize = 16;
+/// Characters of an encoded token.
+const ENCODED: usize = 42;
 
 impl TokenKey {
     /// A key of 32 random bytes.
@@ -55,6 +57,13 @@ impl TokenKey {
         let delivery_id = i64::from_be_bytes(payload[..8].try_into().ok()?);
         let attempt = i64::from(u16::from_be_bytes(payload[8..].try_into().ok()?));
         Some(DeliveryToken { delivery_id, attempt })
+    }
+
+    /// The first token of this key that stands as a word in `text`, such as an address or a Message-ID.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Option<DeliveryToken> {
+        let words = text.split(|c: char| !c.is_ascii_alphanumeric());
+        words.filter(|word| word.len() == ENCODED).find_map(|word| self.decode(word))
     }
 
     /// A keyed digest of `text` for `purpose`, lower-case hex: says whether two are equal and nothing else.
@@ -92,6 +101,9 @@ mod tests {
         assert!(text.len() <= 57, "fits a local part after bounce+");
         assert_eq!(key.decode(&text), Some(token));
         assert_eq!(key.decode(&text.to_uppercase()), Some(token));
+        assert_eq!(text.len(), ENCODED);
+        assert_eq!(key.find(&format!("<BOUNCE+{text}@bounces.example.org>")), Some(token));
+        assert_eq!(key.find(&format!("x{text}@bounces.example.org")), None);
     }
 
     #[test]

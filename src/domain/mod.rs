@@ -5,11 +5,13 @@
 pub mod alert;
 pub mod area;
 pub mod audience;
+pub mod bounce;
 pub mod contact_person;
 pub mod coverage;
 pub mod delivery;
 pub mod delivery_token;
 pub mod email_address;
+pub mod incoming_mail;
 pub mod language;
 pub mod letter;
 pub mod letter_cadence;

@@ -4,6 +4,10 @@
 
 pub mod gateway_hook;
 pub mod identity;
+pub mod mail;
+pub mod mail_reader;
+pub mod mailbox;
+pub mod mime;
 pub mod poll;
 pub mod receipt;
 pub mod sms;

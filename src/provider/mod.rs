@@ -7,6 +7,7 @@
 pub mod dkim;
 pub mod elks;
 pub mod http;
+pub mod imap;
 pub mod mail_message;
 pub mod oidc;
 mod sms_gateway;

@@ -264,7 +264,7 @@ fn retry(code: &'static str, reply: Option<&Reply>, provider_down: bool) -> Hand
     HandOverError::Retry { after: None, reason, provider_down }
 }
 
-fn tls_config(roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, SetupError> {
+pub(super) fn tls_config(roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>, SetupError> {
     http::install_tls_provider();
     let unusable = |error: rustls::Error| SetupError::new("mail.tls_unusable", &format!("mail.url: TLS: {error}"));
     let provider = Arc::new(rustls::crypto::ring::default_provider());

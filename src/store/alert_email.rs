@@ -15,6 +15,7 @@ macro_rules! by_email {
  WHERE r.message_id = $1
    AND p.erased_at IS NULL
    AND p.email IS NOT NULL
+   AND (p.email_unusable IS NULL OR p.email_unusable <> p.email)
    AND p.alerts = 1
    AND p.alerts_opt_out_at IS NULL
    AND (p.paused_until_at IS NULL OR p.paused_until_at <= $2)

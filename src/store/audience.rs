@@ -46,13 +46,24 @@ macro_rules! no_alert {
     };
 }
 
+/// Whether person `p` has an e-mail address that letters reach.
+macro_rules! email_works {
+    () => {
+        "(p.email IS NOT NULL AND (p.email_unusable IS NULL OR p.email_unusable <> p.email))"
+    };
+}
+
 /// Why person `p` gets no letter at `$2`; NULL when nothing is in the way. Paper needs an address that a postman finds.
 macro_rules! no_letter {
     () => {
-        "CASE WHEN p.letters_opt_out_at IS NOT NULL THEN 'opted_out'
+        concat!(
+            "CASE WHEN p.letters_opt_out_at IS NOT NULL THEN 'opted_out'
      WHEN p.letters = 0 THEN 'letters_off'
      WHEN p.paused_until_at > $2 THEN 'paused'
-     WHEN p.email IS NULL AND (p.address = '' OR p.place = '') THEN 'no_address' END"
+     WHEN NOT ",
+            email_works!(),
+            " AND (p.address = '' OR p.place = '') THEN CASE WHEN p.email IS NULL THEN 'no_address' ELSE 'email_unusable' END END"
+        )
     };
 }
 
@@ -176,7 +187,9 @@ const COUNT_LETTER: &str = concat!(
    CAST(COALESCE(SUM(q.households), 0) AS BIGINT) AS households,
    CAST(COALESCE(SUM(CASE WHEN q.why IS NULL AND q.email IS NOT NULL THEN 1 ELSE 0 END), 0) AS BIGINT) AS by_email,
    CAST(COALESCE(SUM(CASE WHEN q.why IS NULL AND q.email IS NULL THEN 1 ELSE 0 END), 0) AS BIGINT) AS on_paper
- FROM (SELECT p.households, p.email, ",
+ FROM (SELECT p.households, CASE WHEN ",
+    email_works!(),
+    " THEN p.email END AS email, ",
     no_letter!(),
     " AS why
  FROM contact_person p
@@ -275,8 +288,13 @@ pub async fn sms_crowd(session: &mut Session, asked: Asked<'_>) -> Result<Crowd>
 macro_rules! letter_crowd {
     ($in_areas:expr) => {
         concat!(
-            "SELECT p.id, p.area_code, p.households, CASE WHEN p.email IS NULL THEN 'paper' ELSE 'email' END AS channel,
-   COALESCE(p.email, p.name || '\n' || p.address || '\n' || TRIM(p.postcode || ' ' || p.place)) AS address, ",
+            "SELECT p.id, p.area_code, p.households, CASE WHEN ",
+            email_works!(),
+            " THEN 'email' ELSE 'paper' END AS channel,
+   CASE WHEN ",
+            email_works!(),
+            " THEN p.email
+     ELSE p.name || '\n' || p.address || '\n' || TRIM(p.postcode || ' ' || p.place) END AS address, ",
             no_letter!(),
             " AS why
  FROM contact_person p

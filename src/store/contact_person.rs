@@ -61,6 +61,12 @@ pub struct ContactPerson {
     pub updated_at: i64,
     /// When erased, Unix ms; a pseudonym is left.
     pub erased_at: Option<i64>,
+    /// The address that letters do not reach, as it stood when that was found; written by `channel_health` only.
+    pub email_unusable: Option<String>,
+    /// When that was found, Unix ms.
+    pub email_unusable_at: Option<i64>,
+    /// Why, as a stable code.
+    pub email_unusable_reason: Option<String>,
 }
 
 const PUT: &str =
@@ -293,6 +299,8 @@ pub async fn erase(session: &mut Session, person: &ContactPerson, now: i64) -> R
         ..ContactPerson::default()
     };
     put(session, &pseudonym).await?;
+    super::channel_health::clear(session, &person.id).await?;
+    super::inbound_mail::erase(session, &person.id).await?;
     session.execute(session.sql(ERASE_ATTEMPTS).bind(person.id.clone())).await?;
     session.execute(session.sql(ERASE_ADDRESSES).bind(person.id.clone())).await.map(drop)
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: every table that refers to a contact person is read here.
 
+use super::inbound_mail::InboundMail;
 use super::{Result, Session};
 
 /// A message the person was frozen into, and what became of it.
@@ -85,6 +86,21 @@ const OBSERVATIONS: &str =
 /// [`super::StoreError`].
 pub async fn observations(session: &mut Session, contact_person_id: &str) -> Result<Vec<ObservationRow>> {
     session.list(session.sql(OBSERVATIONS).bind(contact_person_id.to_owned())).await
+}
+
+const MAIL: &str =
+    "SELECT id, octets, is_cut, received_at, state, kind, verdict, token_state, folder, delivery_id, contact_person_id,
+   observation_id, code, sender, subject, diagnostic, handled_at
+ FROM inbound_mail
+ WHERE contact_person_id = $1
+ ORDER BY id";
+
+/// The mails that came from or about a person, oldest first.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn mail(session: &mut Session, contact_person_id: &str) -> Result<Vec<InboundMail>> {
+    session.list(session.sql(MAIL).bind(contact_person_id.to_owned())).await
 }
 
 /// What was done to or with a person's record.

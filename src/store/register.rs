@@ -20,7 +20,7 @@ macro_rules! by_sms {
 macro_rules! by_email {
     ($now:literal) => {
         concat!(
-            "(p.email IS NOT NULL AND p.letters = 1 AND p.letters_opt_out_at IS NULL AND (p.paused_until_at IS NULL OR p.paused_until_at <= ",
+            "(p.email IS NOT NULL AND (p.email_unusable IS NULL OR p.email_unusable <> p.email) AND p.letters = 1 AND p.letters_opt_out_at IS NULL AND (p.paused_until_at IS NULL OR p.paused_until_at <= ",
             $now,
             "))"
         )
@@ -30,7 +30,14 @@ macro_rules! by_email {
 /// Whether there is no way to reach person `p`, who has not said no to it.
 macro_rules! out_of_reach {
     () => {
-        "(p.mobile IS NULL AND p.email IS NULL AND (p.alerts_opt_out_at IS NULL OR p.letters_opt_out_at IS NULL))"
+        "(p.mobile IS NULL AND (p.email IS NULL OR p.email_unusable = p.email) AND (p.alerts_opt_out_at IS NULL OR p.letters_opt_out_at IS NULL))"
+    };
+}
+
+/// Whether letters come back from the e-mail address of person `p`, who wants them.
+macro_rules! email_lost {
+    () => {
+        "(p.email_unusable = p.email AND p.letters = 1 AND p.letters_opt_out_at IS NULL)"
     };
 }
 
@@ -57,6 +64,8 @@ macro_rules! wanted {
             by_email!("$6"),
             " WHEN 'unreachable' THEN ",
             out_of_reach!(),
+            " WHEN 'email_unusable' THEN ",
+            email_lost!(),
             " WHEN 'paused' THEN p.paused_until_at > $6",
             " WHEN 'opted_out' THEN p.alerts_opt_out_at IS NOT NULL OR p.letters_opt_out_at IS NOT NULL",
             " WHEN 'alone' THEN (SELECT COUNT(*) FROM contact_person o WHERE o.area_code = p.area_code AND o.erased_at IS NULL) = 1",
@@ -80,7 +89,7 @@ pub struct Find {
     pub areas_json: String,
     /// Language tag.
     pub language: String,
-    /// `sms`, `email`, `none`, `unreachable`, `paused`, `opted_out` or `alone`.
+    /// `sms`, `email`, `none`, `unreachable`, `email_unusable`, `paused`, `opted_out` or `alone`.
     pub trait_code: String,
     /// Unix ms.
     pub now: i64,
@@ -208,14 +217,16 @@ const OUT_OF_REACH: &str = concat!(
  WHERE p.erased_at IS NULL
    AND p.protected = 0
    AND p.area_code IN (SELECT v.code FROM {rows $1: code TEXT})
-   AND ",
+   AND (",
     out_of_reach!(),
-    "
+    " OR ",
+    email_lost!(),
+    ")
  ORDER BY p.area_code, p.name_key, p.id
  LIMIT $2"
 );
 
-/// Those whom nothing reaches, by area.
+/// Those whom nothing reaches, and those whose letters come back, by area.
 ///
 /// # Errors
 /// [`super::StoreError`].

@@ -43,9 +43,23 @@ macro_rules! email_person {
     () => {
         may_still_get_it!(
             "LOWER(p.email) = LOWER(delivery.address)
+       AND (p.email_unusable IS NULL OR p.email_unusable <> p.email)
        AND CASE WHEN m.kind = 'letter' THEN p.letters = 1 AND p.letters_opt_out_at IS NULL
          ELSE p.alerts = 1 AND p.alerts_opt_out_at IS NULL END"
         )
+    };
+}
+
+/// Whether letters come back from the address of a delivery.
+macro_rules! email_unusable {
+    () => {
+        "EXISTS (
+       SELECT 1
+       FROM message_recipient r
+       JOIN contact_person p ON p.id = r.contact_person_id
+       WHERE r.delivery_id = delivery.id
+         AND LOWER(p.email) = LOWER(delivery.address)
+         AND p.email_unusable = p.email)"
     };
 }
 
@@ -82,7 +96,7 @@ const STAMP_SMS: &str = stamp!(sms_person!());
 const STAMP_EMAIL: &str = stamp!(email_person!());
 
 macro_rules! refused {
-    ($person:expr) => {
+    ($person:expr, $unusable:expr) => {
         concat!(
             "SELECT delivery.id,
    CASE WHEN delivery.expires_at <= $3 THEN 'expired'
@@ -96,7 +110,9 @@ macro_rules! refused {
            OR (w.state = 'failed' AND w.reason <> 'in_doubt.given_up'))) THEN 'first_not_handed_over'
      WHEN delivery.contact_person_id IS NOT NULL AND NOT COALESCE(",
             $person,
-            ", false) THEN 'not_wanted'
+            ", false) THEN CASE WHEN ",
+            $unusable,
+            " THEN 'unusable' ELSE 'not_wanted' END
      ELSE 'released' END AS why
  FROM delivery {by id}
  JOIN {rows $1: id BIGINT, fence BIGINT} ON delivery.id = v.id AND delivery.lease_fence = v.fence
@@ -106,8 +122,8 @@ macro_rules! refused {
     };
 }
 
-const REFUSED_SMS: &str = refused!(sms_person!());
-const REFUSED_EMAIL: &str = refused!(email_person!());
+const REFUSED_SMS: &str = refused!(sms_person!(), "false");
+const REFUSED_EMAIL: &str = refused!(email_person!(), email_unusable!());
 
 /// A delivery that may, and now shall, be handed over.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -196,6 +212,7 @@ async fn refuse(session: &mut Session, gate: &Gate<'_>, batch_id: &str, refused:
                 "first_not_handed_over" => {
                     Step::new(held, DeliveryState::Suppressed, Some("follow_up.first_not_handed_over"))
                 }
+                "unusable" => Step::new(held, DeliveryState::Suppressed, Some("address.unusable")),
                 _ => Step::new(held, DeliveryState::Suppressed, Some("contact_person.not_wanted")),
             }
         })

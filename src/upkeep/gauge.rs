@@ -38,6 +38,11 @@ pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
     metrics::gauge!("grannpost_observations_unanswered").set(unanswered);
     metrics::gauge!("grannpost_observations_overdue").set(overdue);
     metrics::gauge!("grannpost_observations_urgent").set(urgent);
+    let (unread, in_tray) = store::inbound_mail::waiting(&mut session).await?;
+    #[expect(clippy::cast_precision_loss, reason = "gauges")]
+    let (unread, in_tray) = (unread as f64, in_tray as f64);
+    metrics::gauge!("grannpost_mail_unread").set(unread);
+    metrics::gauge!("grannpost_mail_tray").set(in_tray);
     for (area, sent_at) in store::letter::last_sent(&mut session).await? {
         #[expect(clippy::cast_precision_loss, reason = "a gauge")]
         let days = (now - sent_at).max(0) as f64 / DAY_MS;

@@ -18,6 +18,7 @@ mod import_pages;
 mod letter;
 mod letter_pages;
 mod logs;
+mod mail_in;
 mod mail_relay;
 mod observations;
 mod pages;

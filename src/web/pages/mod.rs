@@ -59,6 +59,7 @@ pub mod register_form;
 pub mod register_import;
 pub mod register_import_report;
 pub mod register_import_review;
+pub mod register_mail;
 pub mod register_merge;
 pub mod register_person;
 pub mod register_words;
@@ -127,6 +128,7 @@ pub fn console() -> Router<Web> {
         .merge(register_import::router())
         .merge(register_import_report::router())
         .merge(register_import_review::router())
+        .merge(register_mail::router())
         .merge(register_merge::router())
         .merge(register_person::router());
     let inbox = observation_list::router().merge(observation::router()).merge(observation_export::router());

@@ -15,16 +15,17 @@ use serde::Deserialize;
 use super::form::{Faults, SignedForm};
 use super::frame::{Frame, show};
 use super::menu::Section;
-use super::register_words::{address_line, area_words, language_name, reach};
+use super::register_words::{address_line, area_words, is_email_lost, language_name, reach};
 use super::time::{Wall, number};
 use super::visit::SignedIn;
 use crate::actions::contact_person::{self, Edit, PersonView};
-use crate::actions::{ActionError, FieldProblem, register, require};
+use crate::actions::{ActionError, FieldProblem, channel_health, register, require};
 use crate::domain::coverage::NotReached;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::operator::Right;
 use crate::domain::phone;
 use crate::store;
+use crate::store::channel_health::ChannelHealth;
 use crate::store::contact_person::ContactPerson;
 use crate::store::extract::MessageRow;
 use crate::web::Web;
@@ -40,6 +41,7 @@ pub fn router() -> Router<Web> {
         .route("/register/persons/{id}", get(open))
         .route("/register/persons/{id}/pause", post(pause))
         .route("/register/persons/{id}/opt-out", post(opt_out))
+        .route("/register/persons/{id}/email-usable", post(email_usable))
         .route("/register/persons/{id}/end", get(ask_end).post(end))
 }
 
@@ -60,6 +62,10 @@ struct Way {
     proof: String,
     /// The last that did not, when that is later.
     failure: Option<String>,
+    /// How often something came through, and how often not.
+    tally: Option<String>,
+    /// That letters do not reach the address, since when and why.
+    lost: Option<String>,
     /// What is wrong with what was filled in.
     fault: Option<String>,
 }
@@ -122,6 +128,7 @@ async fn open(
         "resumed" => Some("Pausen är borttagen."),
         "opted_out" => Some("Sparat: personen har sagt nej. En import ändrar inte det."),
         "opted_in" => Some("Sparat: personen vill ha utskick igen."),
+        "usable" => Some("Sparat: brev går till e-postadressen igen."),
         "merged" => Some("Posterna är sammanslagna till den här."),
         _ => None,
     };
@@ -134,13 +141,14 @@ async fn page(
     id: &str,
     (notice, faults): (Option<&'static str>, Faults),
 ) -> Result<Response, Problem> {
-    let (view, messages, tree, others) = look!(web, |session| {
+    let (view, messages, tree, others, health) = look!(web, |session| {
         let (view, messages) = register::person(&web.desk, session, who.actor(), id).await?;
         let others = match &view.person.mobile {
             Some(mobile) => store::contact_person::by_mobile(session, mobile).await?.len(),
             None => 0,
         };
-        (view, messages, store::area::tree(session).await?, others)
+        let health = channel_health::of_person(session, id).await?;
+        (view, messages, store::area::tree(session).await?, others, health)
     })?;
     let frame = Frame::of(web, headers, who, (Section::Register, "Kontaktombud")).await;
     let frame = frame.with_notice(notice).with_faults(!faults.is_empty());
@@ -161,7 +169,7 @@ async fn page(
         language: language_name(&person.language),
         added: wall.short(person.created_at),
         changed: wall.short(person.updated_at),
-        ways: ways(wall, &person, &messages, &faults),
+        ways: ways(wall, &person, (&messages, &health), &faults),
         paused_until: person.paused_until_at.filter(|until| *until > now).map(|until| wall.text(until)),
         shares_number: others > 1,
         history: shown.map(|row| history(wall, row)).collect(),
@@ -175,7 +183,12 @@ async fn page(
     show(status, &page)
 }
 
-fn ways(wall: &Wall, person: &ContactPerson, messages: &[MessageRow], faults: &Faults) -> Vec<Way> {
+fn ways(
+    wall: &Wall,
+    person: &ContactPerson,
+    (messages, health): (&[MessageRow], &[ChannelHealth]),
+    faults: &Faults,
+) -> Vec<Way> {
     let no = |at: Option<i64>, source: &Option<String>| {
         at.map(|at| format!("{}, {}", wall.short(at), source_words(source.as_deref().unwrap_or_default())))
     };
@@ -188,6 +201,8 @@ fn ways(wall: &Wall, person: &ContactPerson, messages: &[MessageRow], faults: &F
             no: no(person.alerts_opt_out_at, &person.alerts_opt_out_source),
             proof: proof(wall, messages, "sms"),
             failure: failure(wall, messages, "sms"),
+            tally: tally(health, "sms"),
+            lost: None,
             fault: faults.of("source-sms").map(str::to_owned),
         },
         Way {
@@ -198,6 +213,8 @@ fn ways(wall: &Wall, person: &ContactPerson, messages: &[MessageRow], faults: &F
             no: no(person.letters_opt_out_at, &person.letters_opt_out_source),
             proof: proof(wall, messages, "email"),
             failure: failure(wall, messages, "email"),
+            tally: tally(health, "email"),
+            lost: lost(wall, person),
             fault: faults.of("source-email").map(str::to_owned),
         },
     ]
@@ -231,10 +248,37 @@ fn failure(wall: &Wall, messages: &[MessageRow], channel: &str) -> Option<String
     later.then(|| format!("det senaste kom inte fram, {}", wall.short(failed)))
 }
 
+/// What came through and what did not, added up.
+fn tally(health: &[ChannelHealth], channel: &str) -> Option<String> {
+    let health = health.iter().find(|health| health.channel == channel).filter(|health| health.undelivered > 0)?;
+    let mut words = format!("{} kom fram, {} kom inte fram", health.delivered, health.undelivered);
+    for (count, why) in
+        [(health.hard, "adressen finns inte"), (health.soft, "tillfälligt fel"), (health.ours, "fel hos oss")]
+    {
+        if count > 0 {
+            words.push_str(&format!("; {why}: {count}"));
+        }
+    }
+    Some(words)
+}
+
+/// Since when letters do not reach the address, and what happens to them.
+fn lost(wall: &Wall, person: &ContactPerson) -> Option<String> {
+    let at = person.email_unusable_at.filter(|_| is_email_lost(person))?;
+    let why = match person.email_unusable_reason.as_deref() {
+        Some("bounce.soft") => "brev kommer tillbaka gång på gång",
+        _ => "adressen finns inte, enligt mottagarens server",
+    };
+    let has_address = !person.address.is_empty() && !person.place.is_empty();
+    let then = if has_address { "Brev går på papper." } else { "Ring och fråga efter en ny adress." };
+    Some(format!("sedan {}: {why}. {then}", wall.short(at)))
+}
+
 /// How somebody has said no, in words; what an operator wrote stays as it is.
 fn source_words(source: &str) -> &str {
     match source {
         "letter_link" => "med länken i ett brev",
+        "complaint" => "anmälde ett brev som skräppost",
         "register_file" => "stod i en importerad fil",
         "suppression" => "stod på spärrlistan",
         "" => "okänt hur",
@@ -297,6 +341,7 @@ fn why_words(why: NotReached) -> &'static str {
     match why {
         NotReached::NoMobile => "hade inget mobilnummer",
         NotReached::NoAddress => "hade ingen adress",
+        NotReached::EmailUnusable => "hade en e-postadress som inte fungerar, och ingen postadress",
         NotReached::OptedOut => "hade sagt nej",
         NotReached::AlertsOff => "ville inte ha sms",
         NotReached::LettersOff => "ville inte ha brev",
@@ -362,6 +407,15 @@ async fn opt_out(State(web): State<Web>, Path(id): Path<String>, form: SignedFor
     };
     let faults = Faults::new(done.into_iter().map(at_field).collect());
     page(&web, (&form.headers, &form.who), &id, (None, faults)).await
+}
+
+async fn email_usable(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) -> Result<Response, Problem> {
+    again_when_busy!({
+        let mut session = web.desk.store.begin().await?;
+        channel_health::use_again(&web.desk, &mut session, form.who.actor(), &id).await?;
+        session.commit().await?;
+    })?;
+    Ok(Redirect::to(&format!("/register/persons/{id}?done=usable")).into_response())
 }
 
 #[derive(Template)]

@@ -20,6 +20,8 @@ pub struct Tabs {
     pub may_change: bool,
     /// Whether the register may be imported and exported.
     pub may_move: bool,
+    /// Whether mail that is not understood may be read.
+    pub may_read_mail: bool,
     /// Whether protected identities may be seen.
     pub may_see_protected: bool,
 }
@@ -33,6 +35,7 @@ impl Tabs {
             current,
             may_change: actor.role.may(Right::ChangeRegister),
             may_move: actor.role.may(Right::MoveRegister) && is_of_all,
+            may_read_mail: actor.role.may(Right::ChangeRegister) && is_of_all,
             may_see_protected: actor.role.may(Right::Administer),
         }
     }
@@ -55,6 +58,8 @@ pub struct PersonRow {
     pub address: String,
     /// Households.
     pub households: i64,
+    /// Whether letters come back from the e-mail address.
+    pub is_email_lost: bool,
     /// How they are reached, as pills: style and words.
     pub reach: Vec<(&'static str, &'static str)>,
 }
@@ -72,6 +77,7 @@ impl PersonRow {
             email: person.email.clone().unwrap_or_default(),
             address: address_line(&person),
             households: person.households,
+            is_email_lost: is_email_lost(&person),
             reach,
             id: person.id,
             name: person.name,
@@ -93,7 +99,8 @@ pub fn address_line(person: &ContactPerson) -> String {
 pub fn reach(person: &ContactPerson, now: i64) -> Vec<(&'static str, &'static str)> {
     let is_paused = person.paused_until_at.is_some_and(|until| until > now);
     let by_sms = person.mobile.is_some() && person.alerts == 1 && person.alerts_opt_out_at.is_none();
-    let by_email = person.email.is_some() && person.letters == 1 && person.letters_opt_out_at.is_none();
+    let wants_letters = person.email.is_some() && person.letters == 1 && person.letters_opt_out_at.is_none();
+    let by_email = wants_letters && !is_email_lost(person);
     let mut pills = Vec::new();
     if person.protected == 1 {
         pills.push(("warn", "skyddad"));
@@ -111,10 +118,19 @@ pub fn reach(person: &ContactPerson, now: i64) -> Vec<(&'static str, &'static st
             pills.push(("bad", "nås inte"));
         }
     }
+    if wants_letters && !by_email {
+        pills.push(("bad", "e-posten fungerar inte"));
+    }
     if person.alerts_opt_out_at.is_some() || person.letters_opt_out_at.is_some() {
         pills.push(("", "har sagt nej"));
     }
     pills
+}
+
+/// Whether letters come back from the person's e-mail address.
+#[must_use]
+pub fn is_email_lost(person: &ContactPerson) -> bool {
+    person.email.is_some() && person.email == person.email_unusable
 }
 
 /// `Åre, Duved`, or the name alone where an area is no watch area.
@@ -155,6 +171,7 @@ pub fn traits(chosen: &str) -> Vec<Choosable> {
         "email" => "Nås av e-post",
         "none" => "Nås varken av sms eller e-post",
         "unreachable" => "Saknar både mobil och e-post",
+        "email_unusable" => "E-posten fungerar inte",
         "alone" => "Ensamma i sitt område",
         "paused" => "Pausade",
         _ => "Har sagt nej till sms eller brev",

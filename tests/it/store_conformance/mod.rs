@@ -5,6 +5,7 @@ mod access;
 mod deliveries;
 mod house;
 mod imports;
+mod mail;
 mod messages;
 mod observations;
 mod persons;

@@ -1,0 +1,65 @@
+//! Owns what follows for an address when letters come back from it, and what an operator can do about it.
+//!
+//! Invariants: what was wrong with us marks nobody; a mark changes how a person is reached (on paper, by telephone) and
+//! removes nobody; every mark is logged with its person.
+
+use serde_json::json;
+
+use super::contact_person::held;
+use super::{Desk, Result, require};
+use crate::domain::bounce::Verdict;
+use crate::domain::email_address;
+use crate::domain::operator::{Actor, Right, Role};
+use crate::store::channel_health::ChannelHealth;
+use crate::store::delivery::Locked;
+use crate::store::{self, Session};
+
+const DAY_MS: i64 = 24 * 3_600_000;
+
+/// Weighs a letter that came back together with those before it. Its report is kept already.
+///
+/// # Errors
+/// [`super::ActionError::Store`].
+pub async fn weigh(desk: &Desk, session: &mut Session, delivery: &Locked, verdict: Verdict) -> Result<()> {
+    let rules = &desk.config.mail_in;
+    let address = email_address::key(&delivery.address);
+    let (needed, since, reason) = match verdict {
+        Verdict::Hard => (rules.hard_bounces, 0, "bounce.hard"),
+        Verdict::Soft if rules.soft_bounces > 0 => {
+            (rules.soft_bounces, desk.now() - i64::from(rules.soft_days) * DAY_MS, "bounce.soft")
+        }
+        Verdict::Soft | Verdict::Ours | Verdict::Unclear => return Ok(()),
+    };
+    let back = store::channel_health::count_back(session, &address, verdict.code(), since).await?;
+    if back < i64::from(needed) {
+        return Ok(());
+    }
+    let actor = Actor { id: "grannpost".to_owned(), role: Role::Admin, area: String::new(), is_key: false };
+    for person in store::channel_health::mark(session, &address, reason, desk.now()).await? {
+        let detail = json!({ "reason": reason, "letters": back, "delivery_id": delivery.id.to_string() });
+        desk.audit(session, &actor, "contact_person.email_unusable", ("contact_person", &person), detail).await?;
+    }
+    Ok(())
+}
+
+/// How each way to a person works.
+///
+/// # Errors
+/// [`super::ActionError::Store`].
+pub async fn of_person(session: &mut Session, contact_person_id: &str) -> Result<Vec<ChannelHealth>> {
+    Ok(store::channel_health::of_person(session, contact_person_id).await?)
+}
+
+/// Takes the mark from a person's e-mail address: somebody knows that it works again.
+///
+/// # Errors
+/// [`super::ActionError::NotFound`] for a person outside the actor's areas.
+pub async fn use_again(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<()> {
+    require(actor, Right::ChangeRegister)?;
+    let tree = store::area::tree(session).await?;
+    held(session, actor, &tree, id).await?;
+    if store::channel_health::clear(session, id).await? {
+        desk.audit(session, actor, "contact_person.email_usable", ("contact_person", id), json!({})).await?;
+    }
+    Ok(())
+}

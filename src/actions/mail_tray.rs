@@ -1,0 +1,62 @@
+//! Owns the tray of incoming mail that the program does not understand: reading it, and putting it aside.
+//!
+//! It decides nothing about deliveries or addresses. Invariant: who looked at somebody's mail stands in the log.
+
+use serde_json::json;
+
+use super::{ActionError, Desk, Result, require};
+use crate::domain::operator::{Actor, Right};
+use crate::store::inbound_mail::InboundMail;
+use crate::store::{self, Session};
+
+/// Mails shown at once.
+const MOST: i64 = 100;
+/// The folder that waits for people.
+const TRAY: &str = "tray";
+
+/// What lies in the tray, newest first; the look is logged. A mail belongs to no area, so this is for those who have them all.
+///
+/// # Errors
+/// [`ActionError::Forbidden`].
+pub async fn list(desk: &Desk, session: &mut Session, actor: &Actor) -> Result<Vec<InboundMail>> {
+    allowed(session, actor).await?;
+    let mails = store::inbound_mail::page(session, TRAY, ("", MOST)).await?;
+    desk.audit(session, actor, "mail.tray_read", ("mail", ""), json!({ "mails": mails.len() })).await?;
+    Ok(mails)
+}
+
+/// A mail of the tray and the beginning of its octets; the look is logged.
+///
+/// # Errors
+/// [`ActionError::NotFound`].
+pub async fn open(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<(InboundMail, Vec<u8>)> {
+    allowed(session, actor).await?;
+    let mail = store::inbound_mail::get(session, id).await?.filter(|mail| mail.folder.as_deref() == Some(TRAY));
+    let mail = mail.ok_or(ActionError::NotFound)?;
+    let mut raw = Vec::new();
+    for part in store::inbound_mail::parts(session, id, 1).await? {
+        raw.extend(data_encoding::BASE64.decode(part.as_bytes()).unwrap_or_default());
+    }
+    desk.audit(session, actor, "mail.read", ("mail", id), json!({})).await?;
+    Ok((mail, raw))
+}
+
+/// Puts a mail of the tray aside. Doing it twice changes nothing more.
+///
+/// # Errors
+/// [`ActionError::NotFound`].
+pub async fn put_aside(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<()> {
+    allowed(session, actor).await?;
+    store::inbound_mail::get(session, id).await?.ok_or(ActionError::NotFound)?;
+    if store::inbound_mail::handle(session, id, &actor.id, desk.now()).await? {
+        desk.audit(session, actor, "mail.put_aside", ("mail", id), json!({})).await?;
+    }
+    Ok(())
+}
+
+async fn allowed(session: &mut Session, actor: &Actor) -> Result<()> {
+    require(actor, Right::ChangeRegister)?;
+    let tree = store::area::tree(session).await?;
+    let has_all = tree.root().is_some_and(|root| root.code == actor.area);
+    if has_all { Ok(()) } else { Err(ActionError::Forbidden) }
+}

@@ -1,0 +1,152 @@
+//! Owns how well each way to a person works: what did not arrive, added up, and which addresses letters do not reach.
+//!
+//! It does not decide when an address is unusable. Invariants: what was wrong with us is counted and marks nobody; nobody is
+//! removed: a mark holds for one address, and another address of the same person is usable.
+
+use super::{Result, Session};
+
+const COUNT_BACK: &str = "SELECT CAST(COUNT(DISTINCT m.delivery_id) AS BIGINT) AS letters
+ FROM inbound_mail m
+ JOIN delivery d ON d.id = m.delivery_id
+ WHERE d.id IN (
+     SELECT o.id
+     FROM contact_person p
+     JOIN message_recipient r ON r.contact_person_id = p.id
+     JOIN delivery o ON o.id = r.delivery_id
+     WHERE p.email_key = $1
+       AND (o.address = p.email OR LOWER(o.address) = $1))
+   AND m.kind = 'failed'
+   AND m.token_state = 'proven'
+   AND m.verdict = $2
+   AND m.received_at >= $3";
+
+/// How many letters to an address (in lower case) have come back with a verdict since a time, Unix ms.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn count_back(session: &mut Session, address: &str, verdict: &'static str, since: i64) -> Result<i64> {
+    let statement = session.sql(COUNT_BACK).bind(address.to_owned()).bind(verdict).bind(since);
+    let row: Option<(i64,)> = session.one(statement).await?;
+    Ok(row.unwrap_or_default().0)
+}
+
+const MARK: &str = "UPDATE contact_person
+ SET email_unusable = email, email_unusable_at = $2, email_unusable_reason = $3
+ WHERE email_key = $1
+   AND erased_at IS NULL
+   AND (email_unusable IS NULL OR email_unusable <> email)
+ RETURNING id";
+
+/// Marks an address (in lower case) as one that letters do not reach, for everybody who has it; says whom that changed.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn mark(session: &mut Session, address: &str, reason: &'static str, now: i64) -> Result<Vec<String>> {
+    let marked: Vec<(String,)> =
+        session.list(session.sql(MARK).bind(address.to_owned()).bind(now).bind(reason)).await?;
+    Ok(marked.into_iter().map(|(id,)| id).collect())
+}
+
+const CLEAR: &str = "UPDATE contact_person
+ SET email_unusable = NULL, email_unusable_at = NULL, email_unusable_reason = NULL
+ WHERE id = $1
+   AND email_unusable IS NOT NULL";
+
+/// Takes the mark away from a person's address; says whether there was one.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn clear(session: &mut Session, contact_person_id: &str) -> Result<bool> {
+    Ok(session.execute(session.sql(CLEAR).bind(contact_person_id.to_owned())).await? > 0)
+}
+
+/// How one way to a person works.
+#[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
+pub struct ChannelHealth {
+    /// `sms` or `email`.
+    pub channel: String,
+    /// Deliveries that arrived.
+    pub delivered: i64,
+    /// Deliveries that did not, whatever the reason, those that came back late among them.
+    pub undelivered: i64,
+    /// Letters that came back since the address is not there.
+    pub hard: i64,
+    /// Letters that came back for a reason that passes.
+    pub soft: i64,
+    /// Letters that came back for a reason of ours.
+    pub ours: i64,
+    /// When something arrived last, Unix ms.
+    pub delivered_at: Option<i64>,
+    /// When something did not arrive last, Unix ms.
+    pub undelivered_at: Option<i64>,
+    /// Why it did not.
+    pub reason: Option<String>,
+}
+
+macro_rules! came_back {
+    ($verdict:literal) => {
+        concat!(
+            "EXISTS (SELECT 1 FROM inbound_mail m WHERE m.delivery_id = d.id AND m.kind = 'failed' AND m.token_state = 'proven'
+     AND m.verdict = '",
+            $verdict,
+            "')"
+        )
+    };
+}
+
+const OF_PERSON: &str = concat!(
+    "SELECT q.channel,
+   CAST(SUM(CASE WHEN q.state = 'delivered' THEN 1 ELSE 0 END) AS BIGINT) AS delivered,
+   CAST(SUM(q.is_back) AS BIGINT) AS undelivered,
+   CAST(SUM(q.is_hard) AS BIGINT) AS hard,
+   CAST(SUM(q.is_soft) AS BIGINT) AS soft,
+   CAST(SUM(q.is_ours) AS BIGINT) AS ours,
+   CAST(MAX(CASE WHEN q.state = 'delivered' THEN q.final_at END) AS BIGINT) AS delivered_at,
+   CAST(MAX(CASE WHEN q.is_back = 1 THEN q.back_at END) AS BIGINT) AS undelivered_at,
+   MAX(CASE WHEN q.is_back = 1 AND q.place = 1 THEN q.reason END) AS reason
+ FROM (SELECT d.channel, d.state, d.final_at, d.is_back, d.is_hard, d.is_soft, d.is_ours, d.back_at, d.reason,
+     ROW_NUMBER() OVER (PARTITION BY d.channel, d.is_back ORDER BY d.back_at DESC) AS place
+   FROM (SELECT d.channel, d.state, d.final_at,
+       CASE WHEN d.state IN ('undelivered', 'failed') OR b.verdict IS NOT NULL THEN 1 ELSE 0 END AS is_back,
+       CASE WHEN ",
+    came_back!("hard"),
+    " THEN 1 ELSE 0 END AS is_hard,
+       CASE WHEN ",
+    came_back!("soft"),
+    " THEN 1 ELSE 0 END AS is_soft,
+       CASE WHEN ",
+    came_back!("ours"),
+    " THEN 1 ELSE 0 END AS is_ours,
+       COALESCE(b.received_at, d.final_at) AS back_at,
+       COALESCE('bounce.' || b.verdict, d.reason) AS reason
+     FROM message_recipient r
+     JOIN delivery d ON d.id = r.delivery_id
+     LEFT JOIN inbound_mail b ON b.id = (SELECT MAX(m.id) FROM inbound_mail m
+       WHERE m.delivery_id = d.id AND m.kind = 'failed' AND m.token_state = 'proven')
+     WHERE r.contact_person_id = $1
+       AND d.channel IN ('sms', 'email')) d) q
+ GROUP BY q.channel
+ ORDER BY q.channel"
+);
+
+/// How each way to a person works; ways that nothing went are missing.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn of_person(session: &mut Session, contact_person_id: &str) -> Result<Vec<ChannelHealth>> {
+    session.list(session.sql(OF_PERSON).bind(contact_person_id.to_owned())).await
+}
+
+const RECIPIENTS: &str = "SELECT contact_person_id
+ FROM message_recipient
+ WHERE delivery_id = $1
+ ORDER BY contact_person_id";
+
+/// Everybody whom a delivery covers.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn recipients(session: &mut Session, delivery_id: i64) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = session.list(session.sql(RECIPIENTS).bind(delivery_id)).await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
