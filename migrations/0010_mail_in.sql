@@ -12,6 +12,7 @@ CREATE TABLE inbound_mail (
     received_at       BIGINT NOT NULL,
     state             TEXT NOT NULL CHECK (state IN ('new', 'read', 'unreadable')),
     tries             BIGINT NOT NULL DEFAULT 0,
+    tried_at          BIGINT,
     read_at           BIGINT,
     kind              TEXT CHECK (kind IN ('failed', 'delayed', 'delivered', 'relayed', 'complaint', 'automatic', 'reply', 'unknown')),
     verdict           TEXT CHECK (verdict IN ('hard', 'soft', 'ours', 'unclear')),
@@ -43,3 +44,5 @@ CREATE TABLE inbound_mail_part (
 ALTER TABLE contact_person ADD COLUMN email_unusable TEXT;
 ALTER TABLE contact_person ADD COLUMN email_unusable_at BIGINT;
 ALTER TABLE contact_person ADD COLUMN email_unusable_reason TEXT;
+-- When somebody last said that the address works again: what came back before counts no more.
+ALTER TABLE contact_person ADD COLUMN email_usable_at BIGINT;

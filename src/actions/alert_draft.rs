@@ -134,11 +134,16 @@ pub async fn discard(desk: &Desk, session: &mut Session, actor: &Actor, id: &str
     desk.audit(session, actor, "alert_draft.discarded", ("alert_draft", id), json!({})).await
 }
 
-/// Removes a draft in the transaction that makes what it became. That is logged by itself.
+/// Removes a draft in the transaction that makes what it became. That is logged by itself. Without an id there is none.
 ///
 /// # Errors
-/// [`ActionError::Store`].
+/// [`ActionError::Conflict`] when somebody else has sent it or thrown it away: two who went on with one draft must not both
+/// send it.
 pub async fn became(session: &mut Session, id: &str) -> Result<()> {
-    store::alert_draft::remove(session, id).await?;
-    Ok(())
+    if id.is_empty() || store::alert_draft::remove(session, id).await? {
+        return Ok(());
+    }
+    let detail =
+        "Någon annan har redan skickat eller slängt det här utkastet. Titta under Pågående innan du skickar det igen.";
+    Err(ActionError::conflict("alert_draft.gone", detail))
 }

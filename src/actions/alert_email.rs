@@ -25,6 +25,12 @@ pub async fn send(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
     let tree = store::area::tree(session).await?;
     // Locks the alert: whoever comes second finds nobody left.
     let first = alert::locked(session, actor, &tree, id).await?;
+    let is_out = matches!(first.state(), MessageState::HandedOver | MessageState::Done) && first.stopped_at.is_none();
+    let following = store::alert::following(session, id).await?;
+    if !is_out || following.iter().any(|one| one.closes()) {
+        let detail = "Utskicket är inte ute, eller har rättats eller avslutats. Det skickas inte med e-post.";
+        return Err(ActionError::conflict("alert.not_out", detail));
+    }
     let now = desk.now();
     let expires_at = first.expires_at.unwrap_or(now);
     if expires_at <= now {
@@ -67,6 +73,19 @@ pub async fn send(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
     let detail = serde_json::json!({ "persons": persons, "alert": id });
     desk.audit(session, actor, "alert.sent_by_email", ("alert_email", &message.id), detail).await?;
     Ok(persons)
+}
+
+/// Stops e-mails that have not gone yet: the alert they came from was corrected or is over.
+///
+/// # Errors
+/// [`ActionError::Store`].
+pub(super) async fn stop_rest(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<()> {
+    for sent in store::alert_email::sent(session, id).await? {
+        if let Some(message) = store::message::get(session, &sent.id).await? {
+            super::message::stop_rest(desk, session, actor, message).await?;
+        }
+    }
+    Ok(())
 }
 
 fn message(desk: &Desk, actor: &Actor, number: i64, (first, expires_at): (&Message, i64)) -> Message {

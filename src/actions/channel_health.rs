@@ -58,7 +58,7 @@ pub async fn use_again(desk: &Desk, session: &mut Session, actor: &Actor, id: &s
     require(actor, Right::ChangeRegister)?;
     let tree = store::area::tree(session).await?;
     held(session, actor, &tree, id).await?;
-    if store::channel_health::clear(session, id).await? {
+    if store::channel_health::clear(session, id, desk.now()).await? {
         desk.audit(session, actor, "contact_person.email_usable", ("contact_person", id), json!({})).await?;
     }
     Ok(())

@@ -160,6 +160,12 @@ async fn start(
 ) -> Result<bool> {
     let now = desk.now();
     let mut changed = false;
+    if persons.is_empty() {
+        let channel = if observation.channel == Channel::Sms.code() { "sms" } else { "email" };
+        let fingerprint = desk.token_key.fingerprint(channel, &observation.sender);
+        changed = store::contact_person::suppressed(session, &fingerprint, channel).await?.is_some();
+        store::contact_person::unsuppress(session, &fingerprint, channel).await?;
+    }
     for person in persons {
         let mut row = person.clone();
         row.paused_until_at = row.paused_until_at.filter(|until| *until <= now);

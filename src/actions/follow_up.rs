@@ -7,7 +7,7 @@ use super::alert::{self, Checked};
 use super::alert_text::{Draft, audit_detail, compose, in_frame};
 use super::alert_view::{self, AlertView};
 use super::freezing::{NEVER, refuse_under_way};
-use super::{ActionError, Desk, Result, message, require};
+use super::{ActionError, Desk, Result, alert_email, message, require};
 use crate::domain::alert::{AlertKind, Spread};
 use crate::domain::audience::AlertAudience;
 use crate::domain::delivery::DeliveryState;
@@ -115,6 +115,7 @@ pub(super) async fn begin(
     let checked = check(desk, session, actor, (&first, new)).await?;
     if kind.closes() {
         message::stop_rest(desk, session, actor, first.clone()).await?;
+        alert_email::stop_rest(desk, session, actor, &first.id).await?;
     }
     let following = Following { first: first.id.clone(), first_at: first.created_at, kind };
     Ok((first, following, checked))

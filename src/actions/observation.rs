@@ -67,7 +67,10 @@ pub async fn receive(desk: &Desk, session: &mut Session, incoming: &Incoming) ->
     let persons = persons_of(session, incoming, &sender).await?;
     let alerts = open_alerts(desk, session, incoming, &persons).await?;
     let text = kept_text(&incoming.text);
-    let command = if incoming.is_automatic { None } else { read_command(&text, &persons, &alerts) };
+    // A sender's address on a mail is what anybody may write there: only a proven one is obeyed.
+    let is_proven = incoming.channel == Channel::Sms || incoming.contact_person_id.is_some();
+    let may_command = is_proven && !incoming.is_automatic;
+    let command = if may_command { read_command(&text, &persons, &alerts) } else { None };
     let kind = match command {
         _ if incoming.is_automatic => IncomingKind::Automatic,
         None => IncomingKind::Observation,

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::contact_person::held;
 use super::observation_view::{ObservationThread, load, seen};
-use super::{ActionError, Desk, FieldProblem, Result, require};
+use super::{ActionError, Desk, FieldProblem, Result, alert, require};
 use crate::domain::observation::{IncomingKind, LONGEST_TAG, MOST_TAGS, ObservationState, tag_code};
 use crate::domain::operator::{Actor, Right};
 use crate::domain::plain_text::{clean_line, is_forbidden_control};
@@ -66,7 +66,7 @@ pub async fn update(
         tie_to_person(session, actor, &mut row, person.as_deref(), &mut problems).await?;
     }
     if let Some(alert) = &edit.alert_id {
-        tie_to_alert(session, &mut row, alert.as_deref(), &mut problems).await?;
+        tie_to_alert(session, (actor, &mut row), alert.as_deref(), &mut problems).await?;
     }
     if !problems.is_empty() {
         return Err(ActionError::Invalid(problems));
@@ -182,7 +182,7 @@ async fn tie_to_person(
 
 async fn tie_to_alert(
     session: &mut Session,
-    row: &mut Observation,
+    (actor, row): (&Actor, &mut Observation),
     alert: Option<&str>,
     problems: &mut Vec<FieldProblem>,
 ) -> Result<()> {
@@ -190,8 +190,8 @@ async fn tie_to_alert(
         row.alternative_id = row.message_id.take();
         return Ok(());
     };
-    let message = store::message::get(session, id).await?.filter(|message| message.kind == "alert");
-    if message.is_none() {
+    let tree = store::area::tree(session).await?;
+    if let Err(ActionError::NotFound) = alert::found(session, actor, &tree, id).await {
         problems.push(FieldProblem::new("alert_id", "field.unknown", "Larmet finns inte."));
         return Ok(());
     }

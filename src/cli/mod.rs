@@ -210,6 +210,12 @@ fn run(cli: Cli) -> Outcome {
         Verb::Man => return manual::man(),
         _ => {}
     }
+    if matches!(cli.verb, Verb::ReceiveMail(_)) {
+        return receive_mail::on_its_own(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            runtime.block_on(dispatch(cli))
+        });
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(dispatch(cli))
 }

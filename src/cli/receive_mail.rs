@@ -23,6 +23,16 @@ pub(super) async fn run(args: &Args, file: Option<&Path>) -> Outcome {
     keep(args, file).await.map_err(Failure::TryAgain)
 }
 
+/// Runs the verb on one thread; whatever goes wrong, a panic too, is a reason to try again and never to bounce the mail.
+pub(super) fn on_its_own(run: impl FnOnce() -> Outcome) -> Outcome {
+    match std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)) {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(Failure::TryAgain(error) | Failure::Failed(error))) => Err(Failure::TryAgain(error)),
+        Ok(Err(Failure::Usage(text))) => Err(Failure::TryAgain(anyhow::anyhow!(text))),
+        Ok(Err(Failure::Reported)) | Err(_) => Err(Failure::TryAgain(anyhow::anyhow!("the mail could not be kept"))),
+    }
+}
+
 async fn keep(args: &Args, file: Option<&Path>) -> anyhow::Result<()> {
     let config = config::load(file)?.config;
     telemetry::init_logs(&config.log);

@@ -30,6 +30,8 @@ use crate::store::{self, Session, StoreError};
 const READ_AT_ONCE: i64 = 25;
 /// Readings begun of one mail before it is left alone.
 const TRIES: i64 = 3;
+/// Whoever began to read a mail and has not ended it after this long has died, in milliseconds.
+const READING_MS: i64 = 15_000;
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(500);
 /// Rest between two batches, in which others come to write.
@@ -63,7 +65,9 @@ struct Looked {
 }
 
 async fn read_some(desk: &Desk) -> Result<usize, ActionError> {
-    let mut unread = store::inbound_mail::unread(&mut desk.store.read().await?, READ_AT_ONCE).await?;
+    let now = desk.now();
+    let before = now - READING_MS;
+    let mut unread = store::inbound_mail::unread(&mut desk.store.read().await?, READ_AT_ONCE, before).await?;
     // One that was tried before may have been what stopped us: it is read alone.
     let untried = unread.iter().take_while(|mail| mail.tries == 0).count();
     unread.truncate(untried.max(1));
@@ -71,15 +75,26 @@ async fn read_some(desk: &Desk) -> Result<usize, ActionError> {
         return Ok(0);
     }
     let mut session = desk.store.begin().await?;
-    store::inbound_mail::begin_reading(&mut session, unread.iter().map(|mail| mail.id.as_str())).await?;
+    let begun = store::inbound_mail::begin_reading(&mut session, &unread, now).await?;
     session.commit().await?;
+    unread.retain(|mail| begun.contains(&mail.id));
+    let read = read_begun(desk, unread.clone()).await;
+    if matches!(&read, Err(ActionError::Store(error)) if error.is_passing()) {
+        let mut session = desk.store.begin().await?;
+        store::inbound_mail::give_back(&mut session, &unread).await?;
+        session.commit().await?;
+    }
+    desk.wakeup.ring();
+    read
+}
+
+async fn read_begun(desk: &Desk, unread: Vec<Unread>) -> Result<usize, ActionError> {
     let mut looked = Vec::with_capacity(unread.len());
     for mail in unread {
         looked.push(look(desk, mail).await?);
     }
     looked.sort_by(|a, b| a.unread.id.cmp(&b.unread.id));
     write(desk, &looked).await?;
-    desk.wakeup.ring();
     Ok(looked.len())
 }
 

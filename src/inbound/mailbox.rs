@@ -78,12 +78,13 @@ async fn follow(desk: &Desk, address: &MailboxAddress, has_fetched: &mut bool) -
 
 async fn fetch(desk: &Desk, mailbox: &mut OpenMailbox) -> Result<(), Stopped> {
     let settings = &desk.config.mail_in;
-    for uid in mailbox.untaken().await? {
+    'mails: for uid in mailbox.untaken().await? {
         // The envelope's recipient is not told by IMAP; the headers name it where the server writes them.
         let mut spool = Spool::new("", settings.max_bytes);
         let mut from = 0;
         loop {
-            let piece = mailbox.piece(uid, (from, PIECE)).await?;
+            // Somebody else took it away meanwhile: what came of it is no mail.
+            let Some(piece) = mailbox.piece(uid, (from, PIECE)).await? else { continue 'mails };
             from += piece.len() as u64;
             spool.add(&piece).map_err(NotKept::from)?;
             if piece.len() < PIECE || from > settings.max_bytes {

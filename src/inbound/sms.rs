@@ -152,7 +152,7 @@ impl SmsReader {
 
     async fn read_batch(&self, limit: i64) -> Result<usize, ActionError> {
         let mut session = self.desk.store.begin().await?;
-        let unread = inbound_sms::unread(&mut session, limit).await?;
+        let unread = inbound_sms::unread(&mut session, limit, self.gateways()).await?;
         for sms in &unread {
             self.read(&mut session, sms).await?;
         }
@@ -168,7 +168,7 @@ impl SmsReader {
             return Err(error);
         }
         let mut session = self.desk.store.begin().await?;
-        for sms in inbound_sms::unread(&mut session, 1).await? {
+        for sms in inbound_sms::unread(&mut session, 1, self.gateways()).await? {
             tracing::error!(
                 code = error.code(),
                 tries = sms.tries + 1,
@@ -193,7 +193,12 @@ impl SmsReader {
         Ok(inbound_sms::mark_read(session, (&sms.gateway, &sms.digest), made.as_deref(), now).await?)
     }
 
-    /// What a kept SMS says; `None` when it is none, or its gateway is not configured any more.
+    /// Those that this daemon knows: what came from others waits for a daemon that knows them.
+    fn gateways(&self) -> String {
+        inbound_sms::names(self.hooks.keys().map(String::as_str))
+    }
+
+    /// What a kept SMS says; `None` when it is none.
     fn decode(&self, sms: &UnreadSms) -> Option<Incoming> {
         let body = data_encoding::BASE64.decode(sms.raw.as_bytes()).ok()?;
         let decoded = self.hooks.get(&sms.gateway)?.gateway.decode_inbound(&body).ok()?;

@@ -107,15 +107,15 @@ impl OpenMailbox {
         Ok(found)
     }
 
-    /// At most `most` octets of a mail, from the octet `from`; none at its end.
+    /// At most `most` octets of a mail, from the octet `from`; none at its end, and `None` when the mail is not there any more.
     ///
     /// # Errors
     /// [`MailboxError`].
-    pub async fn piece(&mut self, uid: u32, (from, most): (u64, usize)) -> Result<Vec<u8>, MailboxError> {
+    pub async fn piece(&mut self, uid: u32, (from, most): (u64, usize)) -> Result<Option<Vec<u8>>, MailboxError> {
         let wanted = format!("(BODY.PEEK[]<{from}.{most}>)");
         within(async {
             let answers: Vec<_> = self.session.uid_fetch(uid.to_string(), wanted).await?.try_collect().await?;
-            Ok(answers.iter().find_map(|answer| answer.body()).unwrap_or_default().to_vec())
+            Ok(answers.iter().find_map(|answer| answer.body()).map(<[u8]>::to_vec))
         })
         .await
     }

@@ -6,21 +6,20 @@
 use super::{Result, Session};
 
 const COUNT_BACK: &str = "SELECT CAST(COUNT(DISTINCT m.delivery_id) AS BIGINT) AS letters
- FROM inbound_mail m
- JOIN delivery d ON d.id = m.delivery_id
- WHERE d.id IN (
-     SELECT o.id
-     FROM contact_person p
-     JOIN message_recipient r ON r.contact_person_id = p.id
-     JOIN delivery o ON o.id = r.delivery_id
-     WHERE p.email_key = $1
-       AND (o.address = p.email OR LOWER(o.address) = $1))
+ FROM contact_person p
+ JOIN message_recipient r ON r.contact_person_id = p.id
+ JOIN delivery o ON o.id = r.delivery_id
+ JOIN inbound_mail m ON m.delivery_id = o.id
+ WHERE p.email_key = $1
+   AND (o.address = p.email OR LOWER(o.address) = $1)
    AND m.kind = 'failed'
    AND m.token_state = 'proven'
    AND m.verdict = $2
-   AND m.received_at >= $3";
+   AND m.received_at >= $3
+   AND m.received_at > COALESCE(p.email_usable_at, 0)";
 
-/// How many letters to an address (in lower case) have come back with a verdict since a time, Unix ms.
+/// How many letters to an address (in lower case) have come back with a verdict since a time, Unix ms, and since somebody said
+/// that the address works again.
 ///
 /// # Errors
 /// [`super::StoreError`].
@@ -48,7 +47,7 @@ pub async fn mark(session: &mut Session, address: &str, reason: &'static str, no
 }
 
 const CLEAR: &str = "UPDATE contact_person
- SET email_unusable = NULL, email_unusable_at = NULL, email_unusable_reason = NULL
+ SET email_unusable = NULL, email_unusable_at = NULL, email_unusable_reason = NULL, email_usable_at = $2
  WHERE id = $1
    AND email_unusable IS NOT NULL";
 
@@ -56,8 +55,8 @@ const CLEAR: &str = "UPDATE contact_person
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn clear(session: &mut Session, contact_person_id: &str) -> Result<bool> {
-    Ok(session.execute(session.sql(CLEAR).bind(contact_person_id.to_owned())).await? > 0)
+pub async fn clear(session: &mut Session, contact_person_id: &str, now: i64) -> Result<bool> {
+    Ok(session.execute(session.sql(CLEAR).bind(contact_person_id.to_owned()).bind(now)).await? > 0)
 }
 
 /// How one way to a person works.

@@ -91,35 +91,61 @@ pub struct Unread {
 const UNREAD: &str = "SELECT id, digest, recipient, tries, received_at
  FROM inbound_mail
  WHERE state = 'new'
+   AND (tried_at IS NULL OR tried_at < $2)
  ORDER BY tries, id
  LIMIT $1";
 
-/// Mails that are not read yet, those first that nobody has tried.
+/// Mails that are not read yet and that nobody has begun to read since `before`, Unix ms; those first that nobody has tried.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn unread(session: &mut Session, limit: i64) -> Result<Vec<Unread>> {
-    session.list(session.sql(UNREAD).bind(limit)).await
+pub async fn unread(session: &mut Session, limit: i64, before: i64) -> Result<Vec<Unread>> {
+    session.list(session.sql(UNREAD).bind(limit).bind(before)).await
 }
 
 #[derive(Serialize)]
-struct IdRow<'a> {
+struct TryRow<'a> {
     id: &'a str,
+    tries: i64,
+}
+
+fn try_rows(mails: &[Unread]) -> String {
+    let mut rows: Vec<TryRow<'_>> = mails.iter().map(|mail| TryRow { id: &mail.id, tries: mail.tries }).collect();
+    rows.sort_unstable_by_key(|row| row.id);
+    json(&rows)
 }
 
 const BEGIN_READING: &str = "UPDATE inbound_mail
- SET tries = tries + 1
- WHERE state = 'new'
-   AND id IN (SELECT v.id FROM {rows $1: id TEXT})";
+ SET tries = inbound_mail.tries + 1, tried_at = $2
+ FROM {rows $1: id TEXT, tries BIGINT}
+ WHERE inbound_mail.id = v.id
+   AND inbound_mail.tries = v.tries
+   AND inbound_mail.state = 'new'
+ RETURNING inbound_mail.id";
 
-/// Counts that these mails are about to be read, before anything can go wrong with it.
+/// Counts that these mails are about to be read, before anything can go wrong with it; says which of them nobody else has begun to
+/// read meanwhile.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn begin_reading<'a>(session: &mut Session, ids: impl IntoIterator<Item = &'a str>) -> Result<()> {
-    let mut rows: Vec<IdRow<'_>> = ids.into_iter().map(|id| IdRow { id }).collect();
-    rows.sort_unstable_by_key(|row| row.id);
-    session.execute(session.sql(BEGIN_READING).bind(json(&rows))).await.map(drop)
+pub async fn begin_reading(session: &mut Session, mails: &[Unread], now: i64) -> Result<Vec<String>> {
+    let begun: Vec<(String,)> = session.list(session.sql(BEGIN_READING).bind(try_rows(mails)).bind(now)).await?;
+    Ok(begun.into_iter().map(|(id,)| id).collect())
+}
+
+const GIVE_BACK: &str = "UPDATE inbound_mail
+ SET tries = v.tries, tried_at = NULL
+ FROM {rows $1: id TEXT, tries BIGINT}
+ WHERE inbound_mail.id = v.id
+   AND inbound_mail.tries = v.tries + 1
+   AND inbound_mail.state = 'new'";
+
+/// Takes back that these mails, as they were found unread, were begun: it was the database that was in the way, not they.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn give_back(session: &mut Session, mails: &[Unread]) -> Result<()> {
+    session.execute(session.sql(GIVE_BACK).bind(try_rows(mails))).await.map(drop)
 }
 
 /// What was read out of a mail.

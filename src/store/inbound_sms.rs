@@ -49,16 +49,27 @@ pub struct UnreadSms {
 const UNREAD: &str = "SELECT gateway, digest, raw, received_at, tries
  FROM inbound_sms
  WHERE read_at IS NULL
+   AND gateway IN (SELECT v.name FROM {rows $2: name TEXT})
  ORDER BY tries, received_at, digest
  LIMIT $1
  {skip locked}";
 
-/// SMS that wait to be read, the oldest first; those that have failed come after the others. Held until the transaction ends.
+#[derive(serde::Serialize)]
+struct NameRow<'a> {
+    name: &'a str,
+}
+
+/// Names of gateways as statements take them.
+pub fn names<'a>(gateways: impl IntoIterator<Item = &'a str>) -> String {
+    super::json(&gateways.into_iter().map(|name| NameRow { name }).collect::<Vec<_>>())
+}
+
+/// SMS from these gateways ([`names`]) that wait to be read, the oldest first; those that have failed come after the others. Held until the transaction ends.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn unread(session: &mut Session, limit: i64) -> Result<Vec<UnreadSms>> {
-    session.list(session.sql(UNREAD).bind(limit)).await
+pub async fn unread(session: &mut Session, limit: i64, gateways: String) -> Result<Vec<UnreadSms>> {
+    session.list(session.sql(UNREAD).bind(limit).bind(gateways)).await
 }
 
 const IS_UNREAD: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS n

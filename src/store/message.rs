@@ -2,7 +2,7 @@
 
 use super::{Result, Session, json};
 use crate::domain::delivery::DeliveryState;
-use crate::domain::message::{Counts, MessageState};
+use crate::domain::message::{Counts, FollowUpKind, MessageState};
 
 /// A message as stored.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
@@ -62,6 +62,12 @@ impl Message {
     #[must_use]
     pub fn state(&self) -> MessageState {
         MessageState::from_code(&self.state).expect("the table's CHECK allows these states only")
+    }
+
+    /// Whether it follows an alert and ends or corrects it.
+    #[must_use]
+    pub fn closes(&self) -> bool {
+        self.follow_up_kind.as_deref().and_then(FollowUpKind::from_code).is_some_and(FollowUpKind::closes)
     }
 }
 

@@ -24,7 +24,8 @@ async fn a_letter_is_written_looked_at_tried_confirmed_and_sent() {
     window.fill("#signature_name", "Anna Hedin").await;
     window.fill("#signature_title", "Tf områdeschef").await;
     window.click("#area-2326").await;
-    window.until_says("57 e-postadresser").await;
+    window.until(".figure__number").await;
+    window.until_says("57får det med e-post").await;
     window.press("Spara och förhandsgranska").await;
     let path = window.until_path("/letters/0").await;
     window.until("iframe[src$='/mail']").await;
@@ -75,7 +76,9 @@ async fn whoever_guesses_is_slowed_down_and_the_right_person_still_comes_in() {
     let account = app.enrolled("Kim Ek", "operator", "").await;
     let thief = Window::open(&app).await;
     let tried = async |window: &Window, email: &str, password: &str, code: &str| {
-        window.run("for (const id of ['email', 'password', 'code']) document.getElementById(id).value = ''", json!([])).await;
+        window
+            .run("for (const id of ['email', 'password', 'code']) document.getElementById(id).value = ''", json!([]))
+            .await;
         window.fill("#email", email).await;
         window.fill("#password", password).await;
         window.fill("#code", code).await;

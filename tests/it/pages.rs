@@ -42,6 +42,8 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/register/duplicates", &READS_REGISTER),
     ("/register/duplicates/{id}/{other}", &["chief", "admin"]),
     ("/register/protected", &["admin"]),
+    ("/register/mail", &["chief", "admin"]),
+    ("/register/mail/{id}", &["chief", "admin"]),
     ("/register/import", &["admin"]),
     ("/register/import/{id}", &["admin"]),
     ("/register/import/{id}/preview", &["admin"]),
@@ -145,6 +147,7 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/letters/{id}/printed", &WRITES_LETTERS),
     ("/register", &READS_REGISTER),
     ("/register/duplicates/{id}/{other}", &["chief", "admin"]),
+    ("/register/mail/{id}/done", &["chief", "admin"]),
     ("/register/import", &["admin"]),
     ("/register/import/{id}", &["admin"]),
     ("/register/import/{id}/drop", &["admin"]),
@@ -225,6 +228,9 @@ async fn at(app: &TestApp, path: &str, draft: &str) -> String {
         imports.first().map_or_else(|| "none".to_owned(), |import| import.id.clone())
     } else if path.contains("/import/") {
         draft.to_owned()
+    } else if path.contains("/register/mail/") {
+        let mails = grannpost::store::inbound_mail::page(&mut session, "tray", ("", 1)).await.unwrap();
+        mails.first().map_or_else(|| "none".to_owned(), |mail| mail.id.clone())
     } else if path.contains("/register/") {
         let persons = grannpost::store::import::page(&mut session, "", 1).await.unwrap();
         persons.first().map_or_else(|| "none".to_owned(), |person| person.id.clone())
@@ -351,6 +357,7 @@ on_both_databases! {
             "copy_recipients": [{ "name": plain, "email": "bo@example.org" }] });
         let made = app.api.post("/letters", letter).await;
         assert_eq!(made.status, 201, "{}", made.text);
+        app.strange_mail(hostile).await;
         let path = link.split_once("/sign-in/").unwrap().1;
         let path = format!("/sign-in/{path}");
         let mut browser = app.browser();

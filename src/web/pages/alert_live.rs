@@ -344,6 +344,7 @@ impl Live {
             endings: endings(figures),
             may_call: role.may(Right::ReadDeliveries) && role.may(Right::ReadRegister) && state != MessageState::Draft,
             by_email: Some(figures.slow.by_email)
+                .filter(|_| !figures.following.iter().any(Message::closes))
                 .filter(|n| *n > 0 && may_send && !matches!(state, MessageState::Queued | MessageState::Sending))
                 .filter(|_| {
                     !matches!(state, MessageState::Draft | MessageState::AwaitingApproval | MessageState::Stopped)

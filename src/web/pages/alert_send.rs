@@ -131,6 +131,12 @@ async fn refused(web: &Web, sent: &SignedForm, form: AlertForm, problem: Problem
         let changed = FieldProblem::new("recipients", "alert.audience_changed", problem.detail());
         return ask(web, sent, form, vec![changed]).await;
     }
+    if problem.code() == "alert_draft.gone" {
+        // What was written is kept as a text of its own, to be sent on purpose or not at all.
+        let form = AlertForm { draft: String::new(), draft_revision: 0, send_at_ms: None, until_ms: None, ..form };
+        let faults = Faults::one("text", "alert_draft.gone", problem.detail());
+        return compose(web, (&sent.headers, &sent.who), form, faults).await;
+    }
     if problem.code() != "validation.failed" {
         return Err(problem);
     }

@@ -70,11 +70,13 @@ on_both_databases! {
         assert_eq!(inbound_sms::keep(&mut session, &[new("d1"), new("d2")], NOW + 1).await.unwrap(), 1);
         assert!(inbound_sms::is_any_unread(&mut session).await.unwrap());
         inbound_sms::count_try(&mut session, ("elks", "d1")).await.unwrap();
-        let unread = inbound_sms::unread(&mut session, 10).await.unwrap();
+        let unread = inbound_sms::unread(&mut session, 10, inbound_sms::names(["elks"])).await.unwrap();
         let digests: Vec<(&str, i64)> = unread.iter().map(|sms| (sms.digest.as_str(), sms.tries)).collect();
         assert_eq!(digests, [("d2", 0), ("d1", 1)], "what could not be read goes behind the others");
         inbound_sms::mark_read(&mut session, ("elks", "d2"), None, NOW).await.unwrap();
-        assert_eq!(inbound_sms::unread(&mut session, 10).await.unwrap().len(), 1);
+        assert_eq!(inbound_sms::unread(&mut session, 10, inbound_sms::names(["elks"])).await.unwrap().len(), 1);
+        let others = inbound_sms::unread(&mut session, 10, inbound_sms::names(["other"])).await.unwrap();
+        assert_eq!(others, [], "what came from a gateway that is not ours to read waits");
         session.commit().await.unwrap();
         assert_eq!(database.texts("SELECT raw FROM inbound_sms").await, ["from=x", "from=x"]);
     }

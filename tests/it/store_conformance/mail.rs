@@ -43,8 +43,15 @@ on_both_databases! {
         }
         assert_eq!(inbound_mail::parts(&mut session, "a", 2).await.unwrap(), ["one", "two"]);
         assert!(inbound_mail::keep(&mut session, &a_mail("c")).await.unwrap());
-        inbound_mail::begin_reading(&mut session, ["a"]).await.unwrap();
-        let unread = inbound_mail::unread(&mut session, 10).await.unwrap();
+        let unread = inbound_mail::unread(&mut session, 10, NOW).await.unwrap();
+        let only_a: Vec<_> = unread.into_iter().filter(|mail| mail.id == "a").collect();
+        assert_eq!(inbound_mail::begin_reading(&mut session, &only_a, NOW).await.unwrap(), ["a"]);
+        assert_eq!(inbound_mail::begin_reading(&mut session, &only_a, NOW).await.unwrap(), [""; 0], "somebody else has");
+        assert_eq!(inbound_mail::unread(&mut session, 10, NOW).await.unwrap().len(), 1, "it is being read");
+        inbound_mail::give_back(&mut session, &only_a).await.unwrap();
+        assert_eq!(inbound_mail::unread(&mut session, 10, NOW).await.unwrap().len(), 2);
+        assert_eq!(inbound_mail::begin_reading(&mut session, &only_a, NOW).await.unwrap(), ["a"]);
+        let unread = inbound_mail::unread(&mut session, 10, NOW + 1).await.unwrap();
         assert_eq!(unread.iter().map(|mail| (mail.id.as_str(), mail.tries)).collect::<Vec<_>>(), [("c", 0), ("a", 1)]);
         let read = Read { state: "read", kind: "unknown", token_state: "none", folder: "tray", ..Read::default() };
         assert!(inbound_mail::finish(&mut session, "a", &read, NOW).await.unwrap());
@@ -92,8 +99,8 @@ on_both_databases! {
         assert_eq!((counted.by_email, counted.on_paper), (0, 1));
         let marked = contact_person::get(&mut session, "p1").await.unwrap().unwrap();
         assert_eq!(marked.email_unusable.as_deref(), Some("a@example.org"));
-        assert!(channel_health::clear(&mut session, "p1").await.unwrap());
-        assert!(!channel_health::clear(&mut session, "p1").await.unwrap());
+        assert!(channel_health::clear(&mut session, "p1", NOW).await.unwrap());
+        assert!(!channel_health::clear(&mut session, "p1", NOW).await.unwrap());
         let counted = audience::count_letter(&mut session, ["2380", "2380-vik"], NOW).await.unwrap();
         assert_eq!((counted.by_email, counted.on_paper), (1, 0));
         inbound_mail::erase(&mut session, "p1").await.unwrap();

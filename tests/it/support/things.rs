@@ -2,6 +2,7 @@
 
 use grannpost::actions::observation::{Incoming, receive};
 use grannpost::domain::delivery::Channel;
+use grannpost::store::inbound_mail::{self, NewMail, Read};
 use serde_json::{Value, json};
 
 use super::{Answer, TestApp};
@@ -72,8 +73,40 @@ pub fn body_for(operation: &str) -> Value {
 }
 
 impl TestApp {
+    /// A mail that nobody understands, in the tray; these words are all that stands in it.
+    pub async fn strange_mail(&self, words: &str) -> String {
+        let mut session = self.desk.store.begin().await.unwrap();
+        let id = self.desk.id();
+        let mail = NewMail {
+            id: id.clone(),
+            digest: id.clone(),
+            recipient: "brev@example.org".into(),
+            source: "pipe",
+            octets: 1,
+            is_cut: false,
+            received_at: self.desk.now(),
+        };
+        inbound_mail::keep(&mut session, &mail).await.unwrap();
+        let raw = data_encoding::BASE64.encode(format!("Subject: x\n\n{words}").as_bytes());
+        inbound_mail::add_part(&mut session, &id, (0, raw)).await.unwrap();
+        let read = Read {
+            state: "read",
+            kind: "unknown",
+            token_state: "none",
+            folder: "tray",
+            sender: words.to_owned(),
+            subject: words.to_owned(),
+            diagnostic: words.to_owned(),
+            ..Read::default()
+        };
+        assert!(inbound_mail::finish(&mut session, &id, &read, self.desk.now()).await.unwrap());
+        session.commit().await.unwrap();
+        id
+    }
+
     /// One of each thing, made by the administrator. The clock stands still in the undo window: nothing goes out.
     pub async fn things(&self) -> Things {
+        self.strange_mail("Hej").await;
         let person = id_of(&self.api.post("/contact-persons", person_body()).await);
         let alert = id_of(&self.api.post("/alerts", alert_body()).await);
         let delivery =
