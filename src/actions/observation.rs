@@ -185,7 +185,8 @@ async fn open_alerts(
 /// A command, where the whole message is one. That something was spread is one only about an alert that may be spread:
 /// about any other, a person has to see it.
 fn read_command(text: &str, persons: &[ContactPerson], alerts: &[OpenAlert]) -> Option<Command> {
-    let may_confirm = !persons.is_empty() && alerts.iter().any(|alert| alert.spread == "households");
+    // The likeliest alert only: an older one that may be spread must not hide that another was.
+    let may_confirm = !persons.is_empty() && alerts.first().is_some_and(|alert| alert.spread == "households");
     let command = reply::command(text, may_confirm)?;
     (may_confirm || !matches!(command, Command::Spread(_))).then_some(command)
 }

@@ -181,6 +181,11 @@ fn is_bounce(mail: &IncomingMail) -> bool {
     if is_from_daemon(mail) {
         return has_subject || has_words || has_code || GONE_WORDS.iter().any(|words| lower.contains(words));
     }
+    // A person's program answers with an empty return path too, in the person's own words; a server that marks its bounce so
+    // brings a report or says whom it could not reach.
+    if mail.headers.lower("auto-submitted").starts_with("auto-replied") {
+        return false;
+    }
     let is_servers = mail.has_empty_return_path() && !mail.is_away() && (has_subject || has_words);
     // Some servers write under a person's or a firm's name, and not all who pass mail on keep its return path.
     let is_programs = mail.is_to_return_path && !mail.is_away() && (has_subject || (has_words && has_code));
@@ -524,6 +529,21 @@ mod tests {
         mail.text = "Min adress finns inte längre, mottagaren är okänd".to_owned();
         mail.is_to_return_path = true;
         assert_eq!(read(&mail), Meaning::Automatic);
+        mail.headers = fields(&[
+            ("return-path", "<>"),
+            ("from", "Anna <anna@example.org>"),
+            ("auto-submitted", "auto-replied"),
+            ("subject", "Re: Höstbrev"),
+        ]);
+        mail.text = "Please use the following address: anna@example.net, my old one is no longer in use".to_owned();
+        for is_to_return_path in [true, false] {
+            mail.is_to_return_path = is_to_return_path;
+            assert_eq!(read(&mail), Meaning::Automatic);
+        }
+        mail.headers.0.push(("x-failed-recipients".to_owned(), "anna@example.org".to_owned()));
+        mail.text = "550 5.1.1 user unknown".to_owned();
+        assert_eq!(verdict(&read(&mail)), "hard", "a server that names whom it could not reach");
+        mail.is_to_return_path = true;
         mail.headers = fields(&[("from", "Firman AB <info@example.org>"), ("subject", "Undeliverable: Brev")]);
         mail.text = "550 5.1.1 user unknown".to_owned();
         assert_eq!(verdict(&read(&mail)), "hard", "a server that writes under a firm's name");

@@ -71,27 +71,17 @@ impl IncomingMail {
         report.chain(feedback).chain(returned).chain(answered).collect()
     }
 
-    /// Whether a program sent it as far as its headers tell (RFC 3834 and its forerunners).
+    /// Whether a program sent it as far as its headers tell (RFC 3834 and its forerunners). A list, a firm's wish not to be
+    /// answered by programs, or bulk say nothing about that: persons' answers carry them too.
     #[must_use]
     pub fn is_automatic(&self) -> bool {
-        let says = |name: &str| self.headers.get(name).is_some();
         let submitted = self.headers.lower("auto-submitted");
-        let precedence = self.headers.lower("precedence");
+        let submitted = submitted.split(|c: char| c == ';' || c == '(' || c.is_whitespace()).next().unwrap_or_default();
         (!submitted.is_empty() && submitted != "no")
-            || matches!(precedence.as_str(), "auto_reply" | "auto-reply" | "bulk" | "junk" | "list")
-            || [
-                "x-autoreply",
-                "x-autorespond",
-                "x-autoresponder",
-                "x-auto-response-suppress",
-                "x-mail-autoreply",
-                "list-id",
-            ]
-            .into_iter()
-            .any(says)
+            || self.headers.lower("precedence") == "junk"
+            || self.is_away()
             || self.has_empty_return_path()
             || self.is_disposition
-            || has_any(&self.headers.lower("subject"), AWAY)
     }
 
     /// Whether somebody's own program says that they are away, rather than a server that it cannot deliver.
@@ -100,7 +90,7 @@ impl IncomingMail {
         let says = |name: &str| self.headers.get(name).is_some();
         ["x-autoreply", "x-autorespond", "x-autoresponder", "x-mail-autoreply"].into_iter().any(says)
             || self.headers.lower("precedence").starts_with("auto")
-            || has_any(&self.headers.lower("subject"), AWAY)
+            || tells_of_absence(&self.headers.lower("subject"))
     }
 
     /// Whether nobody is to be answered (RFC 5321 4.5.5).
@@ -157,8 +147,8 @@ fn begins_quotation(line: &str) -> bool {
 const AWAY: &[&str] = &[
     "autosvar",
     "automatiskt svar",
-    "frånvaro",
-    "semester",
+    "frånvaromeddelande",
+    "frånvarosvar",
     "out of office",
     "out-of-office",
     "automatic reply",
@@ -178,9 +168,27 @@ const AWAY: &[&str] = &[
     "poissaolo",
 ];
 
-fn has_any(subject: &str, beginnings: &[&str]) -> bool {
-    let subject = subject.trim_start_matches("re:").trim_start_matches("sv:").trim_start();
-    beginnings.iter().any(|beginning| subject.starts_with(beginning))
+/// Words that begin such a subject and many another: they count only where they stand alone.
+const AWAY_ALONE: &[&str] = &["frånvaro", "semester"];
+
+/// Prefixes of an answer to a mail, in the languages of those who may write to us.
+const ANSWERS: &[&str] = &["re", "sv", "aw", "vs", "antw"];
+
+/// Whether a lower-case subject is an automatic reply's. An answer's subject is our own letter's, whatever that is about.
+fn tells_of_absence(subject: &str) -> bool {
+    let subject = subject.trim_start();
+    let prefix = subject.split_once(':').map_or("", |(prefix, _)| prefix);
+    // "Re[2]:" and "Sv :" are written by some.
+    if ANSWERS.contains(&prefix.split('[').next().unwrap_or_default().trim()) {
+        return false;
+    }
+    let stands_alone = |word: &&str| {
+        subject.strip_prefix(*word).is_some_and(|rest| {
+            let rest = rest.trim_start();
+            rest.is_empty() || rest.starts_with([':', ',', '-', '–', '.', '!'])
+        })
+    };
+    AWAY.iter().any(|beginning| subject.starts_with(beginning)) || AWAY_ALONE.iter().any(stands_alone)
 }
 
 #[cfg(test)]
@@ -215,16 +223,41 @@ mod tests {
     fn a_program_is_known_by_its_headers_or_by_its_subject() {
         for (name, value) in [
             ("auto-submitted", "auto-replied (vacation)"),
-            ("precedence", "bulk"),
+            ("auto-submitted", "auto-generated"),
+            ("precedence", "junk"),
+            ("precedence", "auto_reply"),
             ("x-autoreply", "yes"),
+            ("x-autorespond", "Höstens brev"),
             ("return-path", "<>"),
             ("subject", "Autosvar: Höstens brev"),
-            ("subject", "SV: Frånvaro"),
+            ("subject", "Frånvaro"),
+            ("subject", "Frånvaro: Höstens brev"),
+            ("subject", "Frånvaromeddelande: Höstens brev"),
+            ("subject", "Semester - åter 12 augusti"),
+            ("subject", "Semester, åter 12 augusti"),
             ("subject", "Out of Office: Brev"),
+            ("subject", "Automatiskt svar: Semestertider – tips mot inbrott"),
         ] {
             assert!(with(name, value).is_automatic(), "{name}: {value}");
         }
-        for (name, value) in [("auto-submitted", "no"), ("precedence", "first-class"), ("subject", "Svar på brevet")] {
+        for (name, value) in [
+            ("auto-submitted", "no"),
+            ("auto-submitted", "No; type=person"),
+            ("precedence", "first-class"),
+            ("precedence", "bulk"),
+            ("precedence", "list"),
+            ("list-id", "<grannar.example.org>"),
+            ("x-auto-response-suppress", "All"),
+            ("subject", "Svar på brevet"),
+            ("subject", "SV: Semestertider – tips mot inbrott"),
+            ("subject", "Re: Semester: tips mot inbrott"),
+            ("subject", "SV: Frånvaro"),
+            ("subject", "Antw: Semester"),
+            ("subject", "Re[2]: Automatiskt svar från larmet"),
+            ("subject", "Semestertider – jag såg en vit skåpbil"),
+            ("subject", "Semester i Åre och en vit skåpbil"),
+            ("subject", "Frånvarande ägare, öppen dörr"),
+        ] {
             assert!(!with(name, value).is_automatic(), "{name}: {value}");
         }
     }

@@ -97,7 +97,7 @@ fn verdict(codes: &Codes, words: &Wording, is_permanent: bool) -> Verdict {
     if said(is_ours) {
         return Verdict::Ours;
     }
-    if words.has(ABSENT) || said(is_gone) {
+    if words.has(ABSENT) || said(is_gone) || (said(is_closed) && words.is_silent()) {
         return Verdict::Hard;
     }
     if words.has(UNAVAILABLE) && codes.replies.contains(&550) {
@@ -115,7 +115,12 @@ fn verdict(codes: &Codes, words: &Wording, is_permanent: bool) -> Verdict {
 
 /// Codes that tell of an address or a mailbox that is not there (RFC 3463, RFC 7505).
 fn is_gone(code: EnhancedCode) -> bool {
-    matches!((code.subject, code.detail), (1, 1 | 2 | 3 | 6 | 10) | (2, 1) | (4, 310))
+    matches!((code.subject, code.detail), (1, 1 | 2 | 3 | 6 | 10) | (4, 310))
+}
+
+/// A mailbox that is closed, or only not to be had now: the words that come with the code decide.
+fn is_closed(code: EnhancedCode) -> bool {
+    (code.subject, code.detail) == (2, 1)
 }
 
 /// Codes that tell of a mailbox that takes nothing now.

@@ -62,6 +62,14 @@ impl Wording {
         })
     }
 
+    /// Whether it says nothing beside numbers and the names of protocols.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        self.0
+            .split(' ')
+            .all(|word| !word.contains(char::is_alphabetic) || matches!(word, "smtp" | "x" | "x400" | "lmtp"))
+    }
+
     /// The same without these phrases.
     #[must_use]
     pub fn without(&self, phrases: &str) -> Self {
@@ -111,8 +119,8 @@ pub const UNAVAILABLE: &str = "mailbox unavailable\nmailbox is unavailable\nmail
 /// What Exchange Online says of an address that its directory lacks, together with 5.4.1.
 pub const EDGE_BLOCKED: &str = "recipient address rejected access denied";
 
-/// Wrappers around another server's words that say nothing themselves.
-pub const WRAPPERS: &str = "unknown address error\nrelay recipient table\nthe following address had permanent\ncontent type\ncontent transfer encoding";
+/// What is taken out before weighing: wrappers around another server's words, and words whose parts mean something else.
+pub const WRAPPERS: &str = "unknown address error\nrelay recipient table\nthe following address had permanent\ncontent type\ncontent transfer encoding\nmailbox size limit";
 
 #[cfg(test)]
 mod tests {
