@@ -82,6 +82,7 @@ async fn axe_finds_nothing_on_the_pages_of_register_and_letters() {
         "/register/coverage",
         "/register/duplicates",
         "/register/calls",
+        "/register/mail",
         "/register/export",
         "/register/import",
         "/register/persons/new",

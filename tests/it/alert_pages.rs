@@ -6,6 +6,7 @@ use crate::support::browser::{Browser, Page};
 use crate::support::{TestApp, on_both_databases};
 use grannpost::simulator::ReceiptPlan;
 use reqwest::Method;
+use serde_json::json;
 
 /// What an operator fills in.
 fn filled<'a>(areas: &[&'a str], text: &'a str) -> Vec<(&'a str, &'a str)> {
@@ -282,6 +283,10 @@ on_both_databases! {
         let mail = mail_parser::MessageParser::default().parse(&letter.message).unwrap();
         let text = mail.body_text(0).unwrap();
         assert!(text.contains("Röd skåpbil söks i Järpen") && text.contains("inte har nått din telefon"), "{text}");
+        let correction = json!({ "kind": "correction", "text": "Bilen är blå" });
+        assert_eq!(app.api.post(&format!("/alerts/{id}/follow-ups"), correction).await.status, 201);
+        let corrected = browser.submit(&page, &action, &[]).await;
+        assert_eq!(corrected.status, 409, "what was corrected is not sent any more: {}", corrected.html);
         let page = browser.get("/alerts/new").await;
         let preview = browser.submit(&page, "/alerts/preview", &filled(&["2321", "2309"], "Röd bil")).await;
         let proven = 240 - undelivered;
@@ -323,9 +328,13 @@ on_both_databases! {
         assert!(taken.path == format!("/alerts/new?draft={id}") && taken.says("Grön bil söks"), "{}", taken.html);
 
         let confirm = kim.submit(&taken, "/alerts/confirm", &refs(&late)).await;
+        let hers = eva.submit(&hers, "/alerts/confirm", &refs(&late)).await;
         let sent = send(&mut kim, &confirm, "").await;
         assert!(sent.path.starts_with("/alerts/0"), "{}", sent.html);
         assert!(!kim.get("/").await.says("Påbörjade sms-utskick"), "it has become what it was for");
+        let second = send(&mut eva, &hers, "").await;
+        assert!(second.status == 422 && second.says("Någon annan har redan skickat"), "{}", second.html);
+        assert!(second.says("Grön bil söks"), "what was written stays on the page");
         let after = kim.submit(&taken, "/alerts/draft", &refs(&late)).await;
         assert!(after.says("redan skickat eller slängt"), "{}", after.html);
         assert_eq!(kim.get(&format!("/alerts/new?draft={id}")).await.status, 404);

@@ -147,6 +147,7 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/letters/{id}/printed", &WRITES_LETTERS),
     ("/register", &READS_REGISTER),
     ("/register/duplicates/{id}/{other}", &["chief", "admin"]),
+    ("/register/persons/{id}/email-usable", &["chief", "admin"]),
     ("/register/mail/{id}/done", &["chief", "admin"]),
     ("/register/import", &["admin"]),
     ("/register/import/{id}", &["admin"]),
