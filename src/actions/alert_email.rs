@@ -2,10 +2,10 @@
 //!
 //! Invariants: nobody gets it twice, nobody who may have the SMS gets it, and an alert that is over is not sent any more.
 
-use super::{ActionError, Desk, Result, alert, require};
+use super::{ActionError, Desk, Result, alert, message, require};
 use crate::domain::coverage::{Candidate, Coverage, Crowd};
 use crate::domain::delivery::{Channel, DeliveryState};
-use crate::domain::message::{MessageState, priority};
+use crate::domain::message::MessageState;
 use crate::domain::operator::{Actor, Right};
 use crate::store::coverage::Freeze;
 use crate::store::message::Message;
@@ -58,7 +58,9 @@ pub async fn send(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
             address: Ok(&reader.email),
         });
     }
-    let message = message(desk, actor, store::setting::next_message_number(session).await?, (&first, expires_at));
+    let number = store::setting::next_message_number(session).await?;
+    let body = format!("Information från polisen till kontaktombud\n{}\n\n{WHY}\n", first.body);
+    let message = Message { follows: Some(first.id), ..message::own(desk, actor, number, (body, expires_at)) };
     store::message::insert(session, &message).await?;
     let freeze = Freeze {
         message_id: &message.id,
@@ -82,39 +84,8 @@ pub async fn send(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
 pub(super) async fn stop_rest(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<()> {
     for sent in store::alert_email::sent(session, id).await? {
         if let Some(message) = store::message::get(session, &sent.id).await? {
-            super::message::stop_rest(desk, session, actor, message).await?;
+            message::stop_rest(desk, session, actor, message).await?;
         }
     }
     Ok(())
-}
-
-fn message(desk: &Desk, actor: &Actor, number: i64, (first, expires_at): (&Message, i64)) -> Message {
-    let now = desk.now();
-    let body = format!("Information från polisen till kontaktombud\n{}\n\n{WHY}\n", first.body);
-    Message {
-        id: desk.id(),
-        number,
-        kind: "test".to_owned(),
-        state: MessageState::Queued.code().to_owned(),
-        priority: priority::ALERT,
-        revision: 1,
-        content_hash: store::settle::digest_of_lines([body.as_str()].into_iter()),
-        body,
-        numeric_sender: 0,
-        audience: "{}".to_owned(),
-        reach_persons: 0,
-        reach_households: 0,
-        follows: Some(first.id.clone()),
-        follow_up_kind: None,
-        send_at: None,
-        sends_at: Some(now),
-        undo_seconds: 0,
-        expires_at: Some(expires_at),
-        stopped_at: None,
-        handed_over_at: None,
-        done_at: None,
-        created_by: actor.id.clone(),
-        created_at: now,
-        changed_at: now,
-    }
 }

@@ -2,14 +2,12 @@
 //!
 //! Invariants: it goes to one number, says that it is a test, and its outcome is known like any other delivery's.
 
-use super::{ActionError, Desk, FieldProblem, Result, require};
+use super::{ActionError, Desk, FieldProblem, Result, message, require};
 use crate::domain::coverage::PlannedDelivery;
 use crate::domain::delivery::{Channel, DeliveryState};
-use crate::domain::message::{MessageState, priority};
 use crate::domain::operator::{Actor, Right};
 use crate::domain::phone::PhoneNumber;
 use crate::store::coverage::{Freeze, delivery_rows};
-use crate::store::message::Message;
 use crate::store::{self, Session};
 
 /// A test that does not leave within ten minutes says enough.
@@ -34,32 +32,8 @@ pub async fn send(desk: &Desk, session: &mut Session, actor: &Actor, number: &st
     let now = desk.now();
     let time = now_in_words(desk);
     let body = format!("Prov av sms-tjänsten {time}. Du behöver inte göra något.");
-    let message = Message {
-        id: desk.id(),
-        number: store::setting::next_message_number(session).await?,
-        kind: "test".to_owned(),
-        state: MessageState::Queued.code().to_owned(),
-        priority: priority::ALERT,
-        revision: 1,
-        content_hash: store::settle::digest_of_lines([body.as_str()].into_iter()),
-        body,
-        numeric_sender: 0,
-        audience: "{}".to_owned(),
-        reach_persons: 0,
-        reach_households: 0,
-        follows: None,
-        follow_up_kind: None,
-        send_at: None,
-        sends_at: Some(now),
-        undo_seconds: 0,
-        expires_at: Some(now + LASTS_MS),
-        stopped_at: None,
-        handed_over_at: None,
-        done_at: None,
-        created_by: actor.id.clone(),
-        created_at: now,
-        changed_at: now,
-    };
+    let number_of_message = store::setting::next_message_number(session).await?;
+    let message = message::own(desk, actor, number_of_message, (body, now + LASTS_MS));
     store::message::insert(session, &message).await?;
     let freeze = Freeze {
         message_id: &message.id,

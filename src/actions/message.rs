@@ -7,7 +7,7 @@ use super::freezing::NEVER;
 use super::{ActionError, Desk, FieldProblem, Result};
 use crate::domain::area::AreaTree;
 use crate::domain::delivery::DeliveryState;
-use crate::domain::message::MessageState;
+use crate::domain::message::{MessageState, priority};
 use crate::domain::operator::{Actor, Right};
 use crate::domain::plain_text::clean_line;
 use crate::store::coverage::Freeze;
@@ -15,6 +15,38 @@ use crate::store::delivery::{Step, Which};
 use crate::store::message::{Message, Review};
 use crate::store::settle::Batch;
 use crate::store::{self, Session};
+
+/// A message of kind `test`: a text of its own, neither alert nor letter, that is due at once and goes with the priority of
+/// alerts. An e-mail's first line is its subject.
+pub(super) fn own(desk: &Desk, actor: &Actor, number: i64, (body, expires_at): (String, i64)) -> Message {
+    let now = desk.now();
+    Message {
+        id: desk.id(),
+        number,
+        kind: "test".to_owned(),
+        state: MessageState::Queued.code().to_owned(),
+        priority: priority::ALERT,
+        revision: 1,
+        content_hash: store::settle::digest_of_lines([body.as_str()].into_iter()),
+        body,
+        numeric_sender: 0,
+        audience: "{}".to_owned(),
+        reach_persons: 0,
+        reach_households: 0,
+        follows: None,
+        follow_up_kind: None,
+        send_at: None,
+        sends_at: Some(now),
+        undo_seconds: 0,
+        expires_at: Some(expires_at),
+        stopped_at: None,
+        handed_over_at: None,
+        done_at: None,
+        created_by: actor.id.clone(),
+        created_at: now,
+        changed_at: now,
+    }
+}
 
 /// What a stop did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

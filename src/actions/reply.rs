@@ -3,10 +3,10 @@
 //! It goes the way of every message, so that pace, retries and outcome are the engine's. It does not decide whether anything
 //! is written. Invariants: an SMS holds no link; what the program writes by itself goes after alerts.
 
-use super::{Desk, Result};
+use super::{Desk, Result, message};
 use crate::domain::coverage::{POSITIONS, PlannedDelivery};
 use crate::domain::delivery::{Channel, DeliveryState};
-use crate::domain::message::{MessageState, priority};
+use crate::domain::message::priority;
 use crate::domain::operator::{Actor, Role};
 use crate::store::coverage::{Freeze, add_deliveries, delivery_rows};
 use crate::store::message::Message;
@@ -140,35 +140,10 @@ pub(super) async fn queue(
 
 /// A message of kind `test`: it belongs to no area and is in no list.
 fn message(desk: &Desk, actor: &Actor, number: i64, word: Word<'_>) -> Message {
-    let now = desk.now();
     let body = match word.channel {
         Channel::Email => format!("{SUBJECT}\n{}", word.text),
         Channel::Sms | Channel::Paper => word.text.to_owned(),
     };
-    Message {
-        id: desk.id(),
-        number,
-        kind: "test".to_owned(),
-        state: MessageState::Queued.code().to_owned(),
-        priority: word.kind.priority(),
-        revision: 1,
-        content_hash: store::settle::digest_of_lines([body.as_str()].into_iter()),
-        body,
-        numeric_sender: 1,
-        audience: "{}".to_owned(),
-        reach_persons: 0,
-        reach_households: 0,
-        follows: None,
-        follow_up_kind: None,
-        send_at: None,
-        sends_at: Some(now),
-        undo_seconds: 0,
-        expires_at: Some(now + word.kind.lasts_ms()),
-        stopped_at: None,
-        handed_over_at: None,
-        done_at: None,
-        created_by: actor.id.clone(),
-        created_at: now,
-        changed_at: now,
-    }
+    let own = message::own(desk, actor, number, (body, desk.now() + word.kind.lasts_ms()));
+    Message { priority: word.kind.priority(), numeric_sender: 1, ..own }
 }
