@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::browser::{Account, PASSWORD};
 use crate::support::webdriver::{CONTROL, ENTER, ESCAPE, Look, RELEASE, SPACE, TAB, Window};
-use crate::support::{Kind, TestApp};
+use crate::support::{Kind, TestApp, free_port};
 use grannpost::simulator::ReceiptPlan;
 use serde_json::json;
 
@@ -399,7 +399,7 @@ async fn figures_and_map_follow_what_is_chosen_and_typed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passkey_is_added_and_lets_its_owner_in() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let base = format!("http://localhost:{port}");
     let own = format!("server.listen = \"127.0.0.1:{port}\"\nserver.public_url = \"{base}\"");
     let app = TestApp::spawn_with(Kind::Sqlite, &own).await;

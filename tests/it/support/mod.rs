@@ -15,6 +15,7 @@ pub mod things;
 pub mod webdriver;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use grannpost::actions::Desk;
@@ -144,8 +145,17 @@ async fn admin_key(desk: &Desk) -> String {
     new.secret
 }
 
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port for a server that is started later. It lies below those that the system gives to connections going out, which would
+/// take it meanwhile, and is given once.
+pub fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let begin = u16::try_from(std::process::id() % 18_000).unwrap();
+    loop {
+        let port = 12_000 + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 pub fn settings(database: &str, gateway: &str, mail: &str) -> String {
