@@ -266,15 +266,17 @@ async fn summarise(
 ) -> Outcome {
     let sms = &alerted.counts;
     let answers = stage.gateway.callbacks().len();
+    let handed_over = stage.gateway.journal().messages();
+    let of_alert = handed_over.iter().filter(|sms| sms.text == alerted.message.body).count();
     say(&format!(
         "\nSammanfattning efter {:.0} s\n\
          \u{20} Larm   {:>5} sms överlämnade, {} levererade till telefonen, {} inte levererade, {} utan besked ännu\n\
          \u{20}        {} kontaktombud nådda, som uppger {} hushåll\n\
          \u{20} Brev   {:>5} brev lämnade till e-postservern, {} på papper väntar på utskrift\n\
-         \u{20} In     {:>5} anrop från gatewayen: besked om leverans, och {} svar från kontaktombud\n\
+         \u{20} In     {:>5} anrop från gatewayen: besked om leverans, och {} svar från kontaktombud, {} besvarade av sig själva\n\
          \u{20} Koll   {}",
         took.as_secs_f64(),
-        stage.gateway.journal().len(),
+        of_alert,
         sms.get(DeliveryState::Delivered),
         sms.get(DeliveryState::Undelivered) + sms.get(DeliveryState::Failed),
         sms.get(DeliveryState::Accepted) + sms.get(DeliveryState::InDoubt),
@@ -284,6 +286,7 @@ async fn summarise(
         mailed.audience.on_paper,
         answers,
         REPLIES.len(),
+        handed_over.len() - of_alert,
         verified(stage).await?
     ));
     Ok(())
