@@ -45,6 +45,8 @@ pub struct SlowFigures {
     pub unreached_areas: Vec<(String, i64)>,
     /// Persons whose phone surely has nothing and who can be written to.
     pub by_email: i64,
+    /// Persons whose number it did not arrive at and is not marked as doubtful yet.
+    pub doubtable: i64,
 }
 
 /// An alert of the actor's areas with its figures.
@@ -78,6 +80,7 @@ async fn slow(desk: &Desk, session: &mut Session, view: &AlertView) -> Result<(i
         endings: store::alert::endings(session, id).await?,
         unreached_areas: store::alert::unreached_areas(session, id).await?,
         by_email: if may_write { store::alert_email::count(session, id, now).await? } else { 0 },
+        doubtable: store::channel_health::count_doubtable(session, id).await?,
     });
     if view.audience.contact_persons > i64::from(desk.config.database.rows_at_once) {
         desk.lately.figures.keep(id, now, Arc::clone(&figures));

@@ -1,4 +1,5 @@
-//! Owns what follows for an address when letters come back from it, and what an operator can do about it.
+//! Owns what follows for an address when letters come back from it or alerts do not arrive at a number, and what an operator can
+//! do about it.
 //!
 //! Invariants: what was wrong with us marks nobody; a mark changes how a person is reached (on paper, by telephone) and
 //! removes nobody; every mark is logged with its person.
@@ -6,7 +7,7 @@
 use serde_json::json;
 
 use super::contact_person::held;
-use super::{Desk, Result, require};
+use super::{Desk, Result, alert, require};
 use crate::domain::bounce::Verdict;
 use crate::domain::email_address;
 use crate::domain::operator::{Actor, Right, Role};
@@ -48,6 +49,37 @@ pub async fn weigh(desk: &Desk, session: &mut Session, delivery: &Locked, verdic
 /// [`super::ActionError::Store`].
 pub async fn of_person(session: &mut Session, contact_person_id: &str) -> Result<Vec<ChannelHealth>> {
     Ok(store::channel_health::of_person(session, contact_person_id).await?)
+}
+
+/// Marks the numbers that an alert is known not to have arrived at as doubtful: their persons are to be rung, and alerts still go
+/// there. Says how many persons that is about.
+///
+/// # Errors
+/// [`super::ActionError::NotFound`] when there is no such alert in the actor's areas.
+pub async fn doubt_mobiles(desk: &Desk, session: &mut Session, actor: &Actor, alert_id: &str) -> Result<usize> {
+    require(actor, Right::SendAlerts)?;
+    let tree = store::area::tree(session).await?;
+    alert::locked(session, actor, &tree, alert_id).await?;
+    let persons = store::channel_health::doubt_mobiles(session, alert_id, desk.now()).await?;
+    if !persons.is_empty() {
+        let detail = json!({ "persons": persons.len() });
+        desk.audit(session, actor, "alert.numbers_doubted", ("alert", alert_id), detail).await?;
+    }
+    Ok(persons.len())
+}
+
+/// Takes the mark from a person's number: somebody knows that it is right.
+///
+/// # Errors
+/// [`super::ActionError::NotFound`] for a person outside the actor's areas.
+pub async fn trust_mobile(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<()> {
+    require(actor, Right::ChangeRegister)?;
+    let tree = store::area::tree(session).await?;
+    held(session, actor, &tree, id).await?;
+    if store::channel_health::trust_mobile(session, id).await? {
+        desk.audit(session, actor, "contact_person.mobile_trusted", ("contact_person", id), json!({})).await?;
+    }
+    Ok(())
 }
 
 /// Takes the mark from a person's e-mail address: somebody knows that it works again.

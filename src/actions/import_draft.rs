@@ -138,6 +138,7 @@ fn overrides_json(overrides: &Overrides) -> Value {
     json!({
         "encoding": overrides.encoding.map(TextEncoding::name),
         "delimiter": overrides.delimiter.map(String::from),
+        "without_headings": overrides.without_headings,
         "columns": columns,
     })
 }
@@ -148,6 +149,7 @@ fn overrides_of(text: &str) -> Overrides {
     Overrides {
         encoding: value["encoding"].as_str().and_then(TextEncoding::from_name),
         delimiter: value["delimiter"].as_str().and_then(|text| text.chars().next()),
+        without_headings: value["without_headings"].as_bool().unwrap_or_default(),
         columns: columns.map(|name| name.as_str().and_then(Column::from_name)).collect(),
     }
 }

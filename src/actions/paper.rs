@@ -41,7 +41,9 @@ pub async fn printed(desk: &Desk, session: &mut Session, actor: &Actor, id: &str
     require(actor, Right::SendLetters)?;
     let tree = store::area::tree(session).await?;
     locked(session, actor, &tree, id).await?;
-    refuse_draft(&letter_view::load(desk, session, id).await?)?;
+    let view = letter_view::load(desk, session, id).await?;
+    refuse_draft(&view)?;
+    refuse_undo_window(desk, &view)?;
     let waiting = store::letter::paper(session, id, desk.now()).await?;
     let (wanted, unwanted): (Vec<_>, Vec<_>) =
         waiting.into_iter().filter(|delivery| delivery.state == "queued").partition(|delivery| delivery.wanted == 1);
@@ -61,6 +63,17 @@ fn refuse_draft(view: &LetterView) -> Result<()> {
         return Err(ActionError::conflict(
             "letter.not_sent",
             "Skicka brevet först. Då blir det klart vilka som får det på papper.",
+        ));
+    }
+    Ok(())
+}
+
+/// Sheets that have been posted cannot be stopped, so none is while the letter still can.
+fn refuse_undo_window(desk: &Desk, view: &LetterView) -> Result<()> {
+    if view.message.stopped_at.is_none() && view.message.sends_at.is_some_and(|at| at > desk.now()) {
+        return Err(ActionError::conflict(
+            "letter.not_gone",
+            "Brevet har inte gått i väg än och kan fortfarande ångras. Vänta med att posta pappersbreven tills det har gått.",
         ));
     }
     Ok(())

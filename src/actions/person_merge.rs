@@ -1,4 +1,4 @@
-//! Owns making one record of two that are about the same person.
+//! Owns making one record of two that are about the same person, and noting that they are about two.
 //!
 //! It does not find such pairs; `actions::register` does. Invariants: what one of the two has said no to is said no to; the
 //! record that goes leaves a pseudonym, so that no figure of the past changes.
@@ -47,6 +47,25 @@ pub async fn merge(
         json!({ "gone": gone, "fields": edit.fields.iter().map(|(field, _)| field.name()).collect::<Vec<_>>() });
     desk.audit(session, actor, "contact_person.merged", ("contact_person", kept), detail).await?;
     Ok(view)
+}
+
+/// Notes that two records are of two persons: they are not shown as a pair any more.
+///
+/// # Errors
+/// [`ActionError::NotFound`] when either is not the actor's.
+pub async fn tell_apart(desk: &Desk, session: &mut Session, actor: &Actor, ids: (&str, &str)) -> Result<()> {
+    require(actor, Right::ChangeRegister)?;
+    let tree = store::area::tree(session).await?;
+    if ids.0 == ids.1 {
+        return Err(ActionError::NotFound);
+    }
+    held(session, actor, &tree, ids.0).await?;
+    held(session, actor, &tree, ids.1).await?;
+    if store::register::tell_apart(session, [ids.0, ids.1], (&actor.id, desk.now())).await? {
+        let detail = json!({ "other": ids.1 });
+        desk.audit(session, actor, "contact_person.told_apart", ("contact_person", ids.0), detail).await?;
+    }
+    Ok(())
 }
 
 /// What is on its way to a number would be held back at the gate when its person is gone.

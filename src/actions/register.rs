@@ -26,7 +26,8 @@ const MOST_PAIRS: i64 = 100;
 /// Persons on a list of those whom nothing reaches.
 const MOST_UNREACHED: i64 = 2_000;
 /// What persons can be filtered by.
-pub const TRAITS: [&str; 8] = ["sms", "email", "none", "unreachable", "email_unusable", "alone", "paused", "opted_out"];
+pub const TRAITS: [&str; 9] =
+    ["sms", "email", "none", "unreachable", "email_unusable", "mobile_doubtful", "alone", "paused", "opted_out"];
 
 /// What is looked for; what is empty is not.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -150,7 +151,8 @@ pub async fn pairs(desk: &Desk, session: &mut Session, actor: &Actor) -> Result<
     Ok(found)
 }
 
-/// Those whom nothing reaches, and those whose letters come back, in order of area; the look is logged.
+/// Those whom nothing reaches, and those whose letters come back or whose number is doubtful, in order of area; the look is
+/// logged.
 ///
 /// # Errors
 /// [`ActionError::NotFound`] for an area that is not the actor's.

@@ -1,9 +1,12 @@
-//! Owns headings: which field a column holds, by its heading in Swedish or English, and where the heading row is.
+//! Owns headings: which field a column holds, by its heading in Swedish or English, and where the heading row is; and what is
+//! known of columns that have none.
 //!
 //! Invariant: a field has at most one column; further columns with its heading are left out and told.
 
 use super::mojibake;
 use crate::domain::contact_person::Field;
+use crate::domain::email_address::EmailAddress;
+use crate::domain::phone::PhoneNumber;
 use crate::domain::plain_text::{clean_line, fold_plain};
 
 /// Rows looked at for headings: titles and `sep=;` may stand above them.
@@ -75,6 +78,21 @@ impl Headings {
         Self { columns }
     }
 
+    /// Columns of a file without headings, by what stands in its first rows: e-mail addresses and mobile numbers are known by
+    /// themselves, everything else is for a person to say.
+    #[must_use]
+    pub fn guessed(rows: &[Vec<String>]) -> Self {
+        let width = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let mut columns: Vec<FoundColumn> = Vec::with_capacity(width);
+        for at in 0..width {
+            let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.trim());
+            let column = guess(cells.filter(|cell| !cell.is_empty()));
+            let is_free = columns.iter().all(|found| found.column != column);
+            columns.push(FoundColumn { heading: String::new(), column: column.filter(|_| is_free) });
+        }
+        Self { columns }
+    }
+
     /// Which of the columns holds `column`.
     #[must_use]
     pub fn position(&self, column: Column) -> Option<usize> {
@@ -108,6 +126,22 @@ impl Headings {
         let filled = cells.iter().zip(&self.columns).filter(|(cell, _)| !cell.trim().is_empty());
         let (all, equal) = filled.fold((0, 0), |(all, equal), pair| (all + 1, equal + usize::from(same(pair))));
         all >= 2 && equal * 4 >= all * 3
+    }
+}
+
+/// What most of the cells are.
+fn guess<'a>(cells: impl Iterator<Item = &'a str>) -> Option<Column> {
+    let (mut all, mut emails, mut mobiles) = (0, 0, 0);
+    for cell in cells {
+        all += 1;
+        emails += usize::from(EmailAddress::parse(cell).is_ok());
+        mobiles += usize::from(PhoneNumber::parse(cell).is_ok_and(|number| number.can_get_sms()));
+    }
+    match all {
+        0 => None,
+        all if emails * 2 > all => Some(Column::Field(Field::Email)),
+        all if mobiles * 2 > all => Some(Column::Field(Field::Mobile)),
+        _ => None,
     }
 }
 

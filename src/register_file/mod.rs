@@ -88,7 +88,8 @@ impl FileError {
             Self::Empty => "Filen är tom".to_owned(),
             Self::NotText => "Filen är ingen textfil. Spara den som CSV i kalkylprogrammet och försök igen.".to_owned(),
             Self::NoHeadings => {
-                "Filen har ingen rubrikrad. Första raden ska ha rubriker som Namn, Mobil, E-post, Kommun och Område."
+                "Filen har ingen rubrikrad. Ge första raden rubriker som Namn, Mobil, E-post, Kommun och Område, eller säg \
+                 själv vad varje kolumn är."
                     .to_owned()
             }
             Self::RowTooLong { line } => {

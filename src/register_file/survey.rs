@@ -24,6 +24,8 @@ pub struct Overrides {
     pub encoding: Option<TextEncoding>,
     /// Delimiter.
     pub delimiter: Option<char>,
+    /// Whether the first row is no heading row but one of the register.
+    pub without_headings: bool,
     /// What each column holds, in order; columns beyond the list keep what was found.
     pub columns: Vec<Option<Column>>,
 }
@@ -59,7 +61,10 @@ impl Survey {
         if let Some(chosen) = overrides.encoding {
             encoding.encoding = chosen;
         }
-        let (delimiter, skipped_rows, mut headings) = find_headings(bytes, encoding.encoding, overrides.delimiter)?;
+        let (delimiter, skipped_rows, mut headings) = match overrides.without_headings {
+            true => guess_columns(bytes, encoding.encoding, overrides.delimiter)?,
+            false => find_headings(bytes, encoding.encoding, overrides.delimiter)?,
+        };
         for (found, chosen) in headings.columns.iter_mut().zip(&overrides.columns) {
             found.column = *chosen;
         }
@@ -220,6 +225,37 @@ fn find_headings(
     best.ok_or(failure)
 }
 
+/// The delimiter that makes the most columns of the first rows, how many rows stand above the register, and what is known of
+/// the columns.
+fn guess_columns(
+    bytes: &[u8],
+    encoding: TextEncoding,
+    delimiter: Option<char>,
+) -> Result<(char, usize, Headings), FileError> {
+    let candidates = delimiter.map_or_else(|| DELIMITERS.to_vec(), |chosen| vec![chosen]);
+    let mut best: Option<(char, usize, Headings)> = None;
+    let mut failure = FileError::NoHeadings;
+    for delimiter in candidates {
+        let rows: Result<Vec<RawRow>, FileError> = Rows::new(bytes, encoding, delimiter).take(HEADING_ROWS).collect();
+        let mut rows: Vec<Vec<String>> = match rows {
+            Ok(rows) => rows.into_iter().map(|row| row.cells).collect(),
+            Err(error) => {
+                failure = error;
+                continue;
+            }
+        };
+        let is_mark = |row: &Vec<String>| row.first().is_some_and(|cell| cell.to_ascii_lowercase().starts_with("sep="));
+        let skipped = usize::from(rows.first().is_some_and(is_mark));
+        rows.drain(..skipped);
+        let headings = Headings::guessed(&rows);
+        let is_better = best.as_ref().is_none_or(|(_, _, found)| headings.columns.len() > found.columns.len());
+        if headings.columns.len() >= 2 && is_better {
+            best = Some((delimiter, skipped, headings));
+        }
+    }
+    best.ok_or(failure)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -249,11 +285,23 @@ mod tests {
             encoding: Some(TextEncoding::Macintosh),
             delimiter: Some(','),
             columns: vec![None, Some(Column::Field(Field::Name))],
+            ..Overrides::default()
         };
         let found = Survey::of("Namn,Ort,Mobil\nx,Anna,1\n".as_bytes(), &overrides).unwrap();
         assert_eq!(found.encoding.encoding, TextEncoding::Macintosh);
         assert_eq!(found.headings.position(Column::Field(Field::Name)), Some(1));
         assert!(found.headings.has(Field::Mobile));
+    }
+
+    #[test]
+    fn a_file_without_headings_keeps_its_first_row_and_shows_what_it_knows() {
+        let text = "sep=;\nAnna Hedin;070-174 06 05;anna@example.org;Åre\nBo Ek;070-174 06 06;;Åre\n";
+        assert_eq!(survey(text), Err(FileError::NoHeadings));
+        let overrides = Overrides { without_headings: true, ..Overrides::default() };
+        let found = Survey::of(text.as_bytes(), &overrides).unwrap();
+        assert_eq!((found.delimiter, found.skipped_rows, found.rows), (';', 1, 2));
+        let columns: Vec<Option<Column>> = found.headings.columns.iter().map(|column| column.column).collect();
+        assert_eq!(columns, [None, Some(Column::Field(Field::Mobile)), Some(Column::Field(Field::Email)), None]);
     }
 
     #[test]

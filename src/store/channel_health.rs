@@ -59,6 +59,61 @@ pub async fn clear(session: &mut Session, contact_person_id: &str, now: i64) -> 
     Ok(session.execute(session.sql(CLEAR).bind(contact_person_id.to_owned()).bind(now)).await? > 0)
 }
 
+const DOUBT: &str = "UPDATE contact_person
+ SET mobile_doubtful = mobile, mobile_doubtful_at = $2
+ WHERE erased_at IS NULL
+   AND (mobile_doubtful IS NULL OR mobile_doubtful <> mobile)
+   AND id IN (SELECT r.contact_person_id
+     FROM message_recipient r
+     JOIN delivery d ON d.id = r.delivery_id
+     WHERE r.message_id = $1
+       AND d.channel = 'sms'
+       AND d.state IN ('undelivered', 'failed')
+       AND d.address = contact_person.mobile)
+ RETURNING id";
+
+/// Marks the numbers that a message is known not to have arrived at, and that their persons still have; says whose.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn doubt_mobiles(session: &mut Session, message_id: &str, now: i64) -> Result<Vec<String>> {
+    let marked: Vec<(String,)> = session.list(session.sql(DOUBT).bind(message_id.to_owned()).bind(now)).await?;
+    Ok(marked.into_iter().map(|(id,)| id).collect())
+}
+
+const DOUBTABLE: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS persons
+ FROM message_recipient r
+ JOIN delivery d ON d.id = r.delivery_id
+ JOIN contact_person p ON p.id = r.contact_person_id
+ WHERE r.message_id = $1
+   AND d.channel = 'sms'
+   AND d.state IN ('undelivered', 'failed')
+   AND d.address = p.mobile
+   AND p.erased_at IS NULL
+   AND (p.mobile_doubtful IS NULL OR p.mobile_doubtful <> p.mobile)";
+
+/// How many persons [`doubt_mobiles`] would mark.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn count_doubtable(session: &mut Session, message_id: &str) -> Result<i64> {
+    let row: Option<(i64,)> = session.one(session.sql(DOUBTABLE).bind(message_id.to_owned())).await?;
+    Ok(row.unwrap_or_default().0)
+}
+
+const TRUST: &str = "UPDATE contact_person
+ SET mobile_doubtful = NULL, mobile_doubtful_at = NULL
+ WHERE id = $1
+   AND mobile_doubtful IS NOT NULL";
+
+/// Takes the mark away from a person's number; says whether there was one.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn trust_mobile(session: &mut Session, contact_person_id: &str) -> Result<bool> {
+    Ok(session.execute(session.sql(TRUST).bind(contact_person_id.to_owned())).await? > 0)
+}
+
 /// How one way to a person works.
 #[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct ChannelHealth {

@@ -67,6 +67,10 @@ pub struct ContactPerson {
     pub email_unusable_at: Option<i64>,
     /// Why, as a stable code.
     pub email_unusable_reason: Option<String>,
+    /// The number that alerts do not arrive at, as it stood when that was found; written by `channel_health` only.
+    pub mobile_doubtful: Option<String>,
+    /// When that was found, Unix ms.
+    pub mobile_doubtful_at: Option<i64>,
 }
 
 const PUT: &str =
@@ -300,6 +304,7 @@ pub async fn erase(session: &mut Session, person: &ContactPerson, now: i64) -> R
     };
     put(session, &pseudonym).await?;
     super::channel_health::clear(session, &person.id, now).await?;
+    super::channel_health::trust_mobile(session, &person.id).await?;
     super::inbound_mail::erase(session, &person.id).await?;
     session.execute(session.sql(ERASE_ATTEMPTS).bind(person.id.clone())).await?;
     session.execute(session.sql(ERASE_ADDRESSES).bind(person.id.clone())).await.map(drop)

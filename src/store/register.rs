@@ -41,6 +41,13 @@ macro_rules! email_lost {
     };
 }
 
+/// Whether alerts are known not to have arrived at the number of person `p`, who wants them.
+macro_rules! mobile_doubtful {
+    () => {
+        "(p.mobile_doubtful = p.mobile AND p.alerts = 1 AND p.alerts_opt_out_at IS NULL)"
+    };
+}
+
 /// Persons `p` that fit what is looked for, page apart.
 macro_rules! wanted {
     () => {
@@ -66,6 +73,8 @@ macro_rules! wanted {
             out_of_reach!(),
             " WHEN 'email_unusable' THEN ",
             email_lost!(),
+            " WHEN 'mobile_doubtful' THEN ",
+            mobile_doubtful!(),
             " WHEN 'paused' THEN p.paused_until_at > $6",
             " WHEN 'opted_out' THEN p.alerts_opt_out_at IS NOT NULL OR p.letters_opt_out_at IS NOT NULL",
             " WHEN 'alone' THEN (SELECT COUNT(*) FROM contact_person o WHERE o.area_code = p.area_code AND o.erased_at IS NULL) = 1",
@@ -89,7 +98,7 @@ pub struct Find {
     pub areas_json: String,
     /// Language tag.
     pub language: String,
-    /// `sms`, `email`, `none`, `unreachable`, `email_unusable`, `paused`, `opted_out` or `alone`.
+    /// `sms`, `email`, `none`, `unreachable`, `email_unusable`, `mobile_doubtful`, `paused`, `opted_out` or `alone`.
     pub trait_code: String,
     /// Unix ms.
     pub now: i64,
@@ -221,12 +230,14 @@ const OUT_OF_REACH: &str = concat!(
     out_of_reach!(),
     " OR ",
     email_lost!(),
+    " OR ",
+    mobile_doubtful!(),
     ")
  ORDER BY p.area_code, p.name_key, p.id
  LIMIT $2"
 );
 
-/// Those whom nothing reaches, and those whose letters come back, by area.
+/// Those whom nothing reaches, and those whose letters come back or whose number is doubtful, by area.
 ///
 /// # Errors
 /// [`super::StoreError`].
@@ -266,7 +277,8 @@ macro_rules! pairs {
  WHERE a.erased_at IS NULL AND b.erased_at IS NULL
    AND a.protected = 0 AND b.protected = 0
    AND a.area_code IN (SELECT v.code FROM {rows $1: code TEXT})
-   AND b.area_code IN (SELECT v.code FROM {rows $1: code TEXT})"
+   AND b.area_code IN (SELECT v.code FROM {rows $1: code TEXT})
+   AND NOT EXISTS (SELECT 1 FROM different_persons k WHERE k.first_id = a.id AND k.second_id = b.id)"
         )
     };
 }
@@ -297,6 +309,26 @@ const PAIRS: &str = concat!(
 /// [`super::StoreError`].
 pub async fn pairs(session: &mut Session, areas_json: String, limit: i64) -> Result<Vec<Pair>> {
     session.list(session.sql(PAIRS).bind(areas_json).bind(limit)).await
+}
+
+const TELL_APART: &str = "INSERT INTO different_persons (first_id, second_id, said_by, said_at)
+ VALUES ($1, $2, $3, $4)
+ ON CONFLICT (first_id, second_id) DO NOTHING";
+
+/// Remembers that two records are of two persons, the one with the lower id first; [`pairs`] leaves them out from now on.
+/// `said` is by whom and when, Unix ms. Says whether that is new.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn tell_apart(session: &mut Session, ids: [&str; 2], said: (&str, i64)) -> Result<bool> {
+    let [one, other] = ids;
+    let statement = session
+        .sql(TELL_APART)
+        .bind(one.min(other).to_owned())
+        .bind(one.max(other).to_owned())
+        .bind(said.0.to_owned())
+        .bind(said.1);
+    Ok(session.execute(statement).await? > 0)
 }
 
 const UNDER_WAY: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS n

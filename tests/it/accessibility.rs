@@ -98,6 +98,31 @@ async fn axe_finds_nothing_on_the_pages_of_register_and_letters() {
     window.click("#found a[href^='/register/persons/']").await;
     window.until_path("/register/persons/").await;
     look_through(&window, "one person", &mut found).await;
+    let person = window.path().await;
+    window.go(&format!("{person}/end")).await;
+    look_through(&window, "a person who leaves", &mut found).await;
+    let twin =
+        json!({ "name": "Siv Grönlund", "mobile": "070-174 50 24", "municipality": "2326", "watch_area": "Hackås" });
+    for _ in 0..2 {
+        assert_eq!(app.api.post("/contact-persons", twin.clone()).await.status, 201);
+    }
+    window.go("/register/duplicates").await;
+    look_through(&window, "a pair", &mut found).await;
+    window.click("main table a[href^='/register/duplicates/']").await;
+    window.until_path("/register/duplicates/").await;
+    look_through(&window, "two records side by side", &mut found).await;
+    window.go("/register/import").await;
+    let file = std::fs::canonicalize("tests/data/register-messy.csv").unwrap();
+    window.fill("#file", file.to_str().unwrap()).await;
+    window.press("Läs in filen").await;
+    window.until_says("60 rader").await;
+    look_through(&window, "how a file is read", &mut found).await;
+    window.press("Förhandsgranska").await;
+    window.until_says("Behöver svar 21").await;
+    look_through(&window, "what a file would change", &mut found).await;
+    window.click("#store").await;
+    window.until_path("/register/imports/").await;
+    look_through(&window, "what a file changed", &mut found).await;
     assert_eq!(found, Vec::<String>::new());
 }
 

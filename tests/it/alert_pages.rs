@@ -226,6 +226,41 @@ on_both_databases! {
         assert!(log.text.contains("alert.call_list_read"), "{}", log.text);
     }
 
+    async fn numbers_that_an_alert_did_not_arrive_at_are_flagged_rung_and_trusted_again(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        app.gateway.change(|behaviour| behaviour.receipts = ReceiptPlan { delivered: 0.0, failed: 1.0, ..ReceiptPlan::default() });
+        let mut browser = app.signed_in("admin", "").await;
+        let (id, _) = sent(&mut browser).await;
+        app.advance(Duration::from_secs(11));
+        app.alert_when(&id, |alert| alert["state"] == "done").await;
+        let page = browser.get(&format!("/alerts/{id}")).await;
+        assert!(page.says("Flagga 240 nummer i registret: ring och fråga"), "{}", page.html);
+        let flag = format!("/alerts/{id}/doubt-numbers");
+        let after = browser.submit(&page, &flag, &[]).await;
+        assert!(after.path == format!("/alerts/{id}") && !after.says("nummer i registret"), "{}", after.html);
+        browser.submit(&page, &flag, &[]).await;
+        let log = app.api.get("/audit?action=alert.numbers_doubted").await;
+        let entries = log.json["items"].as_array().unwrap();
+        assert!(entries.len() == 1 && entries[0]["detail"]["persons"] == 240, "{}", log.text);
+
+        let calls = browser.get("/register/calls?area=2321").await;
+        assert!(calls.says("sms kommer inte fram till numret"), "{}", calls.html);
+        let person = calls.after("<a href=\"/register/persons/").unwrap();
+        let open = browser.get(&format!("/register/persons/{person}")).await;
+        assert!(open.says("numret är tveksamt") && open.says("Sms går dit ändå."), "{}", open.html);
+        let audience = app.api.post("/audiences", json!({ "areas": ["2321", "2309"], "channel": "sms" })).await;
+        assert_eq!(audience.json["by_sms"], 240, "a doubtful number is still tried");
+        let trusted = browser.submit(&open, &format!("/register/persons/{person}/number-trusted"), &[]).await;
+        assert!(trusted.says("Sparat: numret fungerar.") && !trusted.says("numret är tveksamt"), "{}", trusted.html);
+        let another = browser.get("/register/calls?area=2309").await.after("<a href=\"/register/persons/").unwrap();
+        let moved = app.api.patch(&format!("/contact-persons/{another}"), json!({ "mobile": "070-174 05 99" })).await;
+        assert_eq!(moved.status, 200, "{}", moved.text);
+        let open = browser.get(&format!("/register/persons/{another}")).await;
+        assert!(!open.says("numret är tveksamt"), "a new number is trusted: {}", open.html);
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
     async fn a_large_alert_and_its_follow_up_go_from_the_page_like_any_other(kind: Kind) {
         let app = TestApp::spawn_with(kind, "database.rows_at_once = 50").await;
         app.load_sample().await;

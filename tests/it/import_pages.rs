@@ -158,6 +158,39 @@ on_both_databases! {
         assert_eq!((dropped.path.as_str(), admin.get(&read.path).await.status.as_u16()), ("/register/import", 404));
     }
 
+    async fn a_file_without_headings_is_imported_when_its_columns_are_named(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        let mut admin = app.signed_in("admin", "").await;
+        let file = "Nils Nord;070-174 50 31;Berg;Hackås;nils@example.org\nSiv Sund;070-174 50 32;Berg;Hackås;\n".as_bytes();
+        let page = admin.get("/register/import").await;
+        let read = admin.upload(&page, "/register/import", file).await;
+        assert!(read.status == 422 && read.says("Filen har ingen rubrikrad.") && read.says("name=\"without_headings\""), "{}", read.html);
+        let path = read.path.clone();
+        let again = [("delimiter", ";"), ("encoding", "utf-8"), ("without_headings", "yes"), ("go", "again")];
+        let read = admin.submit(&read, &path, &again).await;
+        assert!(read.says("2 rader") && read.says("Nils Nord") && read.says("3 kolumner används inte"), "number and address are known: {}", read.html);
+        let mut fields = columns(&read);
+        fields.extend([("without_headings", "yes"), ("shown_without_headings", "yes"), ("go", "preview")].map(|(name, value)| (name.to_owned(), value.to_owned())));
+        let sent = |fields: &[(String, String)]| fields.to_vec();
+        let first = sent(&fields);
+        let first: Vec<(&str, &str)> = first.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let nameless = admin.submit(&read, &path, &first).await;
+        assert!(nameless.status == 422 && nameless.says("Välj vilken kolumn som är namnet."), "{}", nameless.html);
+        for (column, field) in [("column.0", "name"), ("column.2", "municipality"), ("column.3", "watch_area")] {
+            fields.iter_mut().find(|(known, _)| known == column).unwrap().1 = field.to_owned();
+        }
+        let named: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let review = admin.submit(&read, &path, &named).await;
+        assert!(review.says("Nya 2 ·"), "{}", review.html);
+        assert_eq!(import(&mut admin, &review, &[]).await.status, 200);
+        let nils = app.api.get("/contact-persons?q=nils%20nord").await;
+        assert_eq!((&nils.json["items"][0]["mobile"], &nils.json["items"][0]["email"]), (&json!("+46701745031"), &json!("nils@example.org")), "{}", nils.text);
+
+        let query = "/api/v1/imports?dry_run=true&without_headings=true&columns=name,mobile,municipality,watch_area,email";
+        let dry = app.api.send_bytes(reqwest::Method::POST, query, "text/csv", file.to_vec()).await;
+        assert_eq!((&dry.json["rows"], &dry.json["counts"]["same"]), (&json!(2), &json!(2)), "{}", dry.text);
+    }
+
     async fn what_is_no_register_is_refused_with_what_to_do(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         let mut admin = app.signed_in("admin", "").await;

@@ -250,6 +250,8 @@ on_both_databases! {
         let sent = app.api.post(&format!("{path}/send"), json!({})).await;
         assert_eq!(sent.json["sends_at"], "2026-11-20T01:32:00Z");
         app.advance(Duration::from_secs(59));
+        let early = app.api.post(&format!("{path}/printed"), json!({})).await;
+        assert_eq!((early.status.as_u16(), &early.json["code"]), (409, &json!("letter.not_gone")), "what is posted cannot be undone");
         let stopped = app.api.post(&format!("{path}/stop"), json!({})).await;
         assert_eq!(stopped.json, json!({ "stopped": 2, "already_handed_over": 0 }));
         app.advance(Duration::from_secs(3600));

@@ -234,6 +234,25 @@ on_both_databases! {
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 
+    async fn who_is_found_to_be_two_persons_is_not_asked_about_again(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        let person = json!({ "name": "Siv Grönlund", "mobile": "070-174 50 24", "municipality": "2326", "watch_area": "Hackås" });
+        let (first, second) = (made(&app, person.clone()).await, made(&app, person.clone()).await);
+        let mut chief = app.signed_in("chief", "").await;
+        let list = chief.get("/register/duplicates").await;
+        let path = format!("/register/duplicates/{first}/{second}/different");
+        assert!(list.says("Inte samma person") && list.says(&path), "{}", list.html);
+        let after = chief.submit(&list, &path, &[]).await;
+        assert!(after.path == "/register/duplicates" && after.says("Just nu finns inga"), "{} {}", after.path, after.html);
+        chief.submit(&list, &path, &[]).await;
+        let log = app.api.get("/audit?action=contact_person.told_apart").await;
+        assert_eq!(log.json["items"].as_array().unwrap().len(), 1, "said twice is said once: {}", log.text);
+        let third = made(&app, person).await;
+        assert!(chief.get("/register/duplicates").await.says(&third), "another record is another question");
+        assert_eq!(chief.submit(&list, &format!("/register/duplicates/{first}/{first}/different"), &[]).await.status, 404);
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
     async fn nothing_is_merged_while_an_alert_is_on_its_way(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         let person = json!({ "name": "Siv Grönlund", "mobile": "070-174 50 24", "municipality": "2326", "watch_area": "Hackås" });

@@ -59,11 +59,14 @@ struct ImportQuery {
     delimiter: Option<String>,
     /// Field names of the columns in order, commas between, empty for a column to leave out; found out when missing.
     columns: Option<String>,
+    /// The first row is no heading row; say with `columns` what each column is.
+    #[serde(default)]
+    without_headings: bool,
 }
 
 impl ImportQuery {
     fn overrides(&self) -> Result<Overrides, Problem> {
-        let mut overrides = Overrides::default();
+        let mut overrides = Overrides { without_headings: self.without_headings, ..Overrides::default() };
         if let Some(name) = &self.encoding {
             let known = TextEncoding::from_name(name);
             let names = TextEncoding::ALL.map(TextEncoding::name).join(", ");

@@ -22,7 +22,7 @@ use super::time::{Wall, number};
 use super::visit::SignedIn;
 use crate::actions::alert_figures::{self, AlertFigures};
 use crate::actions::delivery::{self, InDoubtDecision};
-use crate::actions::{ActionError, alert, alert_email, require};
+use crate::actions::{ActionError, alert, alert_email, channel_health, require};
 use crate::domain::area::AreaTree;
 use crate::domain::delivery::DeliveryState as S;
 use crate::domain::message::{Counts, FollowUpKind, MessageState};
@@ -45,6 +45,7 @@ pub fn router() -> Router<Web> {
         .route("/alerts/{id}/stop", post(stop))
         .route("/alerts/{id}/in-doubt", post(in_doubt))
         .route("/alerts/{id}/email", post(email))
+        .route("/alerts/{id}/doubt-numbers", post(doubt_numbers))
 }
 
 /// A part of the bar.
@@ -154,6 +155,8 @@ pub struct Live {
     pub may_call: bool,
     /// How many can be written to instead, in words, when who looks may.
     pub by_email: Option<String>,
+    /// How many numbers it did not arrive at and can be marked in the register, in words, when who looks may.
+    pub doubtable: Option<String>,
     /// Areas in which nobody was reached.
     pub unreached: Vec<String>,
     /// When what did not arrive was counted, where that is a while ago.
@@ -291,6 +294,16 @@ async fn email(State(web): State<Web>, Path(id): Path<String>, form: SignedForm)
     }
 }
 
+/// Marks in the register the numbers that the alert did not arrive at. A second click finds none left.
+async fn doubt_numbers(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) -> Result<Response, Problem> {
+    again_when_busy!({
+        let mut session = web.desk.store.begin().await?;
+        channel_health::doubt_mobiles(&web.desk, &mut session, form.who.actor(), &id).await?;
+        session.commit().await?;
+    })?;
+    Ok(Redirect::to(&format!("/alerts/{id}")).into_response())
+}
+
 impl Live {
     /// The alert with these figures, as `who` may see it.
     #[must_use]
@@ -350,6 +363,7 @@ impl Live {
                     !matches!(state, MessageState::Draft | MessageState::AwaitingApproval | MessageState::Stopped)
                 })
                 .map(number),
+            doubtable: Some(figures.slow.doubtable).filter(|n| *n > 0 && may_send).map(number),
             unreached: unreached.map(|(code, households)| area_line(tree, code, *households)).collect(),
             counted_at: Some(figures.counted_at).filter(|at| *at < now).map(|at| wall.clock(at)),
             moments: moments(figures, names, wall),

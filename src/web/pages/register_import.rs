@@ -162,6 +162,7 @@ struct FilePage {
     columns: Vec<ColumnRow>,
     unused: usize,
     is_readable: bool,
+    without_headings: bool,
 }
 
 async fn look(
@@ -183,7 +184,8 @@ async fn file_page(
     if let Err(error) = &survey
         && let ActionError::Invalid(problems) = file_problem(error)
     {
-        let at_delimiter = |problem: FieldProblem| FieldProblem { name: "delimiter".to_owned(), ..problem };
+        let field = if *error == FileError::NoHeadings { "without_headings" } else { "delimiter" };
+        let at_delimiter = |problem: FieldProblem| FieldProblem { name: field.to_owned(), ..problem };
         faults = Faults::new(problems.into_iter().map(at_delimiter).collect());
     }
     let encoding = match &survey {
@@ -205,6 +207,7 @@ async fn file_page(
         unused: columns.iter().filter(|column| column.fields.iter().all(|field| !field.is_chosen)).count(),
         columns,
         is_readable: survey.is_ok(),
+        without_headings: opened.overrides.without_headings,
         id: id.to_owned(),
         frame: frame.with_faults(!faults.is_empty()),
         faults,
@@ -318,10 +321,14 @@ fn overrides_in(fields: &Fields) -> (Overrides, Vec<FieldProblem>) {
     let mut overrides = Overrides {
         encoding: TextEncoding::from_name(encoding),
         delimiter: if delimiter == "tab" { Some('\t') } else { delimiter.chars().next().filter(|c| *c != '"') },
+        without_headings: fields.has("without_headings"),
         columns: Vec::new(),
     };
     let mut problems = Vec::new();
-    if encoding != fields.text("shown_encoding") || delimiter != fields.text("shown_delimiter") {
+    let is_shown = encoding == fields.text("shown_encoding")
+        && delimiter == fields.text("shown_delimiter")
+        && overrides.without_headings == fields.has("shown_without_headings");
+    if !is_shown {
         return (overrides, problems);
     }
     for at in 0.. {
@@ -336,6 +343,13 @@ fn overrides_in(fields: &Fields) -> (Overrides, Vec<FieldProblem>) {
             problems.push(FieldProblem::new(name, "import.column_twice", detail));
         }
         overrides.columns.push(column);
+    }
+    let has_name = [Column::Field(Field::Name), Column::FirstName, Column::LastName]
+        .iter()
+        .any(|column| overrides.columns.contains(&Some(*column)));
+    if fields.text("go") == "preview" && !overrides.columns.is_empty() && !has_name {
+        let detail = "Välj vilken kolumn som är namnet. Utan namn går ingen rad att läsa in.";
+        problems.push(FieldProblem::new("column.0", "import.no_name_column", detail));
     }
     (overrides, problems)
 }

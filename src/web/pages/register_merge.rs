@@ -1,4 +1,5 @@
-//! Owns records that may be of one person: the pairs, and choosing field by field what the one record shall hold.
+//! Owns records that may be of one person: the pairs, saying that they are of two, and choosing field by field what the one
+//! record shall hold.
 //!
 //! It merges nothing itself; `actions::person_merge` does. Invariant: nothing is merged without a person having seen both.
 
@@ -6,8 +7,8 @@ use askama::Template;
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::Response;
-use axum::routing::get;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::{get, post};
 
 use super::form::{Faults, SignedForm};
 use super::frame::{Frame, show};
@@ -24,13 +25,14 @@ use crate::store;
 use crate::store::register::Pair;
 use crate::web::Web;
 use crate::web::error::Problem;
-use crate::web::transact::{Begun, Repeatable, look};
+use crate::web::transact::{Begun, Repeatable, again_when_busy, look};
 
 /// The routes.
 pub fn router() -> Router<Web> {
     Router::new()
         .route("/register/duplicates", get(list))
         .route("/register/duplicates/{id}/{other}", get(ask).post(merge))
+        .route("/register/duplicates/{id}/{other}/different", post(tell_apart))
 }
 
 /// Two records side by side.
@@ -226,4 +228,17 @@ async fn merge(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+async fn tell_apart(
+    State(web): State<Web>,
+    Path((id, other)): Path<(String, String)>,
+    form: SignedForm,
+) -> Result<Response, Problem> {
+    again_when_busy!({
+        let mut session = web.desk.store.begin().await?;
+        person_merge::tell_apart(&web.desk, &mut session, form.who.actor(), (&id, &other)).await?;
+        session.commit().await?;
+    })?;
+    Ok(Redirect::to("/register/duplicates").into_response())
 }

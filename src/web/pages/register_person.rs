@@ -15,7 +15,7 @@ use serde::Deserialize;
 use super::form::{Faults, SignedForm};
 use super::frame::{Frame, show};
 use super::menu::Section;
-use super::register_words::{address_line, area_words, is_email_lost, language_name, reach};
+use super::register_words::{address_line, area_words, is_email_lost, is_mobile_doubtful, language_name, reach};
 use super::time::{Wall, number};
 use super::visit::SignedIn;
 use crate::actions::contact_person::{self, Edit, PersonView};
@@ -42,6 +42,7 @@ pub fn router() -> Router<Web> {
         .route("/register/persons/{id}/pause", post(pause))
         .route("/register/persons/{id}/opt-out", post(opt_out))
         .route("/register/persons/{id}/email-usable", post(email_usable))
+        .route("/register/persons/{id}/number-trusted", post(number_trusted))
         .route("/register/persons/{id}/end", get(ask_end).post(end))
 }
 
@@ -64,7 +65,7 @@ struct Way {
     failure: Option<String>,
     /// How often something came through, and how often not.
     tally: Option<String>,
-    /// That letters do not reach the address, since when and why.
+    /// That the address or number does not work, since when and why.
     lost: Option<String>,
     /// What is wrong with what was filled in.
     fault: Option<String>,
@@ -129,6 +130,7 @@ async fn open(
         "opted_out" => Some("Sparat: personen har sagt nej. En import ändrar inte det."),
         "opted_in" => Some("Sparat: personen vill ha utskick igen."),
         "usable" => Some("Sparat: brev går till e-postadressen igen."),
+        "trusted" => Some("Sparat: numret fungerar."),
         "merged" => Some("Posterna är sammanslagna till den här."),
         _ => None,
     };
@@ -202,7 +204,7 @@ fn ways(
             proof: proof(wall, messages, "sms"),
             failure: failure(wall, messages, "sms"),
             tally: tally(health, "sms"),
-            lost: None,
+            lost: doubt(wall, person),
             fault: faults.of("source-sms").map(str::to_owned),
         },
         Way {
@@ -272,6 +274,15 @@ fn lost(wall: &Wall, person: &ContactPerson) -> Option<String> {
     let has_address = !person.address.is_empty() && !person.place.is_empty();
     let then = if has_address { "Brev går på papper." } else { "Ring och fråga efter en ny adress." };
     Some(format!("sedan {}: {why}. {then}", wall.short(at)))
+}
+
+/// Since when the number is doubtful, and what to do about it.
+fn doubt(wall: &Wall, person: &ContactPerson) -> Option<String> {
+    let at = person.mobile_doubtful_at.filter(|_| is_mobile_doubtful(person))?;
+    Some(format!(
+        "flaggat {}: ett sms kom inte fram. Sms går dit ändå. Ring och fråga om numret är rätt.",
+        wall.short(at)
+    ))
 }
 
 /// How somebody has said no, in words; what an operator wrote stays as it is.
@@ -416,6 +427,15 @@ async fn email_usable(State(web): State<Web>, Path(id): Path<String>, form: Sign
         session.commit().await?;
     })?;
     Ok(Redirect::to(&format!("/register/persons/{id}?done=usable")).into_response())
+}
+
+async fn number_trusted(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) -> Result<Response, Problem> {
+    again_when_busy!({
+        let mut session = web.desk.store.begin().await?;
+        channel_health::trust_mobile(&web.desk, &mut session, form.who.actor(), &id).await?;
+        session.commit().await?;
+    })?;
+    Ok(Redirect::to(&format!("/register/persons/{id}?done=trusted")).into_response())
 }
 
 #[derive(Template)]

@@ -58,8 +58,8 @@ pub struct PersonRow {
     pub address: String,
     /// Households.
     pub households: i64,
-    /// Whether letters come back from the e-mail address.
-    pub is_email_lost: bool,
+    /// Why somebody is to ring them, where that is so.
+    pub why: &'static str,
     /// How they are reached, as pills: style and words.
     pub reach: Vec<(&'static str, &'static str)>,
 }
@@ -77,7 +77,7 @@ impl PersonRow {
             email: person.email.clone().unwrap_or_default(),
             address: address_line(&person),
             households: person.households,
-            is_email_lost: is_email_lost(&person),
+            why: why_ring(&person),
             reach,
             id: person.id,
             name: person.name,
@@ -118,6 +118,9 @@ pub fn reach(person: &ContactPerson, now: i64) -> Vec<(&'static str, &'static st
             pills.push(("bad", "nås inte"));
         }
     }
+    if by_sms && is_mobile_doubtful(person) {
+        pills.push(("warn", "numret är tveksamt"));
+    }
     if wants_letters && !by_email {
         pills.push(("bad", "e-posten fungerar inte"));
     }
@@ -131,6 +134,22 @@ pub fn reach(person: &ContactPerson, now: i64) -> Vec<(&'static str, &'static st
 #[must_use]
 pub fn is_email_lost(person: &ContactPerson) -> bool {
     person.email.is_some() && person.email == person.email_unusable
+}
+
+/// Whether alerts are known not to have arrived at the person's number.
+#[must_use]
+pub fn is_mobile_doubtful(person: &ContactPerson) -> bool {
+    person.mobile.is_some() && person.mobile == person.mobile_doubtful
+}
+
+/// Why a person is rung.
+fn why_ring(person: &ContactPerson) -> &'static str {
+    match (is_email_lost(person), is_mobile_doubtful(person)) {
+        (true, true) => "sms kommer inte fram, och brev kommer tillbaka från e-postadressen",
+        (true, false) => "brev kommer tillbaka från e-postadressen",
+        (false, true) => "sms kommer inte fram till numret",
+        (false, false) => "varken mobil eller e-post",
+    }
 }
 
 /// `Åre, Duved`, or the name alone where an area is no watch area.
@@ -172,6 +191,7 @@ pub fn traits(chosen: &str) -> Vec<Choosable> {
         "none" => "Nås varken av sms eller e-post",
         "unreachable" => "Saknar både mobil och e-post",
         "email_unusable" => "E-posten fungerar inte",
+        "mobile_doubtful" => "Sms kommer inte fram",
         "alone" => "Ensamma i sitt område",
         "paused" => "Pausade",
         _ => "Har sagt nej till sms eller brev",

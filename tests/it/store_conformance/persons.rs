@@ -98,6 +98,9 @@ on_both_databases! {
         let pairs = register::pairs(&mut session, AREAS.into(), 10).await.unwrap();
         assert_eq!(pairs.len(), 1, "{pairs:?}");
         assert_eq!((pairs[0].first_id.as_str(), pairs[0].second_id.as_str(), pairs[0].same_mobile, pairs[0].same_email), ("p1", "p3", 1, 0));
+        assert!(register::tell_apart(&mut session, ["p3", "p1"], ("o", NOW)).await.unwrap());
+        assert!(!register::tell_apart(&mut session, ["p1", "p3"], ("o", NOW)).await.unwrap(), "in either order");
+        assert_eq!(register::pairs(&mut session, AREAS.into(), 10).await.unwrap(), []);
         assert_eq!(register::out_of_reach(&mut session, AREAS.into(), 10).await.unwrap()[0].id, "p2");
         assert_eq!(register::protected(&mut session, AREAS.into(), 10).await.unwrap()[0].id, "p5");
         let made = ContactPerson { import_id: Some("i1".into()), ..person("p6", None, None, 1) };
