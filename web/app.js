@@ -73,41 +73,6 @@ for (const input of all("input[data-can-show]")) {
   both.append(input, show);
 }
 
-// A passkey answers a question that the server asks; the answer goes with an ordinary form.
-const passkeys = window.PublicKeyCredential;
-const askPasskey = async (asking) => {
-  const { form_token, handle, answer } = asking.elements;
-  const question = await fetch(asking.dataset.question, {
-    method: "POST",
-    body: new URLSearchParams({ form_token: form_token.value }),
-  });
-  if (question.status === 401) return location.assign("/prove?next=/account");
-  const { handle: given, options } = await question.json();
-  const wanted = options.publicKey;
-  let credential;
-  if (asking.dataset.passkey === "create") {
-    // The key must be able to say by itself whose it is: nobody types an address first.
-    wanted.authenticatorSelection = { ...wanted.authenticatorSelection, residentKey: "required", requireResidentKey: true };
-    credential = await navigator.credentials.create({ publicKey: passkeys.parseCreationOptionsFromJSON(wanted) });
-  } else {
-    credential = await navigator.credentials.get({ publicKey: passkeys.parseRequestOptionsFromJSON(wanted) });
-  }
-  handle.value = given;
-  answer.value = JSON.stringify(credential);
-  asking.submit();
-};
-for (const asking of passkeys?.parseRequestOptionsFromJSON ? all("form[data-passkey]") : []) {
-  asking.hidden = false;
-  on("submit", (event) => {
-    event.preventDefault();
-    askPasskey(asking).catch(() => {
-      const fault = one("[data-passkey-fault]", asking);
-      fault.textContent = "Ingen passkey användes. Försök igen, eller använd lösenord och kod.";
-      fault.hidden = false;
-    });
-  }, asking);
-}
-
 for (const button of all("[data-print]")) {
   button.hidden = false;
   on("click", () => print(), button);
@@ -344,6 +309,6 @@ if (live) {
     if (!paused) look();
   }));
 }
-// Pages with a script of their own name it.
+// Parts of a page with a script of their own name it.
 for (const { dataset } of all("[data-module]")) import(dataset.module);
 document.documentElement.dataset.scripts = "on";

@@ -5,6 +5,7 @@
 
 use jiff::Timestamp;
 
+use super::register_word::{self, Narrowed};
 use super::{ActionError, Desk, FieldProblem, Result, require};
 use crate::domain::area::{Area, AreaKind, AreaTree, watch_area_code};
 use crate::domain::contact_person::{
@@ -14,6 +15,7 @@ use crate::domain::operator::{Actor, Right};
 use crate::domain::phone;
 use crate::domain::plain_text::fold;
 use crate::store::contact_person::{ContactPerson as Row, Search};
+use crate::store::register_word::Begins;
 use crate::store::{self, Session};
 
 /// An opt-out from one channel.
@@ -113,12 +115,19 @@ pub async fn search(
     require(actor, Right::ReadRegister)?;
     let tree = store::area::tree(session).await?;
     let typed = Typed::of(query, &tree);
+    let areas_json = areas_below(&tree, &actor.area);
+    let among = match register_word::narrow(desk, session, actor, (&typed, &areas_json, "")).await? {
+        Narrowed::Few(ids) => Some(ids),
+        // So many fit that a page of them is soon found.
+        Narrowed::Whole | Narrowed::Many(_) => None,
+    };
     let find = Search {
+        among,
         words: typed.words,
         email: typed.email,
         named_json: typed.named_json,
         number: typed.number,
-        areas_json: areas_below(&tree, &actor.area),
+        areas_json,
         after: after.to_owned(),
     };
     let mut rows = store::contact_person::search(session, &find, limit + 1).await?;
@@ -144,6 +153,8 @@ pub struct Typed {
     pub number: String,
     /// Areas that are named, as JSON rows.
     pub named_json: String,
+    /// How a word, a number or an address begins.
+    pub begins: Begins,
 }
 
 impl Typed {
@@ -160,13 +171,37 @@ impl Typed {
         let named =
             tree.iter().filter(|area| !words.is_empty() && is_leaf_or_municipality(area.kind) && is_named(area));
         let named = tree.subtree(named.map(|area| area.code.as_str()));
+        let number = phone::search_digits(query);
+        let (word, whole) = begin_of(&words);
+        let begins = Begins {
+            word,
+            whole,
+            email: query.trim().to_lowercase(),
+            number: number.as_deref().map_or_else(String::new, |digits| match digits.starts_with("46") {
+                true => format!("+{digits}"),
+                false => format!("+46{digits}"),
+            }),
+        };
         Self {
+            begins,
             words: if words.is_empty() { String::new() } else { format!("%{}%", escaped(&words)) },
             email: format!("%{}%", escaped(&query.trim().to_lowercase())),
-            number: phone::search_digits(query).map(|digits| format!("%{digits}%")).unwrap_or_default(),
+            number: number.map(|digits| format!("%{digits}%")).unwrap_or_default(),
             named_json: store::area::codes_json(named.iter().map(String::as_str)),
         }
     }
+}
+
+/// The word that a search begins with, and those that a name must hold whole: the last one typed may be half a word, and is no help
+/// while it is a letter or two.
+fn begin_of(words: &str) -> (String, Vec<String>) {
+    let mut typed: Vec<String> = words.split(' ').map(str::to_owned).collect();
+    let last = typed.pop().unwrap_or_default();
+    if last.chars().count() >= 3 || typed.is_empty() {
+        return (last, typed);
+    }
+    typed.sort_by_key(|word| word.chars().count());
+    (typed.pop().unwrap_or_default(), typed)
 }
 
 fn is_leaf_or_municipality(kind: AreaKind) -> bool {

@@ -58,6 +58,7 @@ pub mod passkey;
 pub mod pause;
 pub mod person_merge;
 pub mod register;
+pub mod register_word;
 pub mod reply;
 pub mod session;
 pub mod sign_in;

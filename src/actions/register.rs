@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::contact_person::{self, PersonView, Typed, areas_below, view};
+use super::register_word::{self, Narrowed};
 use super::{ActionError, Desk, Result, require};
 use crate::domain::area::AreaTree;
 use crate::domain::operator::{Actor, Right};
@@ -20,7 +21,7 @@ use crate::store::{self, Session};
 /// How long the cover of a large register holds, in milliseconds.
 const COVER_HOLDS_MS: i64 = 10_000;
 /// Those who fit a search are counted no further: nobody reads so many names.
-pub const MOST_COUNTED: i64 = 10_000;
+const MOST_COUNTED: i64 = 10_000;
 /// Pairs shown at once.
 const MOST_PAIRS: i64 = 100;
 /// Persons on a list of those whom nothing reaches.
@@ -47,8 +48,10 @@ pub struct Wanted {
 pub struct Found {
     /// They, in order of name.
     pub persons: Vec<PersonView>,
-    /// How many fit in all; one more than [`MOST_COUNTED`] stands for any number above it.
+    /// How many fit.
     pub total: i64,
+    /// Whether more fit than that.
+    pub is_more: bool,
     /// Where the next page begins.
     pub next: Option<String>,
 }
@@ -67,12 +70,23 @@ pub async fn find(
     require(actor, Right::ReadRegister)?;
     let tree = store::area::tree(session).await?;
     let typed = Typed::of(&wanted.text, &tree);
+    let areas_json = areas_of(&tree, actor, &wanted.area)?;
+    let narrowed = register_word::narrow(desk, session, actor, (&typed, &areas_json, &wanted.area)).await?;
+    let is_filtered = !wanted.trait_code.is_empty() || !wanted.language.is_empty();
+    let (among, is_cut) = match narrowed {
+        Narrowed::Whole => (None, false),
+        Narrowed::Few(ids) => (Some(ids), false),
+        // Who is filtered out among some says nothing of the others.
+        Narrowed::Many(_) if is_filtered => (None, false),
+        Narrowed::Many(ids) => (Some(ids), true),
+    };
     let find = Find {
+        among,
         words: typed.words,
         email: typed.email,
         named_json: typed.named_json,
         number: typed.number,
-        areas_json: areas_of(&tree, actor, &wanted.area)?,
+        areas_json,
         language: wanted.language.clone(),
         trait_code: wanted.trait_code.clone(),
         now: desk.now(),
@@ -84,11 +98,13 @@ pub async fn find(
         true => store::register::count(session, &find, MOST_COUNTED + 1).await?,
         false => i64::try_from(rows.len()).unwrap_or(i64::MAX),
     };
+    let is_more = is_cut || total > MOST_COUNTED;
     rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
     let next = rows.last().map(|row| row.id.clone()).filter(|_| has_more);
     let detail = json!({ "persons": rows.len() });
     desk.audit(session, actor, "contact_persons.searched", ("contact_persons", ""), detail).await?;
-    Ok(Found { persons: rows.into_iter().map(|row| view(&tree, row)).collect(), total, next })
+    let total = total.min(MOST_COUNTED);
+    Ok(Found { persons: rows.into_iter().map(|row| view(&tree, row)).collect(), total, is_more, next })
 }
 
 /// How well the actor's areas are covered, by code; areas that nobody is in are left out. No person is read.

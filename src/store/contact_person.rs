@@ -201,11 +201,16 @@ pub struct Search {
     pub areas_json: String,
     /// After this id.
     pub after: String,
+    /// Records looked among, as JSON rows; all when there is no such list.
+    pub among: Option<String>,
 }
 
-const SEARCH: &str = "SELECT p.*
- FROM contact_person p
- WHERE p.erased_at IS NULL
+macro_rules! fitting {
+    ($from:literal) => {
+        concat!(
+            "SELECT p.*",
+            $from,
+            " p.erased_at IS NULL
    AND p.area_code IN (SELECT v.code FROM {rows $1: code TEXT})
    AND p.id > $2
    AND (($3 = '' AND $4 = '')
@@ -213,15 +218,22 @@ const SEARCH: &str = "SELECT p.*
        OR p.area_code IN (SELECT v.code FROM {rows $7: code TEXT})))
      OR ($4 <> '' AND (p.mobile LIKE $4 OR p.phone2 LIKE $4)))
  ORDER BY p.id
- LIMIT $5";
+ LIMIT $5"
+        )
+    };
+}
+
+const SEARCH: &str = fitting!("\n FROM contact_person p\n WHERE");
+const SEARCH_AMONG: &str =
+    fitting!("\n FROM {rows $8: id TEXT} CROSS JOIN contact_person p\n WHERE p.id = v.id\n   AND");
 
 /// A page of contact persons that match, in order of id.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn search(session: &mut Session, search: &Search, limit: i64) -> Result<Vec<ContactPerson>> {
-    let statement = session
-        .sql(SEARCH)
+    let mut statement = session
+        .sql(if search.among.is_some() { SEARCH_AMONG } else { SEARCH })
         .bind(search.areas_json.clone())
         .bind(search.after.clone())
         .bind(search.words.clone())
@@ -229,6 +241,9 @@ pub async fn search(session: &mut Session, search: &Search, limit: i64) -> Resul
         .bind(limit)
         .bind(search.email.clone())
         .bind(search.named_json.clone());
+    if let Some(among) = &search.among {
+        statement = statement.bind(among.clone());
+    }
     session.list(statement).await
 }
 
@@ -305,6 +320,7 @@ pub async fn erase(session: &mut Session, person: &ContactPerson, now: i64) -> R
     put(session, &pseudonym).await?;
     super::channel_health::clear(session, &person.id, now).await?;
     super::channel_health::trust_mobile(session, &person.id).await?;
+    super::register_word::forget(session, &person.id).await?;
     super::inbound_mail::erase(session, &person.id).await?;
     session.execute(session.sql(ERASE_ATTEMPTS).bind(person.id.clone())).await?;
     session.execute(session.sql(ERASE_ADDRESSES).bind(person.id.clone())).await.map(drop)

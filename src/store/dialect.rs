@@ -5,6 +5,9 @@
 
 use std::fmt::Write as _;
 
+/// PostgreSQL's comparison of text as bytes.
+const AS_BYTES: &str = " COLLATE \"C\"";
+
 /// Which database this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dialect {
@@ -30,21 +33,29 @@ impl Dialect {
         }
     }
 
-    /// Replaces the mark of a migration: `{row id}` is the type of an integer key that the table itself is kept in the order
-    /// of. SQLite does that for `INTEGER PRIMARY KEY` only; with any other type the key is an index beside the table.
+    /// Replaces the marks of a migration:
+    /// `{row id}` is the type of an integer key that the table itself is kept in the order of, which SQLite does for
+    /// `INTEGER PRIMARY KEY` only (with any other type the key is an index beside the table);
+    /// `{by its key}` behind a table keeps it in the order of another key;
+    /// `{as bytes}` compares a column's text as bytes, as SQLite does anyway, so that an index finds how it begins;
+    /// `{on postgres}` before a line leaves it out for SQLite.
     #[must_use]
     pub fn expand_schema(self, sql: &str) -> String {
-        let row_id = match self {
-            Self::Sqlite => "INTEGER",
-            Self::Postgres => "BIGINT",
+        let [row_id, by_its_key, as_bytes, on_postgres] = match self {
+            Self::Sqlite => ["INTEGER", " WITHOUT ROWID", "", "-- "],
+            Self::Postgres => ["BIGINT", "", AS_BYTES, ""],
         };
         sql.replace("{row id}", row_id)
+            .replace("{by its key}", by_its_key)
+            .replace("{as bytes}", as_bytes)
+            .replace("{on postgres}", on_postgres)
     }
 
     /// Replaces the marks in `sql`:
     /// `{rows $1: id BIGINT, state TEXT}` is a table made of a bound JSON array of objects;
     /// `{skip locked}` lets several daemons claim side by side; `{for update}` holds rows that are about to change;
     /// `{by id}` after the delivery table has its rows looked up by id, whatever else a planner thinks of;
+    /// `{as bytes}` behind a column compares it as bytes, so that the index of how it begins serves;
     /// `{now us}` is the database's clock in microseconds.
     #[must_use]
     pub fn expand(self, sql: &str) -> String {
@@ -70,6 +81,8 @@ impl Dialect {
             // What is not indexed is still found by its row id.
             ("by id", Self::Sqlite) => into.push_str("NOT INDEXED"),
             ("by id", Self::Postgres) => {}
+            ("as bytes", Self::Sqlite) => {}
+            ("as bytes", Self::Postgres) => into.push_str(AS_BYTES),
             ("now us", Self::Sqlite) => into.push_str("CAST(unixepoch('subsec') * 1000000 AS BIGINT)"),
             ("now us", Self::Postgres) => {
                 into.push_str("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)");

@@ -508,6 +508,7 @@ const REMOVE_AREAS: &str = "DELETE FROM area
 /// # Errors
 /// [`super::StoreError`].
 pub async fn remove_made(session: &mut Session, import_id: &str) -> Result<u64> {
+    super::register_word::forget_import(session, import_id).await?;
     let removed = session.execute(session.sql(REMOVE_PERSONS).bind(import_id.to_owned())).await?;
     session.execute(session.sql(REMOVE_AREAS).bind(import_id.to_owned())).await?;
     Ok(removed)

@@ -37,6 +37,7 @@ pub mod passkey;
 pub mod queue;
 pub mod receipt;
 pub mod register;
+pub mod register_word;
 pub mod reply;
 pub mod setting;
 pub mod settle;

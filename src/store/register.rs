@@ -50,10 +50,10 @@ macro_rules! mobile_doubtful {
 
 /// Persons `p` that fit what is looked for, page apart.
 macro_rules! wanted {
-    () => {
+    ($from:literal) => {
         concat!(
-            " FROM contact_person p
- WHERE p.erased_at IS NULL
+            $from,
+            " p.erased_at IS NULL
    AND p.protected = 0
    AND p.area_code IN (SELECT v.code FROM {rows $1: code TEXT})
    AND (($2 = '' AND $3 = '')
@@ -102,16 +102,25 @@ pub struct Find {
     pub trait_code: String,
     /// Unix ms.
     pub now: i64,
+    /// Records looked among, as JSON rows; all when there is no such list.
+    pub among: Option<String>,
 }
 
-const PAGE: &str = concat!(
-    "SELECT p.*",
-    wanted!(),
-    "
+macro_rules! page_of {
+    ($from:literal) => {
+        concat!(
+            "SELECT p.*",
+            wanted!($from),
+            "
    AND ($9 = '' OR (p.name_key, p.id) > (SELECT l.name_key, l.id FROM contact_person l WHERE l.id = $9))
  ORDER BY p.name_key, p.id
  LIMIT $10"
-);
+        )
+    };
+}
+
+const PAGE: &str = page_of!(" FROM contact_person p\n WHERE");
+const PAGE_AMONG: &str = page_of!(" FROM {rows $11: id TEXT} CROSS JOIN contact_person p\n WHERE p.id = v.id\n   AND");
 
 /// A page of those who fit, in order of name, after the person with the id `after`.
 ///
@@ -119,8 +128,8 @@ const PAGE: &str = concat!(
 /// [`super::StoreError`].
 pub async fn page(session: &mut Session, find: &Find, (after, limit): (&str, i64)) -> Result<Vec<ContactPerson>> {
     let f = find.clone();
-    let statement = session
-        .sql(PAGE)
+    let mut statement = session
+        .sql(if f.among.is_some() { PAGE_AMONG } else { PAGE })
         .bind(f.areas_json)
         .bind(f.words)
         .bind(f.number)
@@ -131,10 +140,21 @@ pub async fn page(session: &mut Session, find: &Find, (after, limit): (&str, i64
         .bind(f.named_json)
         .bind(after.to_owned())
         .bind(limit);
+    if let Some(among) = f.among {
+        statement = statement.bind(among);
+    }
     session.list(statement).await
 }
 
-const COUNT: &str = concat!("SELECT CAST(COUNT(*) AS BIGINT) AS n FROM (SELECT 1 AS one", wanted!(), " LIMIT $9) q");
+macro_rules! count_of {
+    ($from:literal) => {
+        concat!("SELECT CAST(COUNT(*) AS BIGINT) AS n FROM (SELECT 1 AS one", wanted!($from), " LIMIT $9) q")
+    };
+}
+
+const COUNT: &str = count_of!(" FROM contact_person p\n WHERE");
+const COUNT_AMONG: &str =
+    count_of!(" FROM {rows $10: id TEXT} CROSS JOIN contact_person p\n WHERE p.id = v.id\n   AND");
 
 /// How many fit, counted no further than `most`.
 ///
@@ -142,8 +162,8 @@ const COUNT: &str = concat!("SELECT CAST(COUNT(*) AS BIGINT) AS n FROM (SELECT 1
 /// [`super::StoreError`].
 pub async fn count(session: &mut Session, find: &Find, most: i64) -> Result<i64> {
     let f = find.clone();
-    let statement = session
-        .sql(COUNT)
+    let mut statement = session
+        .sql(if f.among.is_some() { COUNT_AMONG } else { COUNT })
         .bind(f.areas_json)
         .bind(f.words)
         .bind(f.number)
@@ -153,6 +173,9 @@ pub async fn count(session: &mut Session, find: &Find, most: i64) -> Result<i64>
         .bind(f.email)
         .bind(f.named_json)
         .bind(most);
+    if let Some(among) = f.among {
+        statement = statement.bind(among);
+    }
     let row: Option<(i64,)> = session.one(statement).await?;
     Ok(row.map_or(0, |(n,)| n))
 }

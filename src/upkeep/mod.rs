@@ -8,6 +8,7 @@ pub mod expire;
 pub mod freezing;
 pub mod gauge;
 pub mod presence;
+pub mod register_word;
 pub mod reminder;
 pub mod rescue;
 pub mod seal;
@@ -62,6 +63,9 @@ impl Upkeep {
             let (upkeep, watch) = (upkeep.clone(), Arc::clone(&watch));
             async move { watch.round(&upkeep).await }
         }));
+        let upkeep = self.clone();
+        let each = Duration::from_secs(1);
+        tracker.spawn(self.clone().every(each, "register_word", move || register_word::round(upkeep.clone())));
         let upkeep = self.clone();
         tracker.spawn(self.clone().every(Duration::from_secs(2), "gauge", move || gauge::round(upkeep.clone())));
     }

@@ -62,6 +62,29 @@ on_both_databases! {
         }
     }
 
+    async fn a_large_register_is_searched_by_how_words_numbers_and_addresses_begin(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "database.rows_at_once = 50").await;
+        app.load_sample().await;
+        let anna = made(&app, json!({ "name": "Anna Åsa Järvsjö-Ek", "mobile": "070-174 50 24", "email": "asa.jarvsjo@example.org", "municipality": "2326", "watch_area": "Hackås" })).await;
+        let mut chief = app.signed_in("chief", "").await;
+        for behind in [true, false] {
+            for text in ["järvs", "ek", "anna åsa", "åsa järvsjö", "JÄRVSJÖ-EK", "070-174 50 24", "+4670174502", "asa.jar"] {
+                let found = search(&mut chief, &[("q", text)]).await;
+                assert!(found.says(&anna), "{text}: {}", found.html);
+                let listed = app.api.get(&format!("/contact-persons?limit=1000&q={}", url::form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>())).await;
+                assert!(listed.text.contains(&anna), "{text}: {}", listed.text);
+            }
+            assert!(search(&mut chief, &[("q", "hackås")]).await.says("Järvsjö"), "by area");
+            assert!(search(&mut chief, &[("q", "järvs"), ("area", "2321")]).await.says("Ingen passar."));
+            assert!(search(&mut chief, &[("q", "järvs"), ("who", "sms")]).await.says(&anna));
+            assert!(search(&mut chief, &[("q", "järvs"), ("who", "opted_out")]).await.says("Ingen passar."));
+            if behind {
+                app.database.until_none("SELECT id FROM contact_person WHERE word_key <> name_key || ' ' || area_code").await;
+            }
+        }
+        assert!(search(&mut chief, &[("q", "")]).await.status == 200);
+    }
+
     async fn facets_narrow_the_list_and_pages_follow_in_order_of_name(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         app.load_sample().await;

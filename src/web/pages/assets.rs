@@ -14,8 +14,10 @@ use sha2::{Digest, Sha256};
 
 use crate::web::Web;
 
-const CSS: &str = include_str!("../../../web/app.css");
-const JS: &str = include_str!("../../../web/app.js");
+// Without comments and blanks, by `build.rs`.
+const CSS: &str = include_str!(concat!(env!("OUT_DIR"), "/app.css"));
+const JS: &str = include_str!(concat!(env!("OUT_DIR"), "/app.js"));
+const PASSKEY: &str = include_str!(concat!(env!("OUT_DIR"), "/passkey.js"));
 /// htmx with its extension for server-sent events, from npm; `build.rs` says what to do when they are not there (ADR 0016).
 const HTMX: &str = concat!(
     include_str!("../../../web/node_modules/htmx.org/dist/htmx.min.js"),
@@ -31,6 +33,8 @@ pub struct Assets {
     pub css: String,
     /// Our script, an ES module.
     pub js: String,
+    /// The module of forms that a passkey answers.
+    pub passkey: String,
     /// The library that fetches, morphs and listens.
     pub htmx: String,
     /// Icon.
@@ -40,6 +44,7 @@ pub struct Assets {
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     css: path("app", CSS, "css"),
     js: path("app", JS, "js"),
+    passkey: path("passkey", PASSKEY, "js"),
     htmx: path("htmx", HTMX, "js"),
     icon: path("icon", ICON, "svg"),
 });
@@ -60,6 +65,7 @@ async fn serve(Path(name): Path<String>) -> Response {
     let (kind, content) = match format!("/assets/{name}") {
         path if path == assets.css => ("text/css; charset=utf-8", CSS),
         path if path == assets.js => ("text/javascript; charset=utf-8", JS),
+        path if path == assets.passkey => ("text/javascript; charset=utf-8", PASSKEY),
         path if path == assets.htmx => ("text/javascript; charset=utf-8", HTMX),
         path if path == assets.icon => ("image/svg+xml", ICON),
         _ => return StatusCode::NOT_FOUND.into_response(),
@@ -74,4 +80,14 @@ async fn icon() -> Response {
 fn path(name: &str, content: &str, kind: &str) -> String {
     let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(content)[..8]);
     format!("/assets/{name}.{hash}.{kind}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_of_every_page_stays_under_eight_kilobytes() {
+        assert!(JS.contains("data-compose") && JS.len() < 8_000, "{} octets", JS.len());
+    }
 }

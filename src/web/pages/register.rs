@@ -57,6 +57,7 @@ struct ListQuery {
 struct FoundList {
     rows: Vec<PersonRow>,
     total: String,
+    is_more: bool,
     wanted: Wanted,
     next: Option<String>,
     next_href: String,
@@ -175,10 +176,11 @@ fn list(frame: &Frame, tree: &AreaTree, (wanted, after): (Wanted, &str), found: 
     });
     FoundList {
         rows: found.persons.into_iter().map(|view| PersonRow::of(tree, view, frame.now_ms)).collect(),
-        total: match found.total {
-            total if total > register::MOST_COUNTED => format!("Över {}", number(register::MOST_COUNTED)),
-            total => number(total),
+        total: match found.is_more {
+            true => format!("Över {}", number(found.total)),
+            false => number(found.total),
         },
+        is_more: found.is_more,
         wanted,
         next: found.next,
         next_href,

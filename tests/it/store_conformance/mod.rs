@@ -38,6 +38,7 @@ use grannpost::store::observation::{Filter as Shown, Observation};
 use grannpost::store::operator::Operator;
 use grannpost::store::receipt::NewReceipt;
 use grannpost::store::register::Find;
+use grannpost::store::register_word::{Begins, Within};
 use grannpost::store::reply::NewReply;
 use grannpost::store::settle::Batch;
 use grannpost::store::sign_in_session::SignInSession;
@@ -47,7 +48,7 @@ use grannpost::store::{
     self, Session, Store, StoreError, alert, alert_draft, alert_email, api_key, area, attempt, audience, audit, backup,
     contact_person, coverage, credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import,
     import_draft, inbound_sms, letter, message, observation, observation_tag, operator, passkey, queue, receipt,
-    register, reply, setting, settle, sign_in_session, situation, spread, stamp, verify,
+    register, register_word, reply, setting, settle, sign_in_session, situation, spread, stamp, verify,
 };
 use serde_json::json;
 

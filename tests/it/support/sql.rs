@@ -23,6 +23,17 @@ impl Database {
         rows.iter().map(|row| row.get::<String, _>(0)).collect()
     }
 
+    /// Waits until no row is left of what `sql` asks for.
+    pub async fn until_none(&self, sql: &str) {
+        for _ in 0..200 {
+            if self.texts(sql).await.is_empty() {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("there are still rows of {sql}");
+    }
+
     async fn connection(&self) -> AnyConnection {
         sqlx::any::install_default_drivers();
         AnyConnection::connect(&self.url).await.unwrap()

@@ -1,0 +1,50 @@
+//! Owns narrowing a search of a large register down to those who may fit, by how words, numbers and addresses begin.
+//!
+//! A register that is not large is searched as it is, parts within words too. It does not say who fits. Invariant: nobody who fits by
+//! how something begins is left out, unless [`Narrowed::Many`] says so.
+
+use serde_json::json;
+
+use super::contact_person::Typed;
+use super::{Desk, Result};
+use crate::domain::operator::Actor;
+use crate::store::Session;
+use crate::store::register_word::{self, Within};
+
+/// Records that are looked at one by one; beyond that somebody has to type more.
+pub const MOST: i64 = 2_000;
+
+/// Where a search has to look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Narrowed {
+    /// Everywhere: the register is small, or nothing was typed.
+    Whole,
+    /// Among these records, as JSON rows.
+    Few(String),
+    /// More than [`MOST`] may fit; these are some of them, as JSON rows.
+    Many(String),
+}
+
+/// Narrows what was typed, within the areas of `areas_json`.
+///
+/// # Errors
+/// [`super::ActionError::Store`].
+pub async fn narrow(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    (typed, areas_json, area): (&Typed, &str, &str),
+) -> Result<Narrowed> {
+    let is_typed = !typed.words.is_empty() || !typed.number.is_empty();
+    if !is_typed || !register_word::is_larger(session, i64::from(desk.config.database.rows_at_once)).await? {
+        return Ok(Narrowed::Whole);
+    }
+    let is_everywhere = area.is_empty() && actor.area.is_empty();
+    let within = Within { areas_json, is_everywhere, named_json: &typed.named_json };
+    let mut ids = register_word::candidates(session, &typed.begins, within, MOST + 1).await?;
+    let is_many = i64::try_from(ids.len()).unwrap_or(i64::MAX) > MOST;
+    ids.truncate(usize::try_from(MOST).unwrap_or(usize::MAX));
+    let rows: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
+    let rows = json!(rows).to_string();
+    Ok(if is_many { Narrowed::Many(rows) } else { Narrowed::Few(rows) })
+}

@@ -1,0 +1,234 @@
+//! Owns the words of names in the register, and finding by them who may fit a search without reading a large register.
+//!
+//! It does not decide who fits; `register` and `contact_person` do, among those found here. Invariant: whoever fits by how a word,
+//! number or address begins is found here, also while their words are behind.
+
+use serde_json::json;
+
+use super::{Result, Session};
+
+/// Sorts after every text that begins with what it is put behind.
+const LAST: char = '\u{10FFFF}';
+
+const IS_LARGE: &str = "SELECT 1 AS one
+ FROM contact_person
+ LIMIT 1 OFFSET $1";
+
+/// Whether the register holds more than so many records.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn is_larger(session: &mut Session, than: i64) -> Result<bool> {
+    let row: Option<(i32,)> = session.one(session.sql(IS_LARGE).bind(than)).await?;
+    Ok(row.is_some())
+}
+
+/// How what is looked for begins; a part that is empty is not looked for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Begins {
+    /// A word of a name, folded.
+    pub word: String,
+    /// Other words that the name holds whole.
+    pub whole: Vec<String>,
+    /// An e-mail address in lower case.
+    pub email: String,
+    /// A number, E.164.
+    pub number: String,
+}
+
+const CANDIDATES: &str = "SELECT q.id
+ FROM (SELECT w.contact_person_id AS id
+   FROM contact_person_word w
+   WHERE $1 <> '' AND w.word >= $1 AND w.word < $2
+     AND ($10 = 1 OR w.area_code IN (SELECT v.code FROM {rows $9: code TEXT}))
+     AND NOT EXISTS (SELECT 1
+       FROM {rows $11: word TEXT}
+       WHERE NOT EXISTS (SELECT 1
+         FROM contact_person_word o
+         WHERE o.word = v.word AND o.contact_person_id = w.contact_person_id))
+ UNION ALL
+   SELECT p.id
+   FROM contact_person p
+   WHERE p.word_key <> p.name_key || ' ' || p.area_code
+     AND $1 <> '' AND ' ' || p.name_key LIKE '% ' || $1 || '%'
+     AND ($10 = 1 OR p.area_code IN (SELECT v.code FROM {rows $9: code TEXT}))
+ UNION ALL
+   SELECT p.id
+   FROM contact_person p
+   WHERE $3 <> '' AND p.email_key {as bytes} >= $3 AND p.email_key {as bytes} < $4
+ UNION ALL
+   SELECT p.id
+   FROM contact_person p
+   WHERE $5 <> '' AND p.mobile {as bytes} >= $5 AND p.mobile {as bytes} < $6
+ UNION ALL
+   SELECT p.id
+   FROM contact_person p
+   WHERE $5 <> '' AND p.phone2 {as bytes} >= $5 AND p.phone2 {as bytes} < $6
+ UNION ALL
+   SELECT p.id
+   FROM contact_person p
+   WHERE p.area_code IN (SELECT v.code FROM {rows $7: code TEXT})) q
+ LIMIT $8";
+
+/// Where is looked: areas as JSON rows, and whether those are all there are.
+#[derive(Debug, Clone, Copy)]
+pub struct Within<'a> {
+    /// Areas looked in.
+    pub areas_json: &'a str,
+    /// Whether that is everywhere.
+    pub is_everywhere: bool,
+    /// Areas that are named by what is looked for.
+    pub named_json: &'a str,
+}
+
+/// Ids of at most `limit` records that may fit, each once.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn candidates(session: &mut Session, begins: &Begins, within: Within<'_>, limit: i64) -> Result<Vec<String>> {
+    let whole: Vec<_> = begins.whole.iter().map(|word| json!({ "word": word })).collect();
+    let last = |text: &str| format!("{text}{LAST}");
+    let statement = session
+        .sql(CANDIDATES)
+        .bind(begins.word.clone())
+        .bind(last(&begins.word))
+        .bind(begins.email.clone())
+        .bind(last(&begins.email))
+        .bind(begins.number.clone())
+        .bind(last(&begins.number))
+        .bind(within.named_json.to_owned())
+        .bind(limit)
+        .bind(within.areas_json.to_owned())
+        .bind(i64::from(within.is_everywhere))
+        .bind(json!(whole).to_string());
+    let rows: Vec<(String,)> = session.list(statement).await?;
+    let mut ids: Vec<String> = rows.into_iter().map(|(id,)| id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// A record whose words are behind.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Behind {
+    id: String,
+    name_key: String,
+    area_code: String,
+    word_key: String,
+}
+
+const BEHIND: &str = "SELECT id, name_key, area_code, word_key
+ FROM contact_person
+ WHERE word_key <> name_key || ' ' || area_code
+ ORDER BY id
+ LIMIT $1
+ {for update}";
+
+/// At most `limit` records whose words are behind, held while somebody writes.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn behind(session: &mut Session, limit: i64) -> Result<Vec<Behind>> {
+    session.list(session.sql(BEHIND).bind(limit)).await
+}
+
+const IS_BEHIND: &str = "SELECT 1 AS one
+ FROM contact_person
+ WHERE word_key <> name_key || ' ' || area_code
+ LIMIT 1";
+
+/// Whether the words of any record are behind.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn is_behind(session: &mut Session) -> Result<bool> {
+    let row: Option<(i32,)> = session.one(session.sql(IS_BEHIND)).await?;
+    Ok(row.is_some())
+}
+
+const REMOVE: &str = "DELETE FROM contact_person_word
+ WHERE (word, contact_person_id) IN (SELECT v.word, v.id FROM {rows $1: word TEXT, id TEXT})";
+
+const ADD: &str = "INSERT INTO contact_person_word (word, contact_person_id, area_code)
+ SELECT v.word, v.id, v.area
+ FROM {rows $1: word TEXT, id TEXT, area TEXT}
+ WHERE v.id <> ''
+ ON CONFLICT (word, contact_person_id) DO UPDATE SET area_code = excluded.area_code";
+
+const CATCH_UP: &str = "UPDATE contact_person
+ SET word_key = v.key
+ FROM {rows $1: id TEXT, key TEXT}
+ WHERE contact_person.id = v.id";
+
+/// Writes the words of records that were [`behind`] within the same transaction.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn catch_up(session: &mut Session, behind: &[Behind]) -> Result<()> {
+    remove(session, behind.iter().map(|one| (one.id.as_str(), one.word_key.as_str()))).await?;
+    let mut added = Vec::new();
+    for one in behind {
+        let words = words_of(&one.name_key);
+        added.extend(words.into_iter().map(|word| json!({ "word": word, "id": one.id, "area": one.area_code })));
+    }
+    session.execute(session.sql(ADD).bind(json!(added).to_string())).await?;
+    let key = |one: &Behind| json!({ "id": one.id, "key": format!("{} {}", one.name_key, one.area_code) });
+    let keys: Vec<_> = behind.iter().map(key).collect();
+    session.execute(session.sql(CATCH_UP).bind(json!(keys).to_string())).await.map(drop)
+}
+
+const KEY_OF: &str = "SELECT id, word_key
+ FROM contact_person
+ WHERE id = $1";
+
+/// Takes out the words of a record that is erased.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn forget(session: &mut Session, id: &str) -> Result<()> {
+    let keys: Vec<(String, String)> = session.list(session.sql(KEY_OF).bind(id.to_owned())).await?;
+    remove(session, keys.iter().map(|(id, key)| (id.as_str(), key.as_str()))).await
+}
+
+const KEYS_OF_IMPORT: &str = "SELECT id, word_key
+ FROM contact_person
+ WHERE import_id = $1
+   AND id > $2
+ ORDER BY id
+ LIMIT 5000";
+
+/// Takes out the words of everybody whom an import has made; it is being undone.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn forget_import(session: &mut Session, import_id: &str) -> Result<()> {
+    let mut after = String::new();
+    loop {
+        let statement = session.sql(KEYS_OF_IMPORT).bind(import_id.to_owned()).bind(after);
+        let keys: Vec<(String, String)> = session.list(statement).await?;
+        let Some((last, _)) = keys.last() else { return Ok(()) };
+        after = last.clone();
+        remove(session, keys.iter().map(|(id, key)| (id.as_str(), key.as_str()))).await?;
+    }
+}
+
+async fn remove(session: &mut Session, keys: impl Iterator<Item = (&str, &str)>) -> Result<()> {
+    let mut gone = Vec::new();
+    for (id, key) in keys {
+        // The area stands behind the last blank.
+        let name = key.rsplit_once(' ').map_or("", |(name, _)| name);
+        gone.extend(words_of(name).into_iter().map(|word| json!({ "word": word, "id": id })));
+    }
+    if gone.is_empty() {
+        return Ok(());
+    }
+    session.execute(session.sql(REMOVE).bind(json!(gone).to_string())).await.map(drop)
+}
+
+/// The words of a folded name, each once: a batch must not meet the same row twice.
+fn words_of(name_key: &str) -> Vec<&str> {
+    let mut words: Vec<&str> = name_key.split(' ').filter(|word| !word.is_empty()).collect();
+    words.sort_unstable();
+    words.dedup();
+    words
+}

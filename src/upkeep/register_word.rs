@@ -1,0 +1,23 @@
+//! Owns that the words of names catch up with the register.
+//!
+//! Invariant: each piece is a short transaction, so that no alert waits for a large import's words.
+
+use super::Upkeep;
+use crate::store::{StoreError, register_word};
+
+/// Records at once.
+const PIECE: i64 = 1_000;
+
+/// Writes the words of everybody whose are behind.
+pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
+    while !upkeep.stop.is_cancelled() {
+        if !register_word::is_behind(&mut upkeep.store.read().await?).await? {
+            return Ok(());
+        }
+        let mut session = upkeep.store.begin().await?;
+        let behind = register_word::behind(&mut session, PIECE).await?;
+        register_word::catch_up(&mut session, &behind).await?;
+        session.commit().await?;
+    }
+    Ok(())
+}
