@@ -112,6 +112,7 @@ impl Daemon {
         upkeep::clock::check_at_start(&upkeep).await?;
         upkeep.start(&engine.tracker, presence);
         upkeep::reminder::start(desk.clone(), engine.stop.clone(), &engine.tracker);
+        upkeep::retention::start(desk.clone(), engine.stop.clone(), &engine.tracker);
         upkeep::duty::start(desk.clone(), engine.stop.clone(), &engine.tracker);
         engine.start_leases();
         let receipts = ReceiptDesk::start(desk.store.clone(), desk.clock.clone());

@@ -50,6 +50,7 @@ const ROUNDS: &[(&str, Round)] = &[
     ("claim", |kind| Box::pin(rounds::claim(kind))),
     ("freeze", |kind| Box::pin(rounds::freeze(kind))),
     ("pages", |kind| Box::pin(pages::pages(kind))),
+    ("search", |kind| Box::pin(pages::search(kind))),
 ];
 
 fn main() {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use grannpost::actions::operator::{self, NewOperator};
 use grannpost::domain::operator::{Actor, Role};
+use grannpost::store::register_word;
 use reqwest::{Client, RequestBuilder};
 use serde_json::json;
 
@@ -118,6 +119,42 @@ pub async fn pages(kind: Kind) -> Vec<Line> {
         });
     }
     lines
+}
+
+/// A name, a number and an address typed letter by letter into the search of a register of a million.
+pub async fn search(kind: Kind) -> Vec<Line> {
+    const PERSONS: usize = 1_000_000;
+    let behaviour = json!({ "receipts": { "delivered": 0.0 } });
+    let scene = Scene::set(&Plan { kind, persons: PERSONS, behaviour, rate: 20, concurrency: 8 }).await;
+    let begun = Instant::now();
+    while register_word::is_behind(&mut scene.desk.store.read().await.unwrap()).await.unwrap() {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    eprintln!("{PERSONS} persons: their words are there after {:?}", begun.elapsed());
+    let mut visitor = Visitor::signed_in(&scene).await;
+    let mut times = Vec::new();
+    for typed in ["förnamn734 efternamn512", "efternamn901", "070-174 1734 512", "k734512@example.org", "nobody at all"]
+    {
+        for (at, letter) in typed.char_indices() {
+            let text = &typed[..at + letter.len_utf8()];
+            let request = visitor.form("/register", &[("q", text), ("part", "found")]);
+            let asked = Instant::now();
+            visitor.asked(request).await;
+            times.push((asked.elapsed(), text));
+        }
+    }
+    times.sort_unstable();
+    let p95 = times[times.len() * 95 / 100];
+    let slowest = times[times.len() - 1];
+    eprintln!("  the slowest: {slowest:?}; p95: {p95:?}; p50 {:?}", times[times.len() / 2]);
+    vec![Line {
+        work: format!("search as you type, {PERSONS} persons"),
+        database: name(kind),
+        ours: format!("p95 {:.0} ms, slowest {:.0} ms", ms(p95.0), ms(slowest.0)),
+        floor: "–".to_owned(),
+        ratio: "–".to_owned(),
+        bar: "p95 ≤ 30 ms",
+    }]
 }
 
 fn ms(time: Duration) -> f64 {

@@ -190,10 +190,10 @@ pub async fn fill(database: &Database, persons: usize) {
             "INSERT INTO contact_person (id, name, mobile, email, email_key, address, area_code, households, name_key,
                created_at, updated_at)
              WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {persons} - 1)
-             SELECT 'p' || CAST(10000000 + i AS TEXT), 'Kontaktombud ' || CAST(i AS TEXT),
+             SELECT 'p' || CAST(10000000 + i AS TEXT), 'Förnamn' || CAST(i % 1000 AS TEXT) || ' Efternamn' || CAST(i / 1000 AS TEXT),
                '+4670174' || CAST(1000000 + i AS TEXT), 'k' || CAST(i AS TEXT) || '@example.org',
                'k' || CAST(i AS TEXT) || '@example.org', 'Bygatan ' || CAST(i AS TEXT), 'w' || CAST(i % {areas} AS TEXT),
-               3 + i % 30, 'kontaktombud ' || CAST(i AS TEXT), 0, 0 FROM n"
+               3 + i % 30, 'förnamn' || CAST(i % 1000 AS TEXT) || ' efternamn' || CAST(i / 1000 AS TEXT), 0, 0 FROM n"
         ),
     ];
     let mut connection = sqlx::AnyConnection::connect(&database.url).await.unwrap();

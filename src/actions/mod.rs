@@ -60,6 +60,7 @@ pub mod person_merge;
 pub mod register;
 pub mod register_word;
 pub mod reply;
+pub mod retention;
 pub mod session;
 pub mod sign_in;
 pub mod sign_in_elsewhere;

@@ -16,6 +16,7 @@ mod migrate;
 mod operator;
 mod pause;
 mod receive_mail;
+mod retention;
 mod serve;
 mod simulate;
 mod verify;
@@ -76,6 +77,8 @@ enum Verb {
     ReceiveMail(receive_mail::Args),
     /// Kontrollera räkenskaperna och loggkedjan.
     Verify,
+    /// Visa vad som ska gallras, och gallra.
+    Retention(retention::Args),
     /// Kopiera databasen medan den används, och kontrollera kopian.
     Backup(backup::Args),
     /// Lägg en kopia i databasens ställe; den börjar i paus.
@@ -241,6 +244,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Verb::Operator(args) => operator::run(args, loaded, json).await,
         Verb::Key(args) => key::run(args, loaded, json).await,
         Verb::Verify => verify::run(loaded, json).await,
+        Verb::Retention(args) => retention::run(&args, loaded, json).await,
         Verb::Backup(args) => backup::backup(&args, loaded).await,
         Verb::Restore(args) => backup::restore(&args, loaded).await,
         Verb::Pause(args) => pause::pause(&args, loaded).await,

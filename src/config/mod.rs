@@ -14,6 +14,7 @@ pub mod mail;
 pub mod mail_in;
 pub mod region;
 pub mod replies;
+pub mod retention;
 pub mod secret;
 pub mod server;
 pub mod sign_in;
@@ -35,6 +36,7 @@ pub use mail::Mail;
 pub use mail_in::{AfterReading, MailIn, MailboxAddress};
 pub use region::Region;
 pub use replies::Replies;
+pub use retention::{Retention, Term};
 pub use secret::Secret;
 pub use server::{Environment, Server};
 pub use sign_in::SignIn;
@@ -65,6 +67,8 @@ pub struct Config {
     pub letters: Letters,
     /// Rules for what contact persons answer.
     pub replies: Replies,
+    /// How long what is personal is kept.
+    pub retention: Retention,
     /// The audit chain's anchor.
     pub audit: Audit,
     /// The engine.
@@ -198,6 +202,7 @@ impl Config {
         self.alerts.validate()?;
         self.letters.validate()?;
         self.replies.validate()?;
+        self.retention.validate()?;
         self.dispatch.validate()?;
         self.sign_in.validate()
     }

@@ -27,6 +27,7 @@ pub mod phone;
 pub mod place_name;
 pub mod plain_text;
 pub mod reply;
+pub mod retention;
 pub mod situation;
 pub mod sms_character;
 pub mod sms_text;

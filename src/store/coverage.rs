@@ -159,6 +159,7 @@ const FOLLOW_UP: &str = "INSERT INTO delivery (id, message_id, channel, address,
    AND (d.state IN ('accepted', 'in_doubt', 'delivered', 'unconfirmed')
      OR (d.state = 'sending' AND d.stamped_at IS NOT NULL)
      OR (d.state = 'failed' AND d.reason = 'in_doubt.given_up'))
+   AND d.address NOT LIKE 'disposed-%'
    AND ($10 = 0 OR NOT EXISTS (
      SELECT 1
      FROM message_recipient r

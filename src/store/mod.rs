@@ -39,6 +39,7 @@ pub mod receipt;
 pub mod register;
 pub mod register_word;
 pub mod reply;
+pub mod retention;
 pub mod setting;
 pub mod settle;
 pub mod sign_in_session;

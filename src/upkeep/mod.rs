@@ -11,6 +11,7 @@ pub mod presence;
 pub mod register_word;
 pub mod reminder;
 pub mod rescue;
+pub mod retention;
 pub mod seal;
 pub mod verify;
 

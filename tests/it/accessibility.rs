@@ -47,6 +47,7 @@ async fn axe_finds_nothing_on_the_pages_of_administration_and_of_oneself() {
         "/admin/keys/new",
         "/admin/gateways",
         "/admin/health",
+        "/admin/retention",
         "/tillganglighet",
         "/admin/resume",
         "/nowhere",

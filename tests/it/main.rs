@@ -26,6 +26,7 @@ mod pages;
 mod passkey;
 mod planted_mistakes;
 mod register_pages;
+mod retention;
 mod roles;
 mod sign_in;
 mod sign_in_elsewhere;

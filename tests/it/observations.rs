@@ -13,7 +13,7 @@ const STRANGER: &str = "+46701740699";
 
 impl TestApp {
     /// Eva in Hackås (2326) with four households and Nils in Duved (2321) with three, and a gateway that brings SMS.
-    async fn with_two_persons(kind: Kind, more: &str) -> Self {
+    pub async fn with_two_persons(kind: Kind, more: &str) -> Self {
         let app = Self::spawn_with(kind, more).await;
         let inbound = format!("{}/hooks/sms/elks/{SECRET}/inbound", app.api.base());
         app.gateway.change(|gateway| gateway.sms_url = Some(inbound));
@@ -27,14 +27,14 @@ impl TestApp {
         app
     }
 
-    async fn sms(&self, id: &str, from: &str, text: &str) {
+    pub async fn sms(&self, id: &str, from: &str, text: &str) {
         let message = InboundMessage { id: id.into(), from: from.into(), to: "+46766860000".into(), text: text.into() };
         let brought = self.gateway.post_inbound(message).await;
         assert_eq!((brought.code, brought.empty_body), (Some(204), true), "{id}");
     }
 
     /// Sends an alert to these areas and waits until the phones have it.
-    async fn alert(&self, areas: &[&str], more: Value) -> String {
+    pub async fn alert(&self, areas: &[&str], more: Value) -> String {
         let mut body = json!({ "text": "Röd skåpbil söks", "areas": areas, "decided_by": "Befäl", "undo_seconds": 0 });
         for (name, value) in more.as_object().unwrap() {
             body[name] = value.clone();
@@ -47,7 +47,7 @@ impl TestApp {
     }
 
     /// The list at `path`, once it holds so many.
-    async fn observations(&self, query: &str, count: usize) -> Vec<Value> {
+    pub async fn observations(&self, query: &str, count: usize) -> Vec<Value> {
         let mut last = Value::Null;
         for _ in 0..600 {
             last = self.api.get(&format!("/observations?limit=1000{query}")).await.json;

@@ -63,6 +63,7 @@ const PAGES: &[(&str, &[&str])] = &[
     ("/admin/keys/{id}/revoke", &["admin"]),
     ("/admin/gateways", &["admin"]),
     ("/admin/health", &["admin"]),
+    ("/admin/retention", &["admin"]),
     ("/admin/situations", &["admin"]),
     ("/admin/situations/new", &["admin"]),
     ("/admin/situations/{id}", &["admin"]),

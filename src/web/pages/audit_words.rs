@@ -70,6 +70,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("import.missing_read", "De som saknas i en import lästa"),
     ("dispatch.paused", "Alla utskick pausade"),
     ("dispatch.resumed", "Alla utskick påsläppta"),
+    ("retention.removed", "Gallring"),
     ("audit.checked", "Loggens kedja kontrollerad"),
     ("audit.exported", "Loggen uttagen"),
     ("gateway.tested", "Prov av sms-tjänsten"),

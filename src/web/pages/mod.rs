@@ -63,6 +63,7 @@ pub mod register_mail;
 pub mod register_merge;
 pub mod register_person;
 pub mod register_words;
+pub mod retention;
 pub mod shift;
 pub mod sign_in;
 pub mod situation;
@@ -103,6 +104,7 @@ pub fn console() -> Router<Web> {
         .merge(key::router())
         .merge(gateway::router())
         .merge(health::router())
+        .merge(retention::router())
         .merge(situation::router());
     let work = start::router().merge(decision::router()).merge(audit::router());
     let alerts = alert_compose::router()

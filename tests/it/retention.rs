@@ -1,0 +1,89 @@
+//! Stories of what is disposed of (gallring): nothing without a decision, what is personal when its time is over, and no figure of the past.
+
+use std::time::Duration;
+
+use grannpost::actions::retention;
+use grannpost::domain::retention::Rule;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::{Kind, TestApp, on_both_databases};
+
+const EVA: &str = "+46701740601";
+
+const DECIDED: &str = r#"
+retention.observations.decision = "Beslut 2026-1"
+retention.recipients.decision = "Beslut 2026-2"
+retention.imports.decision = "Beslut 2026-3"
+retention.mail.decision = "Beslut 2026-4"
+"#;
+const YEAR: Duration = Duration::from_secs(366 * 24 * 3_600);
+
+/// An alert that somebody has answered and passed on, and a file that was imported, everything of it over; the alert's id.
+async fn an_old_alert(kind: Kind, more: &str) -> (TestApp, String) {
+    let app = TestApp::with_two_persons(kind, more).await;
+    let csv = "name,mobile,municipality,watch_area\nSiv Sund,070-174 06 11,2326,Hackås\n";
+    assert_eq!(app.api.send_bytes(Method::POST, "/api/v1/imports", "text/csv", csv.into()).await.status, 201);
+    let id = app.alert(&["2326"], json!({ "spread": "households" })).await;
+    app.sms("s1", EVA, "Såg bilen vid Hackås bensinmack ABC 123").await;
+    app.sms("s2", EVA, "SPRITT 14").await;
+    let seen = app.observations("", 1).await;
+    let answer = format!("/observations/{}/reply", seen[0]["id"].as_str().unwrap());
+    assert_eq!(app.api.post(&answer, json!({ "text": "Tack Eva, vi åker dit." })).await.status, 201);
+    app.alert_when(&id, |alert| alert["reach"]["contact_persons"] == 2).await;
+    app.database.until_none("SELECT id FROM message WHERE state <> 'done'").await;
+    (app, id)
+}
+
+on_both_databases! {
+    async fn nothing_is_disposed_of_without_a_decision_and_the_page_says_what_would_be(kind: Kind) {
+        let (app, id) = an_old_alert(kind, "").await;
+        app.advance(2 * YEAR);
+        assert_eq!(retention::run(&app.desk).await.unwrap(), []);
+        let rows = app.api.get(&format!("/alerts/{id}/deliveries?limit=1")).await;
+        assert!(rows.json["items"][0]["address"].as_str().unwrap().starts_with("+46"), "{}", rows.text);
+        let mut admin = app.signed_in("admin", "").await;
+        let page = admin.get("/admin/retention").await;
+        assert_eq!(page.html.matches("Avstängd").count(), 4, "{}", page.html);
+        assert!(page.says("retention.observations.decision") && page.says("365 dagar efter kalenderårets slut"), "{}", page.html);
+    }
+
+    async fn what_has_been_kept_long_enough_goes_and_every_figure_stays(kind: Kind) {
+        let (app, id) = an_old_alert(kind, DECIDED).await;
+        let before = app.api.get(&format!("/alerts/{id}")).await.json;
+        assert_eq!(retention::run(&app.desk).await.unwrap(), [], "nothing is old yet");
+        app.advance(YEAR);
+        let young: Vec<Rule> = retention::run(&app.desk).await.unwrap().into_iter().map(|(rule, _)| rule).collect();
+        assert_eq!(young, [Rule::Imports], "a year that has not ended since 2026-12-31 keeps the others");
+        app.advance(YEAR);
+        let removed = retention::run(&app.desk).await.unwrap();
+        let rules: Vec<Rule> = removed.iter().map(|(rule, _)| *rule).collect();
+        assert_eq!(rules, [Rule::Observations, Rule::Recipients], "{removed:?}");
+        assert_eq!(retention::run(&app.desk).await.unwrap(), [], "a second run finds nothing");
+
+        let after = app.api.get(&format!("/alerts/{id}")).await.json;
+        for figure in ["state", "counts", "audience", "reach"] {
+            assert_eq!(after[figure], before[figure], "{figure}");
+        }
+        let rows = app.api.get(&format!("/alerts/{id}/deliveries?limit=1000")).await;
+        assert!(!rows.text.contains("+46") && rows.text.contains("disposed-"), "{}", rows.text);
+        for (table, column) in [("inbound_sms", "raw"), ("observation", "text"), ("observation", "place"), ("message_recipient", "contact_person_id"), ("import_row", "cells")] {
+            let left = app.database.texts(&format!("SELECT {column} FROM {table} WHERE COALESCE({column}, '') <> ''")).await;
+            assert_eq!(left, [""; 0], "{table}.{column}");
+        }
+        let senders = app.database.texts("SELECT sender FROM observation UNION SELECT contact_person_id FROM spread_confirmation").await;
+        assert!(senders.iter().all(|sender| sender.starts_with("disposed-")), "{senders:?}");
+        let log = app.api.get("/audit?action=retention.removed").await;
+        assert!(log.text.contains("Beslut 2026-1") && log.text.contains("Beslut 2026-2"), "{}", log.text);
+        assert_eq!(app.verify().await, Vec::<String>::new());
+
+        let follow_up = app.api.post(&format!("/alerts/{id}/follow-ups"), json!({ "kind": "update", "text": "Nytt." })).await;
+        assert_eq!((follow_up.status.as_u16(), &follow_up.json["code"]), (409, &json!("alert.nobody_has_it")), "{}", follow_up.text);
+        let mut admin = app.signed_in("admin", "").await;
+        for path in [format!("/alerts/{id}"), format!("/alerts/{id}/report"), "/observations".to_owned(), "/admin/retention".to_owned()] {
+            assert_eq!(admin.get(&path).await.status, 200, "{path}");
+        }
+        let found = app.api.get("/contact-persons?q=eva").await;
+        assert_eq!(found.json["items"][0]["mobile"], EVA, "the register is not touched");
+    }
+}
