@@ -4,6 +4,8 @@
 //! never a slot that the database has not reserved for this daemon.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
@@ -17,6 +19,10 @@ const CHUNK: Duration = Duration::from_millis(250);
 const LATEST: Duration = Duration::from_millis(100);
 /// The capped window is a little longer than a second, since a gateway sees arrivals with jitter.
 const WINDOW: Duration = Duration::from_millis(1_004);
+/// With other daemons at the same gateway nobody sees the hand-overs of all, and the slots alone hold the sum: they lie further
+/// apart, and lateness may be no more than what that leaves.
+const WINDOW_WITH_OTHERS: Duration = Duration::from_millis(1_030);
+const LATEST_WITH_OTHERS: Duration = Duration::from_millis(15);
 /// A hand-over whose answer was late may have arrived late, by at most this much; a gateway that is slow by itself costs no more pace.
 const MOST_LATE: Duration = Duration::from_millis(8);
 
@@ -25,7 +31,10 @@ const MOST_LATE: Duration = Duration::from_millis(8);
 pub struct Pacer {
     gateway: String,
     store: Store,
+    /// Between two slots of a daemon alone.
     gap: Duration,
+    /// Whether other daemons hand over too, as far as the last reservation tells.
+    is_shared: Arc<AtomicBool>,
     cap: usize,
     /// How far back unused slots count: what a burst after a pause is made of.
     credit: Duration,
@@ -92,6 +101,8 @@ impl Pacer {
         let slowness = Slowness { factor: 1.0, slowed_at: Instant::now(), is_new: false };
         Self {
             gateway: gateway.to_owned(),
+            // Until the database has said how many there are, there may be others.
+            is_shared: Arc::new(AtomicBool::new(!store.has_one_writer())),
             store,
             gap,
             cap,
@@ -117,7 +128,7 @@ impl Pacer {
             while let Some(until) = self.full_until() {
                 tokio::time::sleep_until(until).await;
             }
-            if slot + LATEST + self.credit < Instant::now() && !self.is_within_gap() {
+            if self.is_forfeited(slot) {
                 continue;
             }
             return self.recent().begin(self.cap, Instant::now());
@@ -150,6 +161,13 @@ impl Pacer {
         self.recent().is_full_until(self.cap, Instant::now())
     }
 
+    fn is_forfeited(&self, slot: Instant) -> bool {
+        if self.is_shared.load(Ordering::Relaxed) {
+            return slot + LATEST_WITH_OTHERS + self.credit < Instant::now();
+        }
+        slot + LATEST + self.credit < Instant::now() && !self.is_within_gap()
+    }
+
     /// Low rates have gaps longer than [`LATEST`]; their slots are used late rather than lost.
     fn is_within_gap(&self) -> bool {
         self.recent().arrivals.back().is_none_or(|last| last.elapsed() >= self.gap)
@@ -180,7 +198,9 @@ impl Pacer {
     }
 
     fn slowed_gap(&self) -> Duration {
-        self.gap.mul_f64(self.slowness().factor)
+        let is_shared = self.is_shared.load(Ordering::Relaxed);
+        let stretch = if is_shared { WINDOW_WITH_OTHERS.as_secs_f64() / WINDOW.as_secs_f64() } else { 1.0 };
+        self.gap.mul_f64(self.slowness().factor * stretch)
     }
 
     fn slots_per_chunk(&self) -> u32 {
@@ -197,9 +217,12 @@ impl Pacer {
         }
         drop(slowness);
         let (slots, gap, credit) = (self.slots_per_chunk(), self.slowed_gap(), self.credit);
-        let (store, gateway) = (self.store.clone(), self.gateway.clone());
+        let (store, gateway, is_shared) = (self.store.clone(), self.gateway.clone(), Arc::clone(&self.is_shared));
         tokio::spawn(async move {
-            reserve_chunk(&store, &gateway, Chunk { first: Instant::now(), slots, gap }, credit).await
+            let wanted = Chunk { first: Instant::now(), slots, gap };
+            let (chunk, daemons) = reserve_chunk(&store, &gateway, wanted, credit).await?;
+            is_shared.store(daemons > 1 && !store.has_one_writer(), Ordering::Relaxed);
+            Some(chunk)
         })
     }
 }
@@ -232,8 +255,8 @@ impl Recent {
     }
 }
 
-/// Reserves the slots of `wanted`, from the first that the database has free.
-async fn reserve_chunk(store: &Store, gateway: &str, wanted: Chunk, credit: Duration) -> Option<Chunk> {
+/// Reserves the slots of `wanted`, from the first that the database has free; says also how many daemons hand over.
+async fn reserve_chunk(store: &Store, gateway: &str, wanted: Chunk, credit: Duration) -> Option<(Chunk, i64)> {
     let us = |time: Duration| i64::try_from(time.as_micros()).ok();
     let span_us = us(wanted.gap * wanted.slots)?;
     let mut session = store.begin_dispatch().await.ok()?;
@@ -243,7 +266,7 @@ async fn reserve_chunk(store: &Store, gateway: &str, wanted: Chunk, credit: Dura
     let ahead_us = reserved.next_slot_us - span_us - reserved.now_us;
     let ahead = Duration::from_micros(ahead_us.unsigned_abs());
     let first = if ahead_us < 0 { now.checked_sub(ahead).unwrap_or(now) } else { now + ahead };
-    Some(Chunk { first, ..wanted })
+    Some((Chunk { first, ..wanted }, reserved.daemons))
 }
 
 #[cfg(test)]

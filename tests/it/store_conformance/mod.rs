@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 
 use grannpost::domain::area::{Area, AreaKind};
 use grannpost::domain::coverage::{Coverage, Crowd, POSITIONS as IDS_PER_MESSAGE};
+use grannpost::domain::daemon_role::Roles;
 use grannpost::domain::delivery::{Channel, DeliveryState};
 use grannpost::domain::message::{MessageState, priority};
 use grannpost::store::alert::AlertRow;
@@ -45,9 +46,9 @@ use grannpost::store::situation::Situation;
 use grannpost::store::stamp::Gate;
 use grannpost::store::{
     self, Session, Store, StoreError, alert, alert_draft, alert_email, api_key, area, attempt, audience, audit, backup,
-    contact_person, coverage, credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import,
-    import_draft, inbound_sms, letter, message, observation, observation_tag, operator, passkey, queue, receipt,
-    register, reply, setting, settle, sign_in_session, situation, spread, stamp, verify,
+    bell, contact_person, coverage, credential, daemon, decision, delivery, extract, freezing, gateway, idempotency,
+    import, import_draft, inbound_sms, letter, message, observation, observation_tag, operator, passkey, queue,
+    receipt, register, reply, setting, settle, sign_in_session, situation, spread, stamp, verify,
 };
 use serde_json::json;
 
