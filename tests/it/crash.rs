@@ -93,7 +93,7 @@ async fn kill_at_random(kind: Kind, seed: u64, more: &str, history: HistoryMode)
 }
 
 async fn kill_with_seeds(row: &str, kind: Kind, more: &str, history: HistoryMode) {
-    let seeds = seeds(1, 8);
+    let seeds = seeds(1, 6);
     let (mut slowest, mut most) = (Duration::ZERO, 0);
     for seed in seeds.clone() {
         let (took, in_doubt) = kill_at_random(kind, seed, more, history.clone()).await;
@@ -105,9 +105,10 @@ async fn kill_with_seeds(row: &str, kind: Kind, more: &str, history: HistoryMode
 
 /// A request that makes an alert is cut off by kill -9 at some moment and made again with its key.
 async fn kill_between_effect_and_answer(kind: Kind) {
-    let seeds = seeds(3, 25);
+    let seeds = seeds(3, 15);
     let scene = Scene::set(kind, 0, "").await;
-    let wanted = json!({ "text": "Röd skåpbil söks", "areas": ["2326"], "decided_by": "Befäl", "undo_seconds": 600 });
+    let at = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(20)).unwrap().to_string();
+    let wanted = json!({ "text": "Röd skåpbil söks", "areas": ["2326"], "decided_by": "Befäl", "send_at": at });
     for seed in seeds.clone() {
         let daemon = ServeProcess::start(&scene.config);
         let key = format!("key-{seed}");

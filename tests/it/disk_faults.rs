@@ -19,10 +19,11 @@ fn alert(areas: &[&str]) -> Value {
     json!({ "text": "Röd skåpbil söks", "areas": areas, "decided_by": "Vakthavande befäl", "undo_seconds": 0 })
 }
 
-/// One that stays in its undo window.
+/// One that goes tomorrow.
 fn waiting_alert() -> Value {
     let mut wanted = alert(&["2326"]);
-    wanted["undo_seconds"] = json!(600);
+    let at = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(20)).unwrap();
+    wanted["send_at"] = json!(at.to_string());
     wanted
 }
 
@@ -71,7 +72,7 @@ async fn kill_at_the_nth_write(kind: Kind) {
     if !has_strace("A3", kind) {
         return;
     }
-    let seeds = seeds(2, 12);
+    let seeds = seeds(1, 8);
     let (mut kills, calls) = (0, if kind == Kind::Sqlite { "pwrite64,fdatasync" } else { "sendto" });
     for seed in seeds.clone() {
         let scene = Scene::set(kind, seed, SHORT).await;
@@ -111,7 +112,7 @@ async fn kill_a_migration(kind: Kind) {
     if !has_strace("D9", kind) {
         return;
     }
-    let seeds = seeds(3, 20);
+    let seeds = seeds(3, 12);
     let calls = if kind == Kind::Sqlite { "pwrite64,fdatasync" } else { "sendto" };
     for seed in seeds.clone() {
         let database = Database::new(kind);
@@ -136,10 +137,7 @@ async fn kill_a_migration(kind: Kind) {
 async fn start_with_a_wrong_clock(kind: Kind, library: &str, shift: &str) -> String {
     let scene = Scene::set(kind, 0, SHORT).await;
     let daemon = ServeProcess::start(&scene.config);
-    let mut wanted = alert(&["2326"]);
-    let at = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(20)).unwrap();
-    wanted["send_at"] = json!(at.to_string());
-    let made = scene.api(&daemon).post("/alerts", wanted).await;
+    let made = scene.api(&daemon).post("/alerts", waiting_alert()).await;
     assert_eq!(made.status, 201, "{}", made.text);
     // The newest time there is gets written down at the next look at the clock.
     tokio::time::sleep(Duration::from_millis(300)).await;

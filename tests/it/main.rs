@@ -36,6 +36,7 @@ mod sign_in;
 mod sign_in_elsewhere;
 mod simulator;
 mod situations;
+mod soak;
 mod store_conformance;
 mod support;
 mod transact;
