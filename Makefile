@@ -11,7 +11,7 @@ LIBRARIES := web/node_modules/.package-lock.json
 # Root installs by itself, everybody else through sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help build demo test test-faults bench fuzz fmt lint audit sbom clean screenshots setup-build setup-test setup-test-faults
+.PHONY: help build demo test test-faults fuzz-api bench fuzz fmt lint audit sbom clean screenshots setup-build setup-test setup-test-faults
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -31,11 +31,16 @@ test: setup-test $(LIBRARIES) ## Install what tests need, then check format, lin
 FAULTS = $$(grep -oE '`[a-z_]+::[a-z_0-9]+`' docs/faults.md | sed -E 's/.*::|`//g' | sort -u)
 
 test-faults: setup-test-faults $(LIBRARIES) ## Survive every fault of docs/faults.md, with many seeds; prints a table (a quarter of an hour)
-	@rm -f target/faults.tsv
-	@mkdir -p target
-	GRANNPOST_FAULTS=full GRANNPOST_FAULTS_FIGURES=$(CURDIR)/target/faults.tsv \
-	  $(CARGO) test --locked --test it -- --test-threads 2 $(FAULTS) > target/faults.log 2>&1; code=$$?; \
+	@mkdir -p target && : > target/faults.tsv
+	code=0; GRANNPOST_FAULTS=full GRANNPOST_FAULTS_FIGURES=$(CURDIR)/target/faults.tsv \
+	  $(CARGO) test --locked --test it -- --test-threads 2 $(FAULTS) > target/faults.log 2>&1 || code=$$?; \
 	awk -f tests/faults.awk target/faults.tsv target/faults.log; exit $$code
+	$(MAKE) --no-print-directory fuzz-api
+
+fuzz-api: setup-build $(LIBRARIES) ## Put what schemathesis makes of the API's description to a daemon; 0 server errors (FUZZ_SECONDS, FUZZ_SEED)
+	@test -x target/schemathesis/bin/st || { python3 -m venv target/schemathesis && target/schemathesis/bin/pip install --quiet schemathesis; }
+	$(CARGO) build --locked
+	tests/fuzz_api.sh target/debug/grannpost target/schemathesis/bin/st
 
 bench: setup-test $(LIBRARIES) ## Measure the dispatch; ROUNDS="pace first" for some rounds only (docs/performance.md)
 	$(CARGO) bench --locked --bench dispatch -- $(ROUNDS)
@@ -101,4 +106,4 @@ setup-test: setup-build
 # strace stops or breaks single calls, libfaketime sets one process's clock, sqlite3 looks at a file from outside.
 setup-test-faults: setup-test
 	@command -v strace >/dev/null && command -v sqlite3 >/dev/null && ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 \
-	  || { $(call install,strace libfaketime sqlite3); }
+	  || { $(call install,strace libfaketime sqlite3 python3-venv); }

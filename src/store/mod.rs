@@ -53,7 +53,9 @@ use futures_util::TryStreamExt as _;
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, FromRow, SqlSafeStr as _, Transaction};
+use sqlx::{
+    Any, AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor, FromRow, SqlSafeStr as _, Transaction,
+};
 
 pub use dialect::Dialect;
 
@@ -258,6 +260,11 @@ impl Store {
                 .acquire_timeout(Duration::from_secs(6))
                 .idle_timeout(Duration::from_secs(600))
                 .test_before_acquire(dialect == Dialect::Postgres)
+                // SQLite ends a transaction by itself when its commit fails, as on a full disk; the driver believes it open for
+                // ever, and every later one would be refused on that connection.
+                .before_acquire(move |connection, _| {
+                    Box::pin(async move { Ok(dialect == Dialect::Postgres || !connection.is_in_transaction()) })
+                })
                 .after_connect(move |connection, _| Box::pin(prepare_connection(dialect, connection)))
         };
         let write = pool(if dialect == Dialect::Sqlite { 1 } else { max_connections }).connect(&url).await?;

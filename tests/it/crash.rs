@@ -76,7 +76,12 @@ async fn kill_at_random(kind: Kind, seed: u64, more: &str, history: HistoryMode)
             slowest = slowest.max(started.elapsed());
         }
     }
-    let done = settled(&scene, &daemon, &id).await;
+    let has_proof = history == HistoryMode::On;
+    let done = settled_when(&scene, &daemon, &id, |alert| {
+        let open = if has_proof { "in_doubt" } else { "queued" };
+        ["queued", "sending", "accepted", open].iter().all(|state| alert["counts"][*state] == 0)
+    })
+    .await;
     let lost = RECIPIENTS as i64
         - done["counts"]["delivered"].as_i64().unwrap()
         - done["counts"]["in_doubt"].as_i64().unwrap();
@@ -185,12 +190,16 @@ async fn restore_in_mid_dispatch(kind: Kind) {
 
 /// The alert, once nothing of it changes any more: all delivered, or in doubt with nothing left that could prove it.
 async fn settled(scene: &Scene, daemon: &ServeProcess, id: &str) -> Value {
+    settled_when(scene, daemon, id, |alert| alert["state"] == "done").await
+}
+
+async fn settled_when(scene: &Scene, daemon: &ServeProcess, id: &str, done: impl Fn(&Value) -> bool) -> Value {
     let api = scene.api(daemon);
     let mut last = Value::Null;
     let deadline = Instant::now() + Duration::from_secs(60);
     while Instant::now() < deadline {
         last = api.get(&format!("/alerts/{id}")).await.json;
-        if last["state"] == "done" {
+        if done(&last) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(250)).await;

@@ -73,7 +73,7 @@ async fn kill_at_the_nth_write(kind: Kind) {
         return;
     }
     let seeds = seeds(1, 8);
-    let (mut kills, calls) = (0, if kind == Kind::Sqlite { "pwrite64,fdatasync" } else { "sendto" });
+    let (mut kills, calls) = (0, if kind == Kind::Sqlite { "pwrite64,fsync,fdatasync" } else { "sendto" });
     for seed in seeds.clone() {
         let scene = Scene::set(kind, seed, SHORT).await;
         let mut draw = Draw::new(seed);
@@ -113,7 +113,7 @@ async fn kill_a_migration(kind: Kind) {
         return;
     }
     let seeds = seeds(3, 12);
-    let calls = if kind == Kind::Sqlite { "pwrite64,fdatasync" } else { "sendto" };
+    let calls = if kind == Kind::Sqlite { "pwrite64,fsync,fdatasync" } else { "sendto" };
     for seed in seeds.clone() {
         let database = Database::new(kind);
         let config = database.folder.path().join("grannpost.toml");
@@ -325,6 +325,8 @@ async fn a_full_disk_refuses_new_alerts_says_so_and_recovers_by_itself() {
     let ready = reqwest::Client::new().get(format!("{}/readyz", daemon.base)).send().await.unwrap();
     assert_eq!(ready.status(), 503);
     assert!(ready.text().await.unwrap().contains("\"disk\""));
+    // A file that is still open keeps its room.
+    drop(file);
     std::fs::remove_file(&filler).unwrap();
     let sent = api.post("/alerts", alert(&["2303"])).await;
     assert_eq!(sent.status, 201, "{}", sent.text);
@@ -370,8 +372,10 @@ async fn what_could_not_be_synced_is_not_acknowledged() {
         let scene = Scene::set(Kind::Sqlite, seed, SHORT).await;
         let mut draw = Draw::new(seed);
         let error = ["EIO", "ENOSPC"][draw.below(2)];
-        let call = ["fdatasync", "pwrite64"][draw.below(2)];
-        let (first, step) = (20 + draw.below(40), 3 + draw.below(7));
+        let call = ["fsync,fdatasync", "pwrite64"][usize::try_from(seed % 2).unwrap()];
+        // Late enough for the start, of which a write has many and a sync few.
+        let (first, step) = if call == "pwrite64" { (150, 15) } else { (10, 2) };
+        let (first, step) = (first + draw.below(10), step + draw.below(4));
         let by = injecting(&format!("{call}:error={error}:when={first}+{step}"));
         let Some(mut daemon) = ServeProcess::start_under(&words(&by), &scene.config, &[]) else { continue };
         let api = scene.api(&daemon);
@@ -395,6 +399,7 @@ async fn what_could_not_be_synced_is_not_acknowledged() {
         assert_eq!(daemon.signal_and_wait("TERM"), Some(0));
         assert_eq!(integrity(&scene.database.folder.path().join("test.db")), "ok", "seed {seed}");
     }
+    assert!(refused > 0, "no write was broken");
     tell("D4", "Sqlite", &seeds, &format!("{refused} refused, {acknowledged} acknowledged and all there"));
 }
 

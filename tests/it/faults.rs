@@ -14,7 +14,10 @@ fn every_row_of_the_faults_names_stories_that_exist() {
             assert!(!stories.is_empty(), "{begins} names no story");
             for (module, name) in stories {
                 let source = std::fs::read_to_string(format!("tests/it/{module}.rs")).unwrap_or_default();
-                assert!(source.contains(&format!("async fn {name}(")), "{begins} names {module}::{name}, which is not there");
+                assert!(
+                    source.contains(&format!("async fn {name}(")),
+                    "{begins} names {module}::{name}, which is not there"
+                );
             }
         }
     }

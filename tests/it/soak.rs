@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::crash::Scene;
 use crate::support::child::ServeProcess;
 use crate::support::faults::{sized, tell};
-use crate::support::{Api, Kind, on_both_databases};
+use crate::support::{Api, on_both_databases};
 
 /// Sends an alert and waits until all of it is done; gives how long the hand-overs took.
 async fn alert(api: &Api, scene: &Scene, text: &str, areas: &[&str]) -> Duration {
