@@ -112,7 +112,7 @@ async fn kill_with_seeds(row: &str, kind: Kind, more: &str, history: HistoryMode
 async fn kill_between_effect_and_answer(kind: Kind) {
     let seeds = seeds(3, 15);
     let scene = Scene::set(kind, 0, "").await;
-    let at = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(20)).unwrap().to_string();
+    let at = Clock::System.now().checked_add(jiff::SignedDuration::from_hours(20)).unwrap().to_string();
     let wanted = json!({ "text": "Röd skåpbil söks", "areas": ["2326"], "decided_by": "Befäl", "send_at": at });
     for seed in seeds.clone() {
         let daemon = ServeProcess::start(&scene.config);

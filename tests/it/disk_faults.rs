@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use grannpost::ambient::Clock;
 use serde_json::{Value, json};
 use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
@@ -22,7 +23,7 @@ fn alert(areas: &[&str]) -> Value {
 /// One that goes tomorrow.
 fn waiting_alert() -> Value {
     let mut wanted = alert(&["2326"]);
-    let at = jiff::Timestamp::now().checked_add(jiff::SignedDuration::from_hours(20)).unwrap();
+    let at = Clock::System.now().checked_add(jiff::SignedDuration::from_hours(20)).unwrap();
     wanted["send_at"] = json!(at.to_string());
     wanted
 }

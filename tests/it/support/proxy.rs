@@ -77,20 +77,18 @@ async fn lead(stream: TcpStream, ways: Arc<Mutex<Ways>>, first: usize) {
     let _ = stream.set_nodelay(true);
     // One that does not answer is passed over, as a balancer does.
     for at in 0..targets.len() {
-        let joined = match &targets[(first + at) % targets.len()] {
-            Target::Tcp(address) => match TcpStream::connect(address).await {
-                Ok(other) => {
-                    let _ = other.set_nodelay(true);
-                    join(stream, other, &open).await
-                }
-                Err(_) => continue,
-            },
-            Target::Unix(path) => match UnixStream::connect(path).await {
-                Ok(other) => join(stream, other, &open).await,
-                Err(_) => continue,
-            },
-        };
-        return joined;
+        match &targets[(first + at) % targets.len()] {
+            Target::Tcp(address) => {
+                let Ok(other) = TcpStream::connect(address).await else { continue };
+                let _ = other.set_nodelay(true);
+                join(stream, other, &open).await;
+            }
+            Target::Unix(path) => {
+                let Ok(other) = UnixStream::connect(path).await else { continue };
+                join(stream, other, &open).await;
+            }
+        }
+        return;
     }
 }
 
