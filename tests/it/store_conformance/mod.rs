@@ -23,6 +23,7 @@ use grannpost::store::api_key::ApiKey;
 use grannpost::store::attempt::{AttemptOutcome, Ending};
 use grannpost::store::audience::{Asked, CensusRow};
 use grannpost::store::audit::{Entry, Filter, GENESIS};
+use grannpost::store::bell;
 use grannpost::store::contact_person::{ContactPerson, Search};
 use grannpost::store::coverage::{First, Freeze, ids_of};
 use grannpost::store::credential::Credential;
@@ -46,9 +47,9 @@ use grannpost::store::situation::Situation;
 use grannpost::store::stamp::Gate;
 use grannpost::store::{
     self, Session, Store, StoreError, alert, alert_draft, alert_email, api_key, area, attempt, audience, audit, backup,
-    bell, contact_person, coverage, credential, daemon, decision, delivery, extract, freezing, gateway, idempotency,
-    import, import_draft, inbound_sms, letter, message, observation, observation_tag, operator, passkey, queue,
-    receipt, register, reply, setting, settle, sign_in_session, situation, spread, stamp, verify,
+    contact_person, coverage, credential, daemon, decision, delivery, extract, freezing, gateway, idempotency, import,
+    import_draft, inbound_sms, letter, message, observation, observation_tag, operator, passkey, queue, receipt,
+    register, reply, setting, settle, sign_in_session, situation, spread, stamp, verify,
 };
 use serde_json::json;
 
