@@ -11,7 +11,7 @@ LIBRARIES := web/node_modules/.package-lock.json
 # Root installs by itself, everybody else through sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help build demo test bench fuzz fmt lint audit clean screenshots setup-build setup-test
+.PHONY: help build demo test test-faults fuzz-api bench fuzz fmt lint audit sbom clean screenshots setup-build setup-test setup-test-faults
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -26,6 +26,21 @@ test: setup-test $(LIBRARIES) ## Install what tests need, then check format, lin
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked
+
+# The stories of docs/faults.md with many runs and seeds. What failed stands in the table too, and in target/faults.log.
+FAULTS = $$(grep -oE '`[a-z_]+::[a-z_0-9]+`' docs/faults.md | sed -E 's/.*::|`//g' | sort -u)
+
+test-faults: setup-test-faults $(LIBRARIES) ## Survive every fault of docs/faults.md, with many seeds; prints a table (up to half an hour)
+	@mkdir -p target && : > target/faults.tsv
+	code=0; GRANNPOST_FAULTS=full GRANNPOST_FAULTS_FIGURES=$(CURDIR)/target/faults.tsv \
+	  $(CARGO) test --locked --test it -- --test-threads 2 $(FAULTS) > target/faults.log 2>&1 || code=$$?; \
+	awk -f tests/faults.awk target/faults.tsv target/faults.log; exit $$code
+	$(MAKE) --no-print-directory fuzz-api
+
+fuzz-api: setup-build $(LIBRARIES) ## Put what schemathesis makes of the API's description to a daemon; 0 server errors (FUZZ_SECONDS, FUZZ_SEED)
+	@test -x target/schemathesis/bin/st || { python3 -m venv target/schemathesis && target/schemathesis/bin/pip install --quiet schemathesis; }
+	$(CARGO) build --locked
+	tests/fuzz_api.sh target/debug/grannpost target/schemathesis/bin/st
 
 bench: setup-test $(LIBRARIES) ## Measure the dispatch; ROUNDS="pace first" for some rounds only (docs/performance.md)
 	$(CARGO) bench --locked --bench dispatch -- $(ROUNDS)
@@ -47,6 +62,11 @@ lint: $(LIBRARIES) ## Check format and lints
 audit: ## Check licences, banned crates and known vulnerabilities
 	@$(CARGO) deny --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-deny
 	$(CARGO) deny --locked check
+
+sbom: ## Write what the program is made of to target/grannpost.cdx.json (CycloneDX), from the lock file
+	@$(CARGO) cyclonedx --version >/dev/null 2>&1 || $(CARGO) install --locked cargo-cyclonedx
+	$(CARGO) cyclonedx --format json --all --override-filename grannpost.cdx
+	mv grannpost.cdx.json target/
 
 clean: ## Remove everything that was built
 	$(CARGO) clean
@@ -82,3 +102,8 @@ setup-test: setup-build
 	@test -x /usr/sbin/dovecot && test -x /usr/lib/postfix/sbin/master || { $(call install,dovecot-imapd postfix); }
 	@$(CARGO) fmt --version >/dev/null 2>&1 || rustup component add rustfmt
 	@$(CARGO) clippy --version >/dev/null 2>&1 || rustup component add clippy
+
+# strace stops or breaks single calls, libfaketime sets one process's clock, sqlite3 looks at a file from outside.
+setup-test-faults: setup-test
+	@command -v strace >/dev/null && command -v sqlite3 >/dev/null && ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 \
+	  || { $(call install,strace libfaketime sqlite3 python3-venv); }

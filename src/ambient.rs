@@ -79,16 +79,33 @@ pub fn random_fraction() -> f64 {
 
 /// A bell that shortens waits: whoever made something due rings it, whoever waits may miss it and looks again anyway.
 #[derive(Debug, Clone, Default)]
-pub struct Wakeup(Arc<tokio::sync::Notify>);
+pub struct Wakeup(Arc<Bell>);
+
+#[derive(Debug, Default)]
+struct Bell {
+    here: tokio::sync::Notify,
+    elsewhere: tokio::sync::Notify,
+}
 
 impl Wakeup {
-    /// Wakes everybody who waits now.
+    /// Wakes everybody who waits now, here and, where somebody carries it on, in other daemons.
     pub fn ring(&self) {
-        self.0.notify_waiters();
+        self.ring_here();
+        self.0.elsewhere.notify_one();
+    }
+
+    /// Wakes everybody who waits in this process: the bell was rung elsewhere.
+    pub fn ring_here(&self) {
+        self.0.here.notify_waiters();
     }
 
     /// Waits for the next ring, at most `limit`.
     pub async fn wait(&self, limit: std::time::Duration) {
-        let _ = tokio::time::timeout(limit, self.0.notified()).await;
+        let _ = tokio::time::timeout(limit, self.0.here.notified()).await;
+    }
+
+    /// Waits until the bell was rung in this process. For the one who carries it on: a ring meanwhile is kept for them.
+    pub async fn rung(&self) {
+        self.0.elsewhere.notified().await;
     }
 }

@@ -21,6 +21,7 @@ use crate::dispatch::pace::Pacer;
 use crate::dispatch::reconcile::Witness;
 use crate::dispatch::sms::SmsCarrier;
 use crate::dispatch::{self, Engine};
+use crate::domain::daemon_role::Roles;
 use crate::domain::delivery_token::TokenKey;
 use crate::inbound::gateway_hook::GatewayHook;
 use crate::inbound::identity::IdentityDesk;
@@ -90,14 +91,23 @@ pub struct Daemon {
     /// Cancelled once everything in flight has settled: until then receipts are taken in and questions answered.
     closing: CancellationToken,
     address: Option<SocketAddr>,
+    roles: Roles,
 }
 
 impl Daemon {
-    /// Takes the daemon's lock and starts dispatch and upkeep.
+    /// A daemon with every role.
+    ///
+    /// # Errors
+    /// As [`Daemon::start_as`].
+    pub async fn start(desk: &Desk) -> anyhow::Result<Self> {
+        Self::start_as(desk, Roles::ALL).await
+    }
+
+    /// Takes the daemon's lock and starts what its roles ask for; pages and hooks are served from [`Daemon::listen`] on.
     ///
     /// # Errors
     /// [`PresenceError::Taken`] inside when another daemon has the SQLite database; a gateway that cannot be set up.
-    pub async fn start(desk: &Desk) -> anyhow::Result<Self> {
+    pub async fn start_as(desk: &Desk, roles: Roles) -> anyhow::Result<Self> {
         let config = &desk.config;
         let owner = DaemonRow {
             id: ambient::new_id(&desk.clock),
@@ -105,26 +115,31 @@ impl Daemon {
         };
         let file = config.database.sqlite_file();
         let at = (config.database.url.expose(), file.as_deref());
-        let presence = Presence::take(&desk.store, at, &owner, desk.clock.now_ms()).await?;
+        let presence = Presence::take(&desk.store, at, (&owner, roles), desk.clock.now_ms()).await?;
         let engine = engine(desk, &owner.id);
         let gateways = gateways(config)?;
         let upkeep = upkeep(&engine);
         upkeep::clock::check_at_start(&upkeep).await?;
-        upkeep.start(&engine.tracker, presence);
-        upkeep::reminder::start(desk.clone(), engine.stop.clone(), &engine.tracker);
-        upkeep::retention::start(desk.clone(), engine.stop.clone(), &engine.tracker);
-        upkeep::duty::start(desk.clone(), engine.stop.clone(), &engine.tracker);
-        engine.start_leases();
-        let receipts = ReceiptDesk::start(desk.store.clone(), desk.clock.clone());
-        start_sms(&engine, &gateways);
-        start_polls(&engine, &gateways, &receipts);
-        start_mail(&engine)?;
-        engine.tracker.spawn(mail_reader::run(desk.clone(), engine.stop.clone()));
-        if let Some(address) = config.mail_in.mailbox() {
-            engine.tracker.spawn(mailbox::run(desk.clone(), address, engine.stop.clone()));
+        upkeep.start(&engine.tracker, presence, roles.upkeep);
+        if roles.upkeep {
+            let in_turn = || (desk.clone(), upkeep.turn.clone());
+            upkeep::reminder::start(in_turn(), engine.stop.clone(), &engine.tracker);
+            upkeep::retention::start(in_turn(), engine.stop.clone(), &engine.tracker);
+            upkeep::duty::start(in_turn(), engine.stop.clone(), &engine.tracker);
         }
+        if roles.dispatch {
+            engine.start_leases();
+            start_sms(&engine, &gateways);
+            start_mail(&engine)?;
+        }
+        let receipts = ReceiptDesk::start(desk.store.clone(), desk.clock.clone());
         let hooks = Arc::new(hooks(config, &gateways));
-        let incoming = start_reading(desk, &engine, &hooks);
+        let kept = Wakeup::default();
+        let incoming = SmsDesk::start(desk.store.clone(), desk.clock.clone(), kept.clone());
+        if roles.inbound {
+            start_polls(&engine, &gateways, &receipts);
+            start_reading(desk, &engine, SmsReader { desk: desk.clone(), hooks: Arc::clone(&hooks), kept });
+        }
         let web = Web {
             desk: desk.clone(),
             receipts,
@@ -135,12 +150,15 @@ impl Daemon {
             identity: IdentityDesk::new(config)?.map(Arc::new),
             under_way: UnderWay::default(),
             metrics: crate::telemetry::init_metrics(),
+            roles,
             stop: engine.stop.clone(),
         };
-        Ok(Self { engine, web, servers: TaskTracker::new(), closing: CancellationToken::new(), address: None })
+        let closing = CancellationToken::new();
+        Ok(Self { engine, web, servers: TaskTracker::new(), closing, address: None, roles })
     }
 
-    /// Serves pages, API and hooks on the configured addresses.
+    /// Serves on the configured addresses what its roles ask for: pages, API and hooks, or hooks alone, and always the pages for
+    /// those who watch.
     ///
     /// # Errors
     /// When an address cannot be listened on.
@@ -149,11 +167,18 @@ impl Daemon {
         let listener = bind(&server.listen).await?;
         let address = listener.local_addr()?;
         self.address = Some(address);
-        if server.public_listen.is_empty() {
-            self.serve(listener, web::whole(self.web.clone()));
+        let web = || self.web.clone();
+        let has_strangers = self.roles.web || self.roles.inbound;
+        if has_strangers && !server.public_listen.is_empty() {
+            self.serve(listener, if self.roles.web { web::console(web()) } else { web::watched(web()) });
+            let public = bind(&server.public_listen).await?;
+            self.serve(public, if self.roles.web { web::public(web()) } else { web::hooks(web()) });
+        } else if self.roles.web {
+            self.serve(listener, web::whole(web()));
+        } else if self.roles.inbound {
+            self.serve(listener, web::hooks(web()));
         } else {
-            self.serve(listener, web::console(self.web.clone()));
-            self.serve(bind(&server.public_listen).await?, web::public(self.web.clone()));
+            self.serve(listener, web::watched(web()));
         }
         Ok(address)
     }
@@ -232,6 +257,7 @@ fn upkeep(engine: &Engine) -> Upkeep {
         config: Arc::clone(&engine.config),
         owner: Arc::clone(&engine.owner),
         wakeup: engine.wakeup.clone(),
+        turn: upkeep::turn::Turn::default(),
         stop: engine.stop.clone(),
     }
 }
@@ -273,12 +299,13 @@ fn start_sms(engine: &Engine, gateways: &BTreeMap<String, SmsGateway>) {
     }
 }
 
-/// Starts keeping incoming SMS and reading what is kept.
-fn start_reading(desk: &Desk, engine: &Engine, hooks: &Arc<BTreeMap<String, GatewayHook>>) -> SmsDesk {
-    let kept = Wakeup::default();
-    let reader = SmsReader { desk: desk.clone(), hooks: Arc::clone(hooks), kept: kept.clone() };
+/// Starts reading what is kept of SMS and mail, and following the mailbox.
+fn start_reading(desk: &Desk, engine: &Engine, reader: SmsReader) {
     engine.tracker.spawn(reader.run(engine.stop.clone()));
-    SmsDesk::start(desk.store.clone(), desk.clock.clone(), kept)
+    engine.tracker.spawn(mail_reader::run(desk.clone(), engine.stop.clone()));
+    if let Some(address) = desk.config.mail_in.mailbox() {
+        engine.tracker.spawn(mailbox::run(desk.clone(), address, engine.stop.clone()));
+    }
 }
 
 /// Starts asking those gateways for receipts that do not bring them, also one that has left the route meanwhile.

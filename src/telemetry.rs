@@ -15,7 +15,9 @@ use crate::store::settle::Change;
 /// Sends logs to stderr as configured; a second call in one process is ignored.
 pub fn init_logs(config: &Log) {
     let filter = EnvFilter::try_new(&config.filter).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A log that cannot be written, as on a full disk, must stop nothing: telling so on stderr would panic there.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     let is_json = match config.format {
         LogFormat::Json => true,
         LogFormat::Pretty => false,

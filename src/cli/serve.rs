@@ -8,17 +8,21 @@ use super::{Failure, Outcome, say};
 use crate::ambient::Clock;
 use crate::app::{self, Daemon};
 use crate::config::Loaded;
+use crate::domain::daemon_role::Roles;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Vägra att starta om databasändringar väntar, i stället för att lägga på dem.
     #[arg(long)]
     no_migrate: bool,
+    /// Vad den här processen gör, åtskilt med komman: web (sidor, API), dispatch (utskick), inbound (det som kommer in), upkeep (underhåll).
+    #[arg(long, value_name = "ROLLER", default_value_t = Roles::ALL, value_parser = Roles::parse)]
+    roles: Roles,
 }
 
 pub(super) async fn run(args: &Args, loaded: Loaded) -> Outcome {
     let desk = app::open(Arc::new(loaded.config), Clock::System, !args.no_migrate).await?;
-    let mut daemon = Daemon::start(&desk).await?;
+    let mut daemon = Daemon::start_as(&desk, args.roles).await?;
     let address = daemon.listen().await?;
     say(&format!("listening on http://{address}"));
     let mut terminate = signal(SignalKind::terminate())?;

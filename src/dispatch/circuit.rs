@@ -197,7 +197,7 @@ async fn put(
 }
 
 async fn was_resumed(engine: &Engine, seen: &mut i64) -> store::Result<bool> {
-    let mut session = engine.store.read().await?;
+    let mut session = engine.store.read_dispatch().await?;
     let at = store::setting::get(&mut session, store::setting::RESUMED_AT).await?;
     let at: i64 = at.and_then(|at| at.parse().ok()).unwrap_or(0);
     let is_new = at > *seen;

@@ -135,7 +135,7 @@ impl<C: Carrier> Lane<C> {
     /// How long until something is due, at most a poll's length. What is due and was not claimed waits for something else:
     /// it is looked at soon, in case it became due a moment ago, and then less and less often.
     async fn until_due(&mut self, outlet: &Outlet<C>, priorities: &[i64]) -> Result<Duration, StoreError> {
-        let mut session = self.engine.store.read().await?;
+        let mut session = self.engine.store.read_dispatch().await?;
         let mut next: Option<i64> = None;
         for &priority in priorities {
             let due = store::delivery::next_due(&mut session, outlet.carrier().channel(), priority).await?;

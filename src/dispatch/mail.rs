@@ -86,7 +86,7 @@ impl MailCarrier {
         if let Some(letter) = self.letters().get(message_id) {
             return Ok(Some(Arc::clone(letter)));
         }
-        let mut session = self.store.read().await?;
+        let mut session = self.store.read_dispatch().await?;
         let Some(message) = store::message::get(&mut session, message_id).await? else { return Ok(None) };
         let Some(row) = store::letter::get(&mut session, message_id).await? else { return Ok(notice(&message.body)) };
         let Ok(letter) = Letter::parse(&row.fields()) else { return Ok(None) };

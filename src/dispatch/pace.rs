@@ -4,11 +4,14 @@
 //! never a slot that the database has not reserved for this daemon.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
+use crate::store::gateway::Reserved;
 use crate::store::{self, Store};
 
 /// Slots are reserved for this long at a time: a daemon that dies loses no more.
@@ -17,6 +20,10 @@ const CHUNK: Duration = Duration::from_millis(250);
 const LATEST: Duration = Duration::from_millis(100);
 /// The capped window is a little longer than a second, since a gateway sees arrivals with jitter.
 const WINDOW: Duration = Duration::from_millis(1_004);
+/// With other daemons at the same gateway nobody sees the hand-overs of all, and the slots alone hold the sum: they lie further
+/// apart, and lateness may be no more than what that leaves.
+const WINDOW_WITH_OTHERS: Duration = Duration::from_millis(1_030);
+const LATEST_WITH_OTHERS: Duration = Duration::from_millis(10);
 /// A hand-over whose answer was late may have arrived late, by at most this much; a gateway that is slow by itself costs no more pace.
 const MOST_LATE: Duration = Duration::from_millis(8);
 
@@ -25,7 +32,11 @@ const MOST_LATE: Duration = Duration::from_millis(8);
 pub struct Pacer {
     gateway: String,
     store: Store,
+    /// Between two slots of a daemon alone.
     gap: Duration,
+    /// Whether other daemons hand over too, as far as the last reservation tells.
+    is_shared: Arc<AtomicBool>,
+    database_clock: Arc<std::sync::Mutex<DatabaseClock>>,
     cap: usize,
     /// How far back unused slots count: what a burst after a pause is made of.
     credit: Duration,
@@ -69,6 +80,14 @@ struct Slowness {
     is_new: bool,
 }
 
+/// The database's clock as seen from here. An answer that was late on its way says only that the clock is not ahead of what it
+/// says, so the quickest answers count: slots of several daemons would be pushed together otherwise.
+#[derive(Debug, Default)]
+struct DatabaseClock {
+    /// A moment here, and what the database's clock showed then, in microseconds.
+    known: Option<(Instant, i64)>,
+}
+
 #[derive(Debug, Clone, Copy)]
 struct Chunk {
     first: Instant,
@@ -92,6 +111,9 @@ impl Pacer {
         let slowness = Slowness { factor: 1.0, slowed_at: Instant::now(), is_new: false };
         Self {
             gateway: gateway.to_owned(),
+            // Until the database has said how many there are, there may be others.
+            is_shared: Arc::new(AtomicBool::new(!store.has_one_writer())),
+            database_clock: Arc::default(),
             store,
             gap,
             cap,
@@ -117,7 +139,7 @@ impl Pacer {
             while let Some(until) = self.full_until() {
                 tokio::time::sleep_until(until).await;
             }
-            if slot + LATEST + self.credit < Instant::now() && !self.is_within_gap() {
+            if self.is_forfeited(slot) {
                 continue;
             }
             return self.recent().begin(self.cap, Instant::now());
@@ -150,6 +172,13 @@ impl Pacer {
         self.recent().is_full_until(self.cap, Instant::now())
     }
 
+    fn is_forfeited(&self, slot: Instant) -> bool {
+        if self.is_shared.load(Ordering::Relaxed) {
+            return slot + LATEST_WITH_OTHERS + self.credit < Instant::now();
+        }
+        slot + LATEST + self.credit < Instant::now() && !self.is_within_gap()
+    }
+
     /// Low rates have gaps longer than [`LATEST`]; their slots are used late rather than lost.
     fn is_within_gap(&self) -> bool {
         self.recent().arrivals.back().is_none_or(|last| last.elapsed() >= self.gap)
@@ -180,7 +209,9 @@ impl Pacer {
     }
 
     fn slowed_gap(&self) -> Duration {
-        self.gap.mul_f64(self.slowness().factor)
+        let is_shared = self.is_shared.load(Ordering::Relaxed);
+        let stretch = if is_shared { WINDOW_WITH_OTHERS.as_secs_f64() / WINDOW.as_secs_f64() } else { 1.0 };
+        self.gap.mul_f64(self.slowness().factor * stretch)
     }
 
     fn slots_per_chunk(&self) -> u32 {
@@ -197,9 +228,16 @@ impl Pacer {
         }
         drop(slowness);
         let (slots, gap, credit) = (self.slots_per_chunk(), self.slowed_gap(), self.credit);
-        let (store, gateway) = (self.store.clone(), self.gateway.clone());
+        let (store, gateway, is_shared) = (self.store.clone(), self.gateway.clone(), Arc::clone(&self.is_shared));
+        let clock = Arc::clone(&self.database_clock);
         tokio::spawn(async move {
-            reserve_chunk(&store, &gateway, Chunk { first: Instant::now(), slots, gap }, credit).await
+            let span = gap * slots;
+            let (reserved, answered) = reserve_span(&store, &gateway, span, credit).await?;
+            is_shared.store(reserved.daemons > 1 && !store.has_one_writer(), Ordering::Relaxed);
+            let mut clock = clock.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            clock.saw(reserved.now_us, answered);
+            let first = clock.instant_of(reserved.next_slot_us).unwrap_or(answered);
+            Some(Chunk { first: first.checked_sub(span).unwrap_or(first), slots, gap })
         })
     }
 }
@@ -232,18 +270,39 @@ impl Recent {
     }
 }
 
-/// Reserves the slots of `wanted`, from the first that the database has free.
-async fn reserve_chunk(store: &Store, gateway: &str, wanted: Chunk, credit: Duration) -> Option<Chunk> {
+impl DatabaseClock {
+    /// Notes that an answer which came at `answered` had read `now_us`.
+    fn saw(&mut self, now_us: i64, answered: Instant) {
+        let Some(expected) = self.instant_of(now_us) else {
+            self.known = Some((answered, now_us));
+            return;
+        };
+        let late = answered.saturating_duration_since(expected);
+        let is_set_anew = late > Duration::from_secs(1);
+        if late.is_zero() || is_set_anew {
+            self.known = Some((answered, now_us));
+        } else if let Some((at, _)) = &mut self.known {
+            // Clocks drift; no drift is faster than this at four answers a second.
+            *at += late.min(Duration::from_micros(50));
+        }
+    }
+
+    /// When the database's clock shows, or showed, `us`.
+    fn instant_of(&self, us: i64) -> Option<Instant> {
+        let (at, known_us) = self.known?;
+        let away = Duration::from_micros((us - known_us).unsigned_abs());
+        if us >= known_us { at.checked_add(away) } else { at.checked_sub(away) }
+    }
+}
+
+/// Reserves `span` of a gateway's time, from the first that the database has free; says also when the answer came.
+async fn reserve_span(store: &Store, gateway: &str, span: Duration, credit: Duration) -> Option<(Reserved, Instant)> {
     let us = |time: Duration| i64::try_from(time.as_micros()).ok();
-    let span_us = us(wanted.gap * wanted.slots)?;
     let mut session = store.begin_dispatch().await.ok()?;
-    let reserved = store::gateway::reserve(&mut session, gateway, span_us, us(credit)?).await.ok()?;
-    let now = Instant::now();
+    let reserved = store::gateway::reserve(&mut session, gateway, us(span)?, us(credit)?).await.ok()?;
+    let answered = Instant::now();
     session.commit().await.ok()?;
-    let ahead_us = reserved.next_slot_us - span_us - reserved.now_us;
-    let ahead = Duration::from_micros(ahead_us.unsigned_abs());
-    let first = if ahead_us < 0 { now.checked_sub(ahead).unwrap_or(now) } else { now + ahead };
-    Some(Chunk { first, ..wanted })
+    Some((reserved, answered))
 }
 
 #[cfg(test)]
@@ -263,6 +322,18 @@ mod tests {
     fn hand_over(recent: &mut Recent, at: Instant, round_trip_ms: u64) {
         let slot = recent.begin(CAP, at);
         recent.answered(&slot, at + ms(round_trip_ms));
+    }
+
+    #[test]
+    fn the_databases_clock_is_read_from_its_quickest_answers() {
+        let (mut clock, begun) = (DatabaseClock::default(), Instant::now());
+        clock.saw(1_000_000, begun + ms(40));
+        clock.saw(2_000_000, begun + ms(1_001));
+        clock.saw(3_000_000, begun + ms(2_090));
+        let seen = clock.instant_of(4_000_000).unwrap() - begun;
+        assert!(seen >= ms(3_001) && seen < ms(3_002), "late answers do not move it: {seen:?}");
+        clock.saw(1_000_000, begun + ms(4_000));
+        assert_eq!(clock.instant_of(1_500_000), Some(begun + ms(4_500)), "a clock that was set back is believed");
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Reconciler {
     /// One look at everything in doubt; says how long to rest.
     async fn round(&mut self) -> Result<Duration, StoreError> {
         let doubted = {
-            let mut session = self.engine.store.read().await?;
+            let mut session = self.engine.store.read_dispatch().await?;
             store::attempt::doubted(&mut session, &self.name, BATCH).await?
         };
         if doubted.is_empty() {
@@ -109,7 +109,7 @@ impl Reconciler {
         };
         let refs: Vec<String> = listing.rows.iter().map(|row| row.gateway_ref.clone()).collect();
         let held: HashMap<String, i64> = {
-            let mut session = self.engine.store.read().await?;
+            let mut session = self.engine.store.read_dispatch().await?;
             store::attempt::held_refs(&mut session, &self.name, &refs).await?.into_iter().collect()
         };
         let newest_held = held.values().copied().max().unwrap_or(i64::MIN);

@@ -66,7 +66,7 @@ impl SmsCarrier {
         if let Some(text) = self.texts().get(message_id) {
             return Ok(Some(Arc::clone(text)));
         }
-        let mut session = self.store.read().await?;
+        let mut session = self.store.read_dispatch().await?;
         let Some(message) = store::message::get(&mut session, message_id).await? else { return Ok(None) };
         let text = Arc::new(Text { body: message.body, needs_number: message.numeric_sender == 1 });
         let mut texts = self.texts();

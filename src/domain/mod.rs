@@ -8,6 +8,7 @@ pub mod audience;
 pub mod bounce;
 pub mod contact_person;
 pub mod coverage;
+pub mod daemon_role;
 pub mod delivery;
 pub mod delivery_token;
 pub mod email_address;

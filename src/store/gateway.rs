@@ -9,6 +9,8 @@ pub struct Reserved {
     pub next_slot_us: i64,
     /// Database time now, in microseconds.
     pub now_us: i64,
+    /// Daemons that hand over, this one included.
+    pub daemons: i64,
 }
 
 /// A debt further ahead than $4 comes from a clock that was set back, and is forgotten.
@@ -18,7 +20,11 @@ const RESERVE: &str = "INSERT INTO gateway_pace (gateway, next_slot_us)
    WHEN gateway_pace.next_slot_us > {now us} + $4 THEN {now us}
    WHEN gateway_pace.next_slot_us > {now us} - $3 THEN gateway_pace.next_slot_us
    ELSE {now us} - $3 END
- RETURNING next_slot_us, {now us} AS now_us";
+ RETURNING next_slot_us, {now us} AS now_us, (
+   SELECT CAST(COUNT(*) AS BIGINT)
+   FROM daemon d
+   WHERE d.ended_at IS NULL
+     AND d.roles LIKE '%dispatch%') AS daemons";
 
 /// Reserves `span_us` microseconds of a gateway's time: sums are exact however many daemons reserve, and the debt
 /// survives a restart. After a pause, up to `credit_us` of the time that went by unused counts: a burst.

@@ -12,6 +12,7 @@ pub mod attempt;
 pub mod audience;
 pub mod audit;
 pub mod backup;
+pub mod bell;
 pub mod channel_health;
 pub mod contact_person;
 pub mod coverage;
@@ -54,7 +55,9 @@ use futures_util::TryStreamExt as _;
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, FromRow, SqlSafeStr as _, Transaction};
+use sqlx::{
+    Any, AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor, FromRow, SqlSafeStr as _, Transaction,
+};
 
 pub use dialect::Dialect;
 
@@ -99,14 +102,45 @@ impl From<sqlx::Error> for StoreError {
                 Self::Unavailable(error)
             }
             _ if unique => Self::Conflict(error),
-            // SQLite primary and extended codes of BUSY and LOCKED; PostgreSQL deadlock, serialisation, lock time-out.
-            (_, Some("5" | "6" | "261" | "517" | "262" | "40P01" | "40001" | "55P03")) => Self::Busy(error),
-            // SQLite FULL, READONLY, IOERR and CANTOPEN families; PostgreSQL disk full and read-only.
-            (_, Some("13" | "8" | "10" | "14" | "778" | "1034" | "1032" | "53100" | "25006")) => Self::Full(error),
-            // PostgreSQL shutting down, starting up or out of connections.
-            (_, Some("57P01" | "57P02" | "57P03" | "53300" | "08006" | "08003" | "08000")) => Self::Unavailable(error),
+            (_, Some(code)) => match outage(code) {
+                Some(Outage::Busy) => Self::Busy(error),
+                Some(Outage::Unavailable) => Self::Unavailable(error),
+                Some(Outage::Full) => Self::Full(error),
+                None => Self::Fault(error),
+            },
             _ => Self::Fault(error),
         }
+    }
+}
+
+/// What passes by itself or is mended from outside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outage {
+    Busy,
+    Unavailable,
+    Full,
+}
+
+/// What a code of the database says; `None` when it is no outage. PostgreSQL's codes have five characters, SQLite's fewer.
+fn outage(code: &str) -> Option<Outage> {
+    if code.len() < 5 {
+        // An extended code has the primary one in its lowest byte: BUSY, LOCKED; FULL, READONLY, IOERR, CANTOPEN.
+        return match code.parse::<u32>().ok()? & 0xff {
+            5 | 6 => Some(Outage::Busy),
+            8 | 10 | 13 | 14 => Some(Outage::Full),
+            _ => None,
+        };
+    }
+    match code {
+        // Deadlock, serialisation, lock time-out.
+        "40P01" | "40001" | "55P03" => Some(Outage::Busy),
+        // Disk full, and a read or write that failed.
+        "53100" | "58030" => Some(Outage::Full),
+        // A standby that is not yet promoted; a statement or a rest that took too long; out of memory or connections.
+        "25006" | "25P03" | "57014" | "53200" | "53300" => Some(Outage::Unavailable),
+        // Shutting down, crashed, starting up; the connection.
+        _ if code.starts_with("57P") || code.starts_with("08") => Some(Outage::Unavailable),
+        _ => None,
     }
 }
 
@@ -228,6 +262,11 @@ impl Store {
                 .acquire_timeout(Duration::from_secs(6))
                 .idle_timeout(Duration::from_secs(600))
                 .test_before_acquire(dialect == Dialect::Postgres)
+                // SQLite ends a transaction by itself when its commit fails, as on a full disk; the driver believes it open for
+                // ever, and every later one would be refused on that connection.
+                .before_acquire(move |connection, _| {
+                    Box::pin(async move { Ok(dialect == Dialect::Postgres || !connection.is_in_transaction()) })
+                })
                 .after_connect(move |connection, _| Box::pin(prepare_connection(dialect, connection)))
         };
         let write = pool(if dialect == Dialect::Sqlite { 1 } else { max_connections }).connect(&url).await?;
@@ -241,7 +280,8 @@ impl Store {
                         prepare_connection(dialect, connection).await?;
                         connection
                             .execute(sqlx::raw_sql(
-                                "SET enable_seqscan = off; SET plan_cache_mode = force_custom_plan;",
+                                "SET enable_seqscan = off; SET plan_cache_mode = force_custom_plan; \
+                                 SET idle_in_transaction_session_timeout = '3s';",
                             ))
                             .await
                             .map(drop)
@@ -279,6 +319,16 @@ impl Store {
     /// [`StoreError`] when no connection was to be had.
     pub async fn read(&self) -> Result<Session> {
         Ok(Session { inner: Inner::Read(self.read.acquire().await?), dialect: self.dialect })
+    }
+
+    /// A connection for reading what a hand-over needs, which no request takes away.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn read_dispatch(&self) -> Result<Session> {
+        // With SQLite dispatch shares the one connection that writes, and a read would wait for every write.
+        let pool = if self.has_one_writer() { &self.read } else { &self.dispatch };
+        Ok(Session { inner: Inner::Read(pool.acquire().await?), dialect: self.dialect })
     }
 
     /// Whether writers wait for each other, whatever they write: a long transaction holds up everybody then.
@@ -392,9 +442,11 @@ async fn prepare_connection(dialect: Dialect, connection: &mut AnyConnection) ->
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; \
              PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000;"
         }
-        // Statements are short and many: compiling one takes longer than running it.
+        // Statements are short and many: compiling one takes longer than running it. A daemon that is frozen within a
+        // transaction must not hold its rows against the others.
         Dialect::Postgres => {
-            "SET lock_timeout = '5s'; SET statement_timeout = '60s'; SET TIME ZONE 'UTC'; SET jit = off;"
+            "SET lock_timeout = '5s'; SET statement_timeout = '60s'; SET TIME ZONE 'UTC'; SET jit = off; \
+             SET idle_in_transaction_session_timeout = '10s';"
         }
     };
     connection.execute(sqlx::raw_sql(settings)).await.map(drop)
@@ -403,4 +455,25 @@ async fn prepare_connection(dialect: Dialect, connection: &mut AnyConnection) ->
 /// `value` as the JSON text that a `{rows …}` mark reads.
 pub(crate) fn json<T: serde::Serialize>(value: &T) -> String {
     serde_json::to_string(value).expect("rows of plain texts and numbers always serialise")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_both_databases_say_what_passes() {
+        for code in ["5", "6", "261", "517", "262", "773", "40P01", "40001", "55P03"] {
+            assert_eq!(outage(code), Some(Outage::Busy), "{code}");
+        }
+        for code in ["13", "8", "10", "14", "778", "1034", "1032", "4874", "53100", "58030"] {
+            assert_eq!(outage(code), Some(Outage::Full), "{code}");
+        }
+        for code in ["57P01", "57P02", "57P03", "57P05", "57014", "53300", "08006", "08001", "25006", "25P03"] {
+            assert_eq!(outage(code), Some(Outage::Unavailable), "{code}");
+        }
+        for code in ["1", "11", "19", "787", "42P01", "22021", "XX001"] {
+            assert_eq!(outage(code), None, "{code}");
+        }
+    }
 }

@@ -7,16 +7,18 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::turn::Turn;
 use crate::actions::{Desk, duty};
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Starts the rounds.
-pub fn start(desk: Desk, stop: CancellationToken, tracker: &TaskTracker) {
+/// Starts the rounds, each when it is this daemon's turn.
+pub fn start((desk, turn): (Desk, Turn), stop: CancellationToken, tracker: &TaskTracker) {
     tracker.spawn(async move {
         while !stop.is_cancelled() {
-            match duty::tell(&desk).await {
+            let told = if turn.is_ours() { duty::tell(&desk).await } else { Ok(0) };
+            match told {
                 Ok(0) => {}
                 Ok(told) => {
                     tracing::warn!(answers = told, "the duty number was told of urgent answers that nobody has taken")

@@ -1,7 +1,9 @@
 //! Owns what must happen by itself: rescue of what a dead daemon held, expiry, the audit seal, the clock's honesty.
 //!
-//! Invariant: each round is idempotent; two daemons doing it at once do no harm.
+//! Of several daemons one at a time does it (`turn`). Invariant: each round is idempotent; two daemons doing it at once do no
+//! harm.
 
+pub mod bell;
 pub mod clock;
 pub mod duty;
 pub mod expire;
@@ -13,6 +15,7 @@ pub mod reminder;
 pub mod rescue;
 pub mod retention;
 pub mod seal;
+pub mod turn;
 pub mod verify;
 
 use std::future::Future;
@@ -20,6 +23,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::ambient::{Clock, Wakeup};
 use crate::config::Config;
@@ -38,26 +42,32 @@ pub struct Upkeep {
     pub owner: Arc<str>,
     /// Rung when something became due.
     pub wakeup: Wakeup,
+    /// Whether it is this daemon's turn at what one does at a time.
+    pub turn: turn::Turn,
     /// Cancelled when the daemon stops.
     pub stop: CancellationToken,
 }
 
 impl Upkeep {
-    /// Starts every round.
-    pub fn start(&self, tracker: &tokio_util::task::TaskTracker, presence: presence::Presence) {
+    /// Starts what every daemon does, whatever its roles: it shows that it lives, watches its own clock, hears the others and
+    /// sets its own gauges. `takes_turns` says whether it also takes its turn at the rest.
+    pub fn start(&self, tracker: &TaskTracker, presence: presence::Presence, takes_turns: bool) {
         let presence = Arc::new(tokio::sync::Mutex::new(presence));
         let upkeep = self.clone();
         tracker.spawn(self.clone().every(Duration::from_secs(1), "rescue", move || {
             let (upkeep, presence) = (upkeep.clone(), Arc::clone(&presence));
-            async move { rescue::round(&upkeep, &mut *presence.lock().await).await }
+            async move {
+                let presence = &mut *presence.lock().await;
+                if takes_turns {
+                    turn::round(&upkeep, presence).await
+                } else {
+                    turn::keep_presence(&upkeep, presence).await
+                }
+            }
         }));
-        let upkeep = self.clone();
-        tracker.spawn(self.clone().every(Duration::from_millis(500), "expire", move || expire::round(upkeep.clone())));
-        let upkeep = self.clone();
-        let each = Duration::from_millis(500);
-        tracker.spawn(self.clone().every(each, "freezing", move || freezing::round(upkeep.clone())));
-        let upkeep = self.clone();
-        tracker.spawn(self.clone().every(Duration::from_millis(500), "seal", move || seal::round(upkeep.clone())));
+        if takes_turns {
+            self.start_in_turn(tracker);
+        }
         let watch = Arc::new(clock::Watch::new(&self.clock));
         let upkeep = self.clone();
         tracker.spawn(self.clone().every(Duration::from_secs(5), "clock", move || {
@@ -65,10 +75,30 @@ impl Upkeep {
             async move { watch.round(&upkeep).await }
         }));
         let upkeep = self.clone();
-        let each = Duration::from_secs(1);
-        tracker.spawn(self.clone().every(each, "register_word", move || register_word::round(upkeep.clone())));
-        let upkeep = self.clone();
         tracker.spawn(self.clone().every(Duration::from_secs(2), "gauge", move || gauge::round(upkeep.clone())));
+        bell::start(self, tracker);
+    }
+
+    fn start_in_turn(&self, tracker: &TaskTracker) {
+        let each = Duration::from_millis(500);
+        let upkeep = self.clone();
+        tracker.spawn(self.clone().every(each, "expire", move || upkeep.in_turn(expire::round(upkeep.clone()))));
+        let upkeep = self.clone();
+        tracker.spawn(self.clone().every(each, "freezing", move || upkeep.in_turn(freezing::round(upkeep.clone()))));
+        let upkeep = self.clone();
+        tracker.spawn(self.clone().every(each, "seal", move || upkeep.in_turn(seal::round(upkeep.clone()))));
+        let upkeep = self.clone();
+        let words = move || upkeep.in_turn(register_word::round(upkeep.clone()));
+        tracker.spawn(self.clone().every(Duration::from_secs(1), "register_word", words));
+    }
+
+    /// A round that waits for this daemon's turn.
+    fn in_turn<F: Future<Output = Result<(), StoreError>>>(
+        &self,
+        round: F,
+    ) -> impl Future<Output = F::Output> + use<F> {
+        let turn = self.turn.clone();
+        async move { if turn.is_ours() { round.await } else { Ok(()) } }
     }
 
     async fn every<F, Fut>(self, period: Duration, name: &'static str, round: F)

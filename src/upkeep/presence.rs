@@ -1,13 +1,19 @@
 //! Owns the lock that shows this daemon lives, and the look at the locks of others.
 //!
-//! Invariant: the lock is free as soon as the process is gone, however it went; then its leases are void at once.
+//! Invariants: the lock is free as soon as the process is gone, however it went; then its leases are void at once. Nobody
+//! is taken for gone in the moments after a cut that may have cut everybody.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use crate::config::Secret;
+use crate::domain::daemon_role::Roles;
 use crate::store::daemon::{self, Daemon, LockSession};
 use crate::store::{Store, StoreError};
+
+/// After our own lock was cut, others are given this long to hold theirs again, as after a restart of PostgreSQL.
+const GRACE: Duration = Duration::from_secs(4);
 
 /// A daemon's lock.
 #[derive(Debug)]
@@ -22,6 +28,8 @@ pub enum Presence {
         url: Secret,
         /// The lock's key.
         key: i64,
+        /// From when on a free lock says that its daemon is gone.
+        judges_from: Instant,
     },
 }
 
@@ -52,7 +60,7 @@ impl Presence {
     pub async fn take(
         store: &Store,
         (url, sqlite_file): (&str, Option<&Path>),
-        owner: &Daemon,
+        (owner, roles): (&Daemon, Roles),
         now: i64,
     ) -> Result<Self, PresenceError> {
         let presence = match sqlite_file {
@@ -61,10 +69,11 @@ impl Presence {
                 session: Some(LockSession::hold(url, owner.lock_key).await?),
                 url: Secret::new(url.to_owned()),
                 key: owner.lock_key,
+                judges_from: Instant::now(),
             },
         };
         let mut session = store.begin().await?;
-        daemon::register(&mut session, owner, now).await?;
+        daemon::register(&mut session, owner, roles, now).await?;
         session.commit().await?;
         Ok(presence)
     }
@@ -77,8 +86,8 @@ impl Presence {
         match self {
             // We hold the only lock there is.
             Self::File(_) => Ok(true),
-            Self::Session { session, .. } => {
-                let Some(open) = session else { return Ok(false) };
+            Self::Session { session, judges_from, .. } => {
+                let Some(open) = session.as_mut().filter(|_| Instant::now() >= *judges_from) else { return Ok(false) };
                 let free = open.is_free(other.lock_key).await;
                 if free.is_err() {
                     *session = None;
@@ -88,17 +97,25 @@ impl Presence {
         }
     }
 
-    /// Opens the lock's session again after it was cut, as by a restart of PostgreSQL. Meanwhile another daemon may have
-    /// taken this one for dead and voided its leases; their fencing numbers keep that harmless.
+    /// Looks whether the lock's session still lives, and opens it again after it was cut, as by a restart of PostgreSQL; says
+    /// whether it was. Meanwhile another daemon may have taken this one for dead and voided its leases; their fencing numbers
+    /// keep that harmless.
     ///
     /// # Errors
     /// [`StoreError`] when PostgreSQL does not let it.
-    pub async fn keep(&mut self) -> Result<(), StoreError> {
-        if let Self::Session { session: session @ None, url, key } = self {
-            *session = Some(LockSession::hold(url.expose(), *key).await?);
-            tracing::warn!("the daemon's lock was cut and is held again");
+    pub async fn keep(&mut self) -> Result<bool, StoreError> {
+        let Self::Session { session, url, key, judges_from } = self else { return Ok(false) };
+        if let Some(open) = session {
+            if open.is_alive().await {
+                return Ok(false);
+            }
+            *session = None;
         }
-        Ok(())
+        *judges_from = Instant::now() + GRACE;
+        *session = Some(LockSession::hold(url.expose(), *key).await?);
+        *judges_from = Instant::now() + GRACE;
+        tracing::warn!("the daemon's lock was cut and is held again");
+        Ok(true)
     }
 }
 

@@ -23,7 +23,6 @@ pub(super) async fn round(upkeep: &Upkeep, presence: &mut Presence) -> Result<()
     };
     // Leases that ran out by time need no lock to be looked at.
     rescue(upkeep, NOBODY).await?;
-    presence.keep().await?;
     for other in others {
         if presence.is_gone(&other).await? {
             tracing::warn!(daemon = other.id, "a daemon is gone; its leases are void");

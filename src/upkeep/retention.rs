@@ -7,16 +7,21 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::turn::Turn;
 use crate::actions::{Desk, retention};
 
 /// How often it looks: what becomes due does so at midnight.
 const EVERY: Duration = Duration::from_secs(3_600);
 
-/// Starts the rounds.
-pub fn start(desk: Desk, stop: CancellationToken, tracker: &TaskTracker) {
+/// How often a daemon whose turn it is not looks whether it is.
+const AWAITING_TURN: Duration = Duration::from_secs(60);
+
+/// Starts the rounds, each when it is this daemon's turn.
+pub fn start((desk, turn): (Desk, Turn), stop: CancellationToken, tracker: &TaskTracker) {
     tracker.spawn(async move {
         while !stop.is_cancelled() {
-            match retention::run(&desk).await {
+            let removed = if turn.is_ours() { retention::run(&desk).await } else { Ok(Vec::new()) };
+            match removed {
                 Ok(removed) => {
                     for (rule, things) in removed {
                         tracing::info!(rule = rule.code(), things, "kept long enough, and disposed of");
@@ -24,8 +29,9 @@ pub fn start(desk: Desk, stop: CancellationToken, tracker: &TaskTracker) {
                 }
                 Err(error) => tracing::warn!(code = error.code(), "could not dispose of what is old; trying again"),
             }
+            let rest = if turn.is_ours() { EVERY } else { AWAITING_TURN };
             tokio::select! {
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(rest) => {}
                 () = stop.cancelled() => {}
             }
         }

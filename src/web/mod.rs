@@ -26,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::actions::Desk;
+use crate::domain::daemon_role::Roles;
 use crate::inbound::gateway_hook::GatewayHook;
 use crate::inbound::identity::IdentityDesk;
 use crate::inbound::receipt::ReceiptDesk;
@@ -59,6 +60,8 @@ pub struct Web {
     pub under_way: UnderWay,
     /// Renders the metrics.
     pub metrics: PrometheusHandle,
+    /// What this daemon does.
+    pub roles: Roles,
     /// Cancelled when the daemon stops; streams end then.
     pub stop: CancellationToken,
 }
@@ -77,6 +80,19 @@ pub fn public(web: Web) -> Router {
 /// Both on one address.
 pub fn whole(web: Web) -> Router {
     finish(with_fault_pages(console_routes().merge(public_routes()), &web), web)
+}
+
+/// Hooks alone, and the watching pages: a daemon that takes in what comes and shows no pages.
+pub fn hooks(web: Web) -> Router {
+    let router = hooks::router().merge(watch::router());
+    let router = router.fallback(error::not_found).method_not_allowed_fallback(error::method_not_allowed);
+    finish(guarded(router), web)
+}
+
+/// The watching pages alone.
+pub fn watched(web: Web) -> Router {
+    let router = watch::router().fallback(error::not_found).method_not_allowed_fallback(error::method_not_allowed);
+    finish(guarded(router), web)
 }
 
 fn console_routes() -> Router<Web> {

@@ -33,12 +33,13 @@ async fn metrics(State(web): State<Web>) -> Response {
 async fn ready(State(web): State<Web>) -> Response {
     if web.stop.is_cancelled() {
         let causes = json!({ "stopping": { "ok": false } });
-        return (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "ready": false, "causes": causes }))).into_response();
+        let body = json!({ "ready": false, "roles": web.roles.names(), "causes": causes });
+        return (StatusCode::SERVICE_UNAVAILABLE, Json(body)).into_response();
     }
     let causes = causes(&web).await;
     let is_ready = causes.as_object().is_some_and(|causes| causes.values().all(|cause| cause["ok"] == true));
     let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, Json(json!({ "ready": is_ready, "causes": causes }))).into_response()
+    (status, Json(json!({ "ready": is_ready, "roles": web.roles.names(), "causes": causes }))).into_response()
 }
 
 /// What may stand in the way, by name: each says whether it is `ok`, and more about itself.

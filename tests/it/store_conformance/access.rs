@@ -7,11 +7,13 @@ on_both_databases! {
         let (store, _database) = fresh(kind).await;
         let mut session = store.begin().await.unwrap();
         for id in ["d1", "d2"] {
-            daemon::register(&mut session, &Daemon { id: id.into(), lock_key: 7 }, NOW).await.unwrap();
+            daemon::register(&mut session, &Daemon { id: id.into(), lock_key: 7 }, Roles::ALL, NOW).await.unwrap();
         }
         assert_eq!(daemon::others(&mut session, "d1").await.unwrap(), [Daemon { id: "d2".into(), lock_key: 7 }]);
         daemon::end(&mut session, "d2", NOW).await.unwrap();
         assert_eq!(daemon::others(&mut session, "d1").await.unwrap(), []);
+        daemon::come_back(&mut session, "d2", NOW).await.unwrap();
+        assert_eq!(daemon::others(&mut session, "d1").await.unwrap().len(), 1);
         let key = ApiKey {
             id: "k1".into(), name: "larm".into(), key_hash: "h1".into(), role: "admin".into(), area_code: "2380".into(),
             created_at: NOW, last_used_at: None, revoked_at: None,
@@ -34,6 +36,33 @@ on_both_databases! {
         assert_eq!(operator::list(&mut session).await.unwrap()[0].disabled_at, Some(NOW));
         assert!(operator::enable(&mut session, "o1").await.unwrap());
         assert!(!operator::enable(&mut session, "o1").await.unwrap());
+    }
+
+    async fn one_daemon_at_a_time_has_its_turn_at_upkeep(kind: Kind) {
+        const LONG: i64 = 3_600_000_000;
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let new = |id: &str| Daemon { id: id.into(), lock_key: 7 };
+        for id in ["d1", "d2"] {
+            daemon::register(&mut session, &new(id), Roles::parse("upkeep").unwrap(), NOW).await.unwrap();
+        }
+        assert_eq!(daemon::turn_holder(&mut session).await.unwrap(), None);
+        assert!(daemon::take_turn(&mut session, "d1", LONG, None).await.unwrap());
+        assert!(daemon::take_turn(&mut session, "d1", LONG, None).await.unwrap(), "and keeps it");
+        assert!(!daemon::take_turn(&mut session, "d2", LONG, None).await.unwrap());
+        assert_eq!(daemon::turn_holder(&mut session).await.unwrap(), Some(new("d1")));
+        assert!(daemon::take_turn(&mut session, "d2", LONG, Some("d1")).await.unwrap(), "the other is dead");
+        daemon::end(&mut session, "d2", NOW).await.unwrap();
+        assert_eq!(daemon::turn_holder(&mut session).await.unwrap(), None, "it has said good-bye");
+        assert!(daemon::take_turn(&mut session, "d1", -1, None).await.unwrap());
+        assert_eq!(daemon::turn_holder(&mut session).await.unwrap(), None, "its time is over");
+        assert!(gateway::reserve(&mut session, "elks", 1, 0).await.unwrap().daemons == 0, "nobody here hands over");
+        daemon::register(&mut session, &new("d3"), Roles::ALL, NOW).await.unwrap();
+        assert_eq!(gateway::reserve(&mut session, "elks", 1, 0).await.unwrap().daemons, 1);
+        bell::ring(&mut session, "d1").await.unwrap();
+        session.commit().await.unwrap();
+        let mut session = store.read_dispatch().await.unwrap();
+        assert_eq!(daemon::others(&mut session, "d3").await.unwrap(), [new("d1")]);
     }
 
     async fn operators_change_and_their_links_work_once(kind: Kind) {

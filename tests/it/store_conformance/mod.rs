@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 
 use grannpost::domain::area::{Area, AreaKind};
 use grannpost::domain::coverage::{Coverage, Crowd, POSITIONS as IDS_PER_MESSAGE};
+use grannpost::domain::daemon_role::Roles;
 use grannpost::domain::delivery::{Channel, DeliveryState};
 use grannpost::domain::message::{MessageState, priority};
 use grannpost::store::alert::AlertRow;
@@ -22,6 +23,7 @@ use grannpost::store::api_key::ApiKey;
 use grannpost::store::attempt::{AttemptOutcome, Ending};
 use grannpost::store::audience::{Asked, CensusRow};
 use grannpost::store::audit::{Entry, Filter, GENESIS};
+use grannpost::store::bell;
 use grannpost::store::contact_person::{ContactPerson, Search};
 use grannpost::store::coverage::{First, Freeze, ids_of};
 use grannpost::store::credential::Credential;

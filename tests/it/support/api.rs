@@ -49,6 +49,32 @@ impl Api {
         self.call(Method::GET, path, None, &[]).await
     }
 
+    /// As [`Api::get`]; `None` when no answer comes, as from a daemon that was killed.
+    pub async fn try_get(&self, path: &str) -> Option<Answer> {
+        self.try_call(Method::GET, path, None, &[]).await
+    }
+
+    /// As [`Api::call`]; `None` when no answer comes.
+    pub async fn try_call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Option<Answer> {
+        let mut request = self.client.request(method, format!("{}/api/v1{path}", self.base)).bearer_auth(&self.key);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let response = request.timeout(std::time::Duration::from_secs(10)).send().await.ok()?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.ok()?;
+        Some(Answer { status, headers, json: serde_json::from_str(&text).unwrap_or(Value::Null), text })
+    }
+
     pub async fn post(&self, path: &str, body: Value) -> Answer {
         self.call(Method::POST, path, Some(body), &[]).await
     }

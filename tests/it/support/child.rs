@@ -13,23 +13,60 @@ pub struct ServeProcess {
     child: Child,
     /// Where it answers.
     pub base: String,
+    /// What it was told to do, as given; empty for everything.
+    pub roles: String,
 }
 
 impl ServeProcess {
     /// Starts the daemon and waits for the line that says it is ready.
     pub fn start(config: &Path) -> Self {
+        Self::start_with(config, &[])
+    }
+
+    /// The same with more arguments.
+    pub fn start_with(config: &Path, more: &[&str]) -> Self {
+        Self::start_under(&[], config, more).expect("the daemon becomes ready")
+    }
+
+    /// The same by another program that becomes or starts it, such as strace; `None` when it ends before it is ready.
+    pub fn start_under(by: &[&str], config: &Path, more: &[&str]) -> Option<Self> {
         let log = std::fs::File::options().create(true).append(true).open(log_file(config)).unwrap();
-        let mut child = Command::new(BINARY)
+        let mut command = Command::new(by.first().unwrap_or(&BINARY));
+        if !by.is_empty() {
+            command.args(&by[1..]).arg(BINARY);
+        }
+        let mut child = command
             .args(["serve", "--config"])
             .arg(config)
+            .args(more)
             .stdout(Stdio::piped())
             .stderr(log)
             .spawn()
             .unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let base = line.trim().strip_prefix("listening on ").unwrap_or_else(|| panic!("not ready: {line:?}"));
-        Self { base: base.to_owned(), child }
+        let Some(base) = line.trim().strip_prefix("listening on ") else {
+            child.wait().unwrap();
+            return None;
+        };
+        let roles = more.iter().skip_while(|word| **word != "--roles").nth(1).copied().unwrap_or_default();
+        Some(Self { base: base.to_owned(), child, roles: roles.to_owned() })
+    }
+
+    /// Its number, or that of the program it was started by.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Sends a signal by name.
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
     }
 
     /// kill -9, and nothing after.
@@ -40,8 +77,7 @@ impl ServeProcess {
 
     /// Sends a signal by name and waits for the exit code.
     pub fn signal_and_wait(mut self, signal: &str) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+        self.signal(signal);
         self.child.wait().unwrap().code()
     }
 }

@@ -94,7 +94,7 @@ impl Server {
 }
 
 /// The folder of the newest PostgreSQL on this machine.
-fn binaries() -> PathBuf {
+pub(super) fn binaries() -> PathBuf {
     let mut versions: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
         .map(|folder| folder.filter_map(|entry| Some(entry.ok()?.path().join("bin"))).collect())
         .unwrap_or_default();
@@ -103,11 +103,11 @@ fn binaries() -> PathBuf {
     versions.pop().expect("PostgreSQL is installed: make test installs it")
 }
 
-fn path(path: &Path) -> &str {
+pub(super) fn path(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn is_root() -> bool {
+pub(super) fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|out| out.stdout == b"0\n")
 }
 
@@ -122,7 +122,7 @@ fn as_database_owner(program: &Path) -> Command {
     }
 }
 
-fn run(program: &Path, arguments: &[&str]) {
+pub(super) fn run(program: &Path, arguments: &[&str]) {
     let output = as_database_owner(program).args(arguments).current_dir("/").output().unwrap();
     assert!(output.status.success(), "{}: {}", program.display(), String::from_utf8_lossy(&output.stderr));
 }

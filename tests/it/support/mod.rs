@@ -3,11 +3,15 @@
 pub mod api;
 pub mod browser;
 pub mod child;
+pub mod cluster;
 pub mod database;
 pub mod dovecot;
+pub mod faults;
+pub mod fleet;
 pub mod identity_provider;
 pub mod openapi;
 pub mod postfix;
+pub mod proxy;
 pub mod register;
 pub mod security_key;
 pub mod sql;

@@ -1,0 +1,335 @@
+//! Several daemons on one database: the work is shared, the gateway's pace is kept in sum, and one that dies, freezes or comes
+//! back does no harm. Counted in the gateway's journal.
+
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use grannpost::ambient::Clock;
+use grannpost::app::{self, Daemon};
+use grannpost::config;
+use grannpost::domain::daemon_role::Roles;
+use grannpost::simulator::{HistoryMode, ReceiptPlan};
+use serde_json::{Value, json};
+
+use crate::support::child::{self, BINARY, ServeProcess};
+use crate::support::faults::{Draw, is_full, seeds, sized, tell};
+use crate::support::fleet::{Fleet, RECIPIENTS, assert_each_once};
+use crate::support::{Database, Kind, SECRET, TestApp};
+
+/// Deaths and births in one dispatch.
+const CHANGES: usize = 6;
+const SHORT: &str = "dispatch.lease_seconds = 3\ndispatch.in_doubt_grace_seconds = 1\n";
+
+/// How late this machine wakes whoever sleeps: what no daemon can do anything about.
+struct Lateness(tokio::task::JoinHandle<()>, Arc<AtomicU64>);
+
+impl Lateness {
+    fn watch() -> Self {
+        let worst = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&worst);
+        let watching = tokio::spawn(async move {
+            loop {
+                let begun = Instant::now();
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                let late = begun.elapsed().saturating_sub(Duration::from_millis(5));
+                seen.fetch_max(u64::try_from(late.as_micros()).unwrap(), Ordering::Relaxed);
+            }
+        });
+        Self(watching, worst)
+    }
+
+    fn end(self) -> Duration {
+        self.0.abort();
+        Duration::from_micros(self.1.load(Ordering::Relaxed))
+    }
+}
+
+/// Daemons come and go while an alert is handed over, by a seed.
+async fn come_and_go(daemons: usize, seed: u64) -> (usize, Duration) {
+    let rate: u64 = sized(100, 50);
+    let database = Database::new(Kind::Postgres);
+    let mut fleet = Fleet::set(&database.url, u32::try_from(rate).unwrap(), SHORT).await;
+    for _ in 0..daemons {
+        fleet.start_whole();
+    }
+    let id = fleet.alert(&["jamtland"]).await;
+    let lateness = Lateness::watch();
+    let mut draw = Draw::new(seed);
+    for change in 1..=CHANGES {
+        fleet.gateway.journal().wait_for(RECIPIENTS * change / (CHANGES + 1)).await;
+        let at = draw.below(fleet.members.len());
+        match draw.below(3) {
+            0 if fleet.members.len() > 1 => fleet.kill(at),
+            1 if fleet.members.len() > 1 => fleet.terminate(at),
+            _ => fleet.start_whole(),
+        }
+    }
+    let done = fleet.alert_when(&id, |alert| alert["state"] == "done").await;
+    let why = format!("{daemons} daemons, seed {seed}");
+    assert_each_once(&fleet, &done, RECIPIENTS, &why);
+    let shares = database
+        .texts("SELECT CAST(COUNT(*) AS TEXT) FROM attempt WHERE outcome = 'accepted' GROUP BY owner ORDER BY COUNT(*)")
+        .await;
+    assert!(shares.len() >= 2, "{why}: one daemon did it all: {shares:?}");
+    // A machine that wakes its sleepers late pushes hand-overs together on their way: as late as here, there and back.
+    let window = Duration::from_secs(1).saturating_sub(2 * lateness.end()).max(Duration::from_millis(500));
+    let worst = fleet.gateway.journal().worst_window(window);
+    assert!(worst <= usize::try_from(rate).unwrap(), "{why}: {worst} hand-overs within {window:?} at {rate}/s");
+    let within = fleet.gateway.journal().worst_window(Duration::from_secs(1));
+    (within, window)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_daemons_that_come_and_go_share_the_work_and_keep_the_pace_in_sum() {
+    let seeds = seeds(1, 3);
+    let (mut worst, mut held) = (0, Duration::from_secs(1));
+    for seed in seeds.clone() {
+        let (within, window) = come_and_go(2, seed).await;
+        (worst, held) = (worst.max(within), held.min(window));
+    }
+    tell(
+        "A6",
+        "PostgreSQL, 2 daemons",
+        &seeds,
+        &format!("0 lost, 0 twice; pace held in any {held:.2?}, at most {worst} in a second"),
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_daemons_that_come_and_go_share_the_work_and_keep_the_pace_in_sum() {
+    let seeds = seeds(1, 2);
+    let (mut worst, mut held) = (0, Duration::from_secs(1));
+    for seed in seeds.clone() {
+        let (within, window) = come_and_go(8, 1_000 + seed).await;
+        (worst, held) = (worst.max(within), held.min(window));
+    }
+    tell(
+        "A6",
+        "PostgreSQL, 8 daemons",
+        &seeds,
+        &format!("0 lost, 0 twice; pace held in any {held:.2?}, at most {worst} in a second"),
+    );
+}
+
+/// One of two is frozen with calls under way, for longer than its leases hold; the other goes on alone.
+async fn freeze_and_thaw(seed: u64) -> usize {
+    let database = Database::new(Kind::Postgres);
+    let short = "dispatch.lease_seconds = 1\ndispatch.in_doubt_grace_seconds = 1\n";
+    let mut fleet = Fleet::set(&database.url, 200, short).await;
+    // Nothing but the answer itself can tell what became of a call: no receipt, no history.
+    fleet.gateway.change(|gateway| {
+        gateway.latency_ms = 300;
+        gateway.receipts = ReceiptPlan::silent();
+        gateway.history = HistoryMode::Code(404);
+    });
+    fleet.start_whole();
+    fleet.start_whole();
+    let id = fleet.alert(&["jamtland"]).await;
+    let stop_at = 100 + Draw::new(seed).below(400);
+    fleet.gateway.journal().wait_for(stop_at).await;
+    fleet.members[0].signal("STOP");
+    // The other takes over the frozen one's leases once they have run out, and what was stamped is in doubt.
+    let mut frozen = fleet.members.remove(0);
+    let other = fleet.members[0].base.clone();
+    let mut api = fleet.api.clone();
+    api.move_to(other);
+    let begun = Instant::now();
+    loop {
+        let alert = api.get(&format!("/alerts/{id}")).await.json;
+        if alert["counts"]["in_doubt"].as_i64().unwrap() > 0 && begun.elapsed() > Duration::from_secs(3) {
+            break;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "seed {seed}: nobody rescued: {}", alert["counts"]);
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    frozen.signal("CONT");
+    let late = late_answers(&mut frozen).await;
+    fleet.members.insert(0, frozen);
+    let done = fleet.alert_when(&id, |alert| alert["counts"]["queued"] == 0 && alert["counts"]["sending"] == 0).await;
+    assert_each_once(&fleet, &done, RECIPIENTS, &format!("seed {seed}"));
+    assert!(late > 0, "seed {seed}: the frozen one's late answers were refused");
+    let in_doubt = usize::try_from(done["counts"]["in_doubt"].as_i64().unwrap()).unwrap();
+    assert!(in_doubt <= 32, "seed {seed}: no more than two windows of calls: {in_doubt}");
+    in_doubt
+}
+
+/// How many answers of a daemon came after its lease was taken over, once there are any.
+async fn late_answers(daemon: &mut ServeProcess) -> u64 {
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for _ in 0..200 {
+        let metrics = client.get(format!("{}/metrics", daemon.base)).send().await.unwrap().text().await.unwrap();
+        let late = metrics.lines().find_map(|line| line.strip_prefix("grannpost_late_answers_total "));
+        if let Some(late) = late {
+            return late.parse().unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    0
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_frozen_for_longer_than_its_lease_writes_nothing_afterwards_and_sends_nothing_twice() {
+    let seeds = seeds(1, 10);
+    let mut worst = 0;
+    for seed in seeds.clone() {
+        worst = worst.max(freeze_and_thaw(seed).await);
+    }
+    tell("A5", "PostgreSQL", &seeds, &format!("0 lost, 0 twice, late answers refused, at most {worst} in doubt"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_daemon_holds_up_neither_upkeep_nor_the_others_rows() {
+    let database = Database::new(Kind::Postgres);
+    let mut fleet = Fleet::set(&database.url, 2000, SHORT).await;
+    fleet.start_whole();
+    fleet.gateway.change(|gateway| gateway.latency_ms = 0);
+    let first = fleet.alert(&["2326"]).await;
+    fleet.alert_when(&first, |alert| alert["state"] == "done").await;
+    fleet.start_whole();
+    // The first has the turn at upkeep: it was alone.
+    fleet.members[0].signal("STOP");
+    let frozen = fleet.members.remove(0);
+    let mut api = fleet.api.clone();
+    api.move_to(fleet.members[0].base.clone());
+    let wanted =
+        json!({ "text": "Blå bil söks", "areas": ["2321"], "decided_by": "Vakthavande befäl", "undo_seconds": 0 });
+    let id = api.post("/alerts", wanted).await.json["id"].as_str().unwrap().to_owned();
+    let entries =
+        || async { database.texts("SELECT CAST(COUNT(*) AS TEXT) FROM audit WHERE seq IS NULL").await.remove(0) };
+    let begun = Instant::now();
+    while api.get(&format!("/alerts/{id}")).await.json["state"] != "handed_over" || entries().await != "0" {
+        assert!(begun.elapsed() < Duration::from_secs(20), "unsealed: {}\n{}", entries().await, fleet.logs());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    frozen.signal("CONT");
+    fleet.members.push(frozen);
+    fleet.alert_when(&id, |alert| alert["state"] == "done").await;
+    assert_eq!(fleet.verify(), "");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_daemon_on_one_sqlite_file_says_why_it_cannot_and_the_first_goes_on() {
+    let database = Database::new(Kind::Sqlite);
+    let mut fleet = Fleet::set(&database.url, 500, SHORT).await;
+    fleet.start_whole();
+    let id = fleet.alert(&["jamtland"]).await;
+    fleet.gateway.journal().wait_for(50).await;
+    let second = child::run(&fleet.config(), &["serve"]);
+    let said = String::from_utf8_lossy(&second.stderr);
+    assert_eq!(second.status.code(), Some(1), "{said}");
+    assert!(said.contains("another grannpost daemon runs on this SQLite database"), "{said}");
+    let done = fleet.alert_when(&id, |alert| alert["state"] == "done").await;
+    assert_each_once(&fleet, &done, RECIPIENTS, "the first");
+    tell("A6", "SQLite", &(0..1), "the second refuses, the first goes on");
+}
+
+#[test]
+fn an_unknown_role_is_refused_with_those_that_are_allowed() {
+    for (roles, word) in [("web,mail", "mail"), ("", "no role")] {
+        let output = Command::new(BINARY).args(["serve", "--roles", roles]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert_eq!(said.trim().lines().count(), 1, "{said}");
+        assert!(said.contains(word) && said.contains("web, dispatch, inbound and upkeep"), "{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_are_shared_out_among_processes_and_each_serves_what_is_its() {
+    let database = Database::new(Kind::Postgres);
+    let mut fleet = Fleet::set(&database.url, 2000, SHORT).await;
+    let web = fleet.start("web").base.clone();
+    let inbound = fleet.start("inbound").base.clone();
+    let dispatch = fleet.start("dispatch").base.clone();
+    let upkeep = fleet.start("upkeep").base.clone();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    for (base, roles) in [(&web, "web"), (&inbound, "inbound"), (&dispatch, "dispatch"), (&upkeep, "upkeep")] {
+        let ready: Value = client.get(format!("{base}/readyz")).send().await.unwrap().json().await.unwrap();
+        assert_eq!(ready["roles"], json!([roles]), "{ready}");
+        let status = client.get(format!("{base}/api/v1/areas")).send().await.unwrap().status();
+        assert_eq!(status, if roles == "web" { 401 } else { 404 }, "the API at {roles}");
+        let hook = client.post(format!("{base}/hooks/sms/elks/wrong/inbound")).send().await.unwrap();
+        assert_eq!((hook.status().as_u16(), hook.text().await.unwrap().as_str()), (404, ""), "{roles}");
+    }
+    let id = fleet.alert(&["2326"]).await;
+    let done = fleet.alert_when(&id, |alert| alert["state"] == "done").await;
+    assert!(done["counts"]["delivered"].as_i64().unwrap() > 0, "{}", done["counts"]);
+    // What comes in is taken at either, and made something of by the one whose work that is.
+    let person = fleet.gateway.journal().messages().remove(0).to.replace('+', "%2B");
+    for (at, base) in [&web, &inbound].into_iter().enumerate() {
+        let form = format!("direction=incoming&id=s{at}&from={person}&to=%2B46766860000&message=Bil+{at}");
+        let request = client.post(format!("{base}/hooks/sms/elks/{SECRET}/inbound"));
+        let request = request.header("content-type", "application/x-www-form-urlencoded").body(form);
+        assert_eq!(request.send().await.unwrap().status(), 204);
+    }
+    let begun = Instant::now();
+    while fleet.api.get("/observations").await.json["items"].as_array().unwrap().len() < 2 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", fleet.logs());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_hears_of_a_change_on_whichever_daemon_it_hangs() {
+    let database = Database::new(Kind::Postgres);
+    let mut fleet = Fleet::set(&database.url, 2000, SHORT).await;
+    fleet.start_whole();
+    fleet.start_whole();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let mut streams = Vec::new();
+    for member in &fleet.members {
+        let request = client.get(format!("{}/api/v1/events", member.base)).bearer_auth(fleet.api.key());
+        streams.push(request.send().await.unwrap());
+    }
+    let id = fleet.alert(&["2326"]).await;
+    for stream in &mut streams {
+        let mut heard = String::new();
+        while !(heard.contains(&id) && heard.contains("\"state\":\"done\"")) {
+            let chunk = stream.chunk().await.unwrap().expect("the stream goes on");
+            heard.push_str(std::str::from_utf8(&chunk).unwrap());
+        }
+    }
+}
+
+/// A second daemon within this process, on the database of the first.
+async fn beside(app: &TestApp, roles: &str) -> (Daemon, grannpost::actions::Desk) {
+    let config = Arc::new(config::from_toml(&[&app.settings()]).unwrap());
+    let desk = app::open(config, app.clock.clone(), true).await.unwrap();
+    let daemon = Daemon::start_as(&desk, Roles::parse(roles).unwrap()).await.unwrap();
+    (daemon, desk)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_one_daemon_makes_due_wakes_the_others_also_after_their_connection_was_cut() {
+    const LONG: Duration = Duration::from_secs(20);
+    let app = TestApp::spawn_at(Kind::Postgres, "", Clock::System).await;
+    let (other, desk) = beside(&app, "web").await;
+    for is_cut in [false, true] {
+        if is_cut {
+            app.database
+                .texts(
+                    "SELECT CAST(pg_terminate_backend(pid) AS TEXT) FROM pg_stat_activity
+                     WHERE datname = current_database() AND query LIKE 'LISTEN%'",
+                )
+                .await;
+        }
+        let ringing = tokio::spawn({
+            let wakeup = app.desk.wakeup.clone();
+            async move {
+                loop {
+                    wakeup.ring();
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        });
+        let begun = Instant::now();
+        desk.wakeup.wait(LONG).await;
+        ringing.abort();
+        assert!(begun.elapsed() < LONG, "it was never woken; cut before: {is_cut}");
+    }
+    // Right without any wake-up too: what the first is told to send, the other may hand over at its next look.
+    assert!(other.stop().await);
+    assert!(!is_full() || app.verify().await.is_empty());
+}

@@ -1,0 +1,97 @@
+//! A TCP proxy whose targets a test changes: the balancer before several daemons, or the one address of a PostgreSQL that
+//! moves from a lost server to the promoted one.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio_util::sync::CancellationToken;
+
+/// Where connections are led.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// `HOST:PORT`.
+    Tcp(String),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+#[derive(Debug, Default)]
+struct Ways {
+    targets: Vec<Target>,
+    /// Cancelled to cut what is connected.
+    open: CancellationToken,
+}
+
+/// A running proxy; it ends when dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    pub address: SocketAddr,
+    ways: Arc<Mutex<Ways>>,
+    end: CancellationToken,
+}
+
+impl Proxy {
+    pub async fn start(targets: Vec<Target>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let ways = Arc::new(Mutex::new(Ways { targets, ..Ways::default() }));
+        let end = CancellationToken::new();
+        let (of_task, until) = (Arc::clone(&ways), end.clone());
+        tokio::spawn(until.run_until_cancelled_owned(async move {
+            static NEXT: AtomicUsize = AtomicUsize::new(0);
+            while let Ok((stream, _)) = listener.accept().await {
+                let first = NEXT.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(lead(stream, Arc::clone(&of_task), first));
+            }
+        }));
+        Self { address, ways, end }
+    }
+
+    /// New connections go to these; those that are open stay.
+    pub fn point_to(&self, targets: Vec<Target>) {
+        self.ways.lock().unwrap().targets = targets;
+    }
+
+    /// Cuts every connection that is open.
+    pub fn cut(&self) {
+        std::mem::take(&mut self.ways.lock().unwrap().open).cancel();
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.cut();
+        self.end.cancel();
+    }
+}
+
+async fn lead(stream: TcpStream, ways: Arc<Mutex<Ways>>, first: usize) {
+    let (targets, open) = {
+        let ways = ways.lock().unwrap();
+        (ways.targets.clone(), ways.open.clone())
+    };
+    let _ = stream.set_nodelay(true);
+    // One that does not answer is passed over, as a balancer does.
+    for at in 0..targets.len() {
+        match &targets[(first + at) % targets.len()] {
+            Target::Tcp(address) => {
+                let Ok(other) = TcpStream::connect(address).await else { continue };
+                let _ = other.set_nodelay(true);
+                join(stream, other, &open).await;
+            }
+            Target::Unix(path) => {
+                let Ok(other) = UnixStream::connect(path).await else { continue };
+                join(stream, other, &open).await;
+            }
+        }
+        return;
+    }
+}
+
+async fn join(mut one: TcpStream, mut other: impl AsyncRead + AsyncWrite + Unpin, open: &CancellationToken) {
+    let _ = open.run_until_cancelled(copy_bidirectional(&mut one, &mut other)).await;
+}
