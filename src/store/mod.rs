@@ -33,6 +33,7 @@ pub mod message;
 pub mod observation;
 pub mod observation_tag;
 pub mod operator;
+pub mod own_page;
 pub mod passkey;
 pub mod queue;
 pub mod receipt;

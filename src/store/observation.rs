@@ -59,6 +59,16 @@ pub struct Observation {
     pub received_at: i64,
     /// When anything of it last changed, Unix ms.
     pub changed_at: i64,
+    /// 1 when it was left at the contact person's own page; the channel then says where it is answered.
+    pub via_page: i64,
+}
+
+impl Observation {
+    /// How it came: `sms`, `email` or `page`.
+    #[must_use]
+    pub fn came_by(&self) -> &str {
+        if self.via_page == 1 { "page" } else { &self.channel }
+    }
 }
 
 macro_rules! select {
@@ -75,8 +85,8 @@ macro_rules! select {
 
 const INSERT: &str =
     "INSERT INTO observation (id, channel, reference, sender, contact_person_id, area_code, message_id,
-   alternative_id, kind, part_of, text, state, is_urgent, answer_by_at, sent_at, received_at, changed_at)
- VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+   alternative_id, kind, part_of, text, state, is_urgent, answer_by_at, sent_at, received_at, changed_at, place, via_page)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
  ON CONFLICT (channel, reference) DO NOTHING";
 
 /// Adds an answer; `false` when the provider has brought it before.
@@ -103,7 +113,9 @@ pub async fn insert(session: &mut Session, observation: &Observation) -> Result<
         .bind(o.answer_by_at)
         .bind(o.sent_at)
         .bind(o.received_at)
-        .bind(o.changed_at);
+        .bind(o.changed_at)
+        .bind(o.place)
+        .bind(o.via_page);
     Ok(session.execute(statement).await? == 1)
 }
 
@@ -274,7 +286,7 @@ const PAGE: &str = select!(
    AND ($3 = '' OR o.kind = $3)
    AND ($4 = '' OR o.state = $4)
    AND ($5 = '' OR EXISTS (SELECT 1 FROM observation_tag t WHERE t.observation_id = o.id AND t.tag = $5))
-   AND ($6 = '' OR o.channel = $6)
+   AND ($6 = '' OR CASE WHEN o.via_page = 1 THEN 'page' ELSE o.channel END = $6)
    AND ($7 = '' OR o.message_id = $7)
    AND ($8 = '' OR o.owner = $8)
    AND ($9 = '' OR o.contact_person_id = $9)

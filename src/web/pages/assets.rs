@@ -15,6 +15,8 @@ use sha2::{Digest, Sha256};
 use crate::web::Web;
 
 const CSS: &str = include_str!("../../../web/app.css");
+/// The script of contact persons' own pages.
+const OWN_JS: &str = include_str!("../../../web/own.js");
 const JS: &str = include_str!("../../../web/app.js");
 /// htmx with its extension for server-sent events, from npm; `build.rs` says what to do when they are not there (ADR 0016).
 const HTMX: &str = concat!(
@@ -33,6 +35,8 @@ pub struct Assets {
     pub js: String,
     /// The library that fetches, morphs and listens.
     pub htmx: String,
+    /// The script of contact persons' own pages, an ES module.
+    pub own: String,
     /// Icon.
     pub icon: String,
 }
@@ -41,6 +45,7 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     css: path("app", CSS, "css"),
     js: path("app", JS, "js"),
     htmx: path("htmx", HTMX, "js"),
+    own: path("own", OWN_JS, "js"),
     icon: path("icon", ICON, "svg"),
 });
 
@@ -60,6 +65,7 @@ async fn serve(Path(name): Path<String>) -> Response {
     let (kind, content) = match format!("/assets/{name}") {
         path if path == assets.css => ("text/css; charset=utf-8", CSS),
         path if path == assets.js => ("text/javascript; charset=utf-8", JS),
+        path if path == assets.own => ("text/javascript; charset=utf-8", OWN_JS),
         path if path == assets.htmx => ("text/javascript; charset=utf-8", HTMX),
         path if path == assets.icon => ("image/svg+xml", ICON),
         _ => return StatusCode::NOT_FOUND.into_response(),

@@ -19,7 +19,7 @@ use super::register_words::{address_line, area_words, is_email_lost, language_na
 use super::time::{Wall, number};
 use super::visit::SignedIn;
 use crate::actions::contact_person::{self, Edit, PersonView};
-use crate::actions::{ActionError, FieldProblem, channel_health, register, require};
+use crate::actions::{ActionError, FieldProblem, channel_health, own_page, register, require};
 use crate::domain::coverage::NotReached;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::operator::Right;
@@ -42,6 +42,7 @@ pub fn router() -> Router<Web> {
         .route("/register/persons/{id}/pause", post(pause))
         .route("/register/persons/{id}/opt-out", post(opt_out))
         .route("/register/persons/{id}/email-usable", post(email_usable))
+        .route("/register/persons/{id}/own-page-link", post(own_page_link))
         .route("/register/persons/{id}/end", get(ask_end).post(end))
 }
 
@@ -103,6 +104,7 @@ struct PersonPage {
     ways: Vec<Way>,
     paused_until: Option<String>,
     shares_number: bool,
+    has_email: bool,
     history: Vec<HistoryRow>,
     older: usize,
 }
@@ -129,6 +131,7 @@ async fn open(
         "opted_out" => Some("Sparat: personen har sagt nej. En import ändrar inte det."),
         "opted_in" => Some("Sparat: personen vill ha utskick igen."),
         "usable" => Some("Sparat: brev går till e-postadressen igen."),
+        "link_sent" => Some("Länken är på väg med e-post. Den gäller i 30 minuter."),
         "merged" => Some("Posterna är sammanslagna till den här."),
         _ => None,
     };
@@ -172,6 +175,7 @@ async fn page(
         ways: ways(wall, &person, (&messages, &health), &faults),
         paused_until: person.paused_until_at.filter(|until| *until > now).map(|until| wall.text(until)),
         shares_number: others > 1,
+        has_email: person.email.is_some(),
         history: shown.map(|row| history(wall, row)).collect(),
         older: messages.len().saturating_sub(HISTORY),
         id: person.id,
@@ -416,6 +420,16 @@ async fn email_usable(State(web): State<Web>, Path(id): Path<String>, form: Sign
         session.commit().await?;
     })?;
     Ok(Redirect::to(&format!("/register/persons/{id}?done=usable")).into_response())
+}
+
+async fn own_page_link(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) -> Result<Response, Problem> {
+    again_when_busy!({
+        let mut session = web.desk.store.begin().await?;
+        own_page::send(&web.desk, &mut session, form.who.actor(), &id).await?;
+        session.commit().await?;
+    })?;
+    web.desk.wakeup.ring();
+    Ok(Redirect::to(&format!("/register/persons/{id}?done=link_sent")).into_response())
 }
 
 #[derive(Template)]
