@@ -352,6 +352,8 @@ pub(super) async fn put_own_fields(session: &mut Session, message: &Message, che
         decided_by: checked.decided_by.clone(),
         drill: i64::from(checked.drill),
         expires_in_minutes: checked.expires_in_minutes,
+        watched_by: String::new(),
+        duty_number: String::new(),
     };
     Ok(store::alert::put(session, &row).await?)
 }

@@ -107,8 +107,8 @@ async fn queue(desk: &Desk, session: &mut Session, actor: &Actor, person: &Conta
         used_at: None,
     };
     store::own_page::insert_link(session, &link).await?;
-    let object = ("contact_person", person.id.as_str());
-    desk.audit(session, actor, "own_page.link_sent", object, json!({ "message": message.id })).await?;
+    let object = ("own_page_link", message.id.as_str());
+    desk.audit(session, actor, "own_page.link_sent", object, json!({ "contact_person": person.id })).await?;
     Ok(true)
 }
 

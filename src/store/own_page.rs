@@ -250,8 +250,17 @@ const ALERTS: &str = "SELECT m.id, a.text, a.kind, a.spread, a.drill, m.follow_u
        AND s.contact_person_id = $2) AS spread_households
  FROM message m
  JOIN alert a ON a.message_id = m.id
- JOIN message_area r ON r.message_id = m.id AND r.area_code = $1
  WHERE m.kind = 'alert'
+   AND (EXISTS (
+       SELECT 1
+       FROM message_area r
+       WHERE r.message_id IN (m.id, m.follows)
+         AND r.area_code = $1)
+     OR EXISTS (
+       SELECT 1
+       FROM message_recipient q
+       WHERE q.message_id = m.id
+         AND q.contact_person_id = $2))
    AND m.sends_at <= $3
    AND m.sends_at >= $4
    AND m.expires_at IS NOT NULL

@@ -51,6 +51,8 @@ pub(super) struct Card {
     is_valid: bool,
     is_drill: bool,
     asks: bool,
+    /// Whether passing it on is counted; an ending is passed on, too, but not counted anew.
+    counts: bool,
     /// The text to pass on; `None` where it may not be.
     to_pass_on: Option<String>,
     /// The same as the body of an SMS, ready for an address.
@@ -79,7 +81,8 @@ impl Card {
             until,
             is_valid: card.is_valid,
             is_drill: alert.drill == 1,
-            asks: alert.kind == "observation",
+            asks: alert.kind == "observation" && alert.follow_up_kind.as_deref() != Some("all_clear"),
+            counts: matches!(alert.follow_up_kind.as_deref(), None | Some("update")),
             sms_body: percent_encoded(&text),
             to_pass_on: passes_on.then_some(text),
             spread_to: alert.spread_households.map(number),
