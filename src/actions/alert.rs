@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 
 use super::alert_text::{Draft, audit_detail, compose};
+use super::alert_watch::Watch;
 use super::alert_view::{self, AlertView};
 use super::freezing::refuse_under_way;
 use super::message::{self, Stopped, add_written, area_problems, area_rows, freeze, undo_seconds};
@@ -50,6 +51,10 @@ pub struct NewAlert {
     pub drill: bool,
     /// How many the sender believes get an SMS.
     pub expected_recipients: Option<i64>,
+    /// Who watches the replies, by function; the configured ones when missing.
+    pub watched_by: Option<String>,
+    /// Number that is told when an acute reply waits; the configured one when missing.
+    pub duty_number: Option<String>,
 }
 
 /// An alert whose fields are valid.
@@ -64,6 +69,7 @@ pub(super) struct Checked {
     pub send_at: Option<i64>,
     pub undo_seconds: i64,
     pub drill: bool,
+    pub watch: Watch,
 }
 
 /// Makes an alert and freezes its audience; it goes after the undo window, or waits for approval where the settings say so.
@@ -273,6 +279,7 @@ pub(super) fn check(desk: &Desk, actor: &Actor, tree: &AreaTree, new: &NewAlert)
             problems.push(problem);
             0
         });
+    let watch = Watch::of(desk, kind, new, &mut problems);
     if !problems.is_empty() {
         return Err(ActionError::Invalid(problems));
     }
@@ -283,7 +290,7 @@ pub(super) fn check(desk: &Desk, actor: &Actor, tree: &AreaTree, new: &NewAlert)
     let mut areas = new.areas.clone();
     areas.sort_unstable();
     areas.dedup();
-    Ok(Checked { text, areas, decided_by, kind, spread, expires_in_minutes, send_at, undo_seconds, drill: new.drill })
+    Ok(Checked { text, areas, decided_by, kind, spread, expires_in_minutes, send_at, undo_seconds, drill: new.drill, watch })
 }
 
 /// A value out of a closed list.
@@ -352,8 +359,8 @@ pub(super) async fn put_own_fields(session: &mut Session, message: &Message, che
         decided_by: checked.decided_by.clone(),
         drill: i64::from(checked.drill),
         expires_in_minutes: checked.expires_in_minutes,
-        watched_by: String::new(),
-        duty_number: String::new(),
+        watched_by: checked.watch.watched_by.clone(),
+        duty_number: checked.watch.duty_number.clone(),
     };
     Ok(store::alert::put(session, &row).await?)
 }

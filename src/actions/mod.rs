@@ -13,6 +13,7 @@ pub mod alert_report;
 pub mod alert_review;
 mod alert_text;
 pub mod alert_view;
+pub mod alert_watch;
 pub mod audit_chain;
 pub mod audit_log;
 mod automatic_answer;
