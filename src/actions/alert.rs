@@ -6,8 +6,8 @@
 use jiff::Timestamp;
 
 use super::alert_text::{Draft, audit_detail, compose};
-use super::alert_watch::Watch;
 use super::alert_view::{self, AlertView};
+use super::alert_watch::Watch;
 use super::freezing::refuse_under_way;
 use super::message::{self, Stopped, add_written, area_problems, area_rows, freeze, undo_seconds};
 use super::{ActionError, Desk, FieldProblem, Result, holds_areas, require};
@@ -290,7 +290,18 @@ pub(super) fn check(desk: &Desk, actor: &Actor, tree: &AreaTree, new: &NewAlert)
     let mut areas = new.areas.clone();
     areas.sort_unstable();
     areas.dedup();
-    Ok(Checked { text, areas, decided_by, kind, spread, expires_in_minutes, send_at, undo_seconds, drill: new.drill, watch })
+    Ok(Checked {
+        text,
+        areas,
+        decided_by,
+        kind,
+        spread,
+        expires_in_minutes,
+        send_at,
+        undo_seconds,
+        drill: new.drill,
+        watch,
+    })
 }
 
 /// A value out of a closed list.

@@ -30,7 +30,8 @@ impl Watch {
             return Self::default();
         }
         let rules = &desk.config.replies;
-        let given = |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        let given =
+            |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
         let watched_by = given(&new.watched_by).unwrap_or_else(|| rules.watched_by.clone());
         if watched_by.chars().count() > LONGEST || watched_by.chars().any(is_forbidden_control) {
             problems.push(FieldProblem::new("watched_by", "field.invalid", "Högst 200 tecken och inga styrtecken."));

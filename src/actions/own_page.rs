@@ -81,8 +81,7 @@ async fn queue(desk: &Desk, session: &mut Session, actor: &Actor, person: &Conta
     let expires_at = now + LINK_MS;
     let message = message::own(desk, actor, number, (mail_text(desk), expires_at));
     store::message::insert(session, &message).await?;
-    let freeze =
-        Freeze { message_id: &message.id, number, priority: message.priority, due_at: now, expires_at, now };
+    let freeze = Freeze { message_id: &message.id, number, priority: message.priority, due_at: now, expires_at, now };
     // Nobody's opt-out or pause is asked: the person wants to come in, perhaps to end just that.
     let planned = PlannedDelivery {
         position: 1,

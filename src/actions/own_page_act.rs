@@ -147,12 +147,7 @@ pub struct Details<'a> {
 ///
 /// # Errors
 /// [`ActionError`].
-pub async fn change(
-    desk: &Desk,
-    session: &mut Session,
-    person: &ContactPerson,
-    details: Details<'_>,
-) -> Result<()> {
+pub async fn change(desk: &Desk, session: &mut Session, person: &ContactPerson, details: Details<'_>) -> Result<()> {
     let person = &fresh(session, &person.id).await?;
     let households = households_of(details.households, None)?;
     let Some(language) = language::code_of(details.language) else {
@@ -184,20 +179,21 @@ pub async fn change(
     .into_iter()
     .filter_map(|(name, is_changed)| is_changed.then_some(name))
     .collect();
-    write(desk, session, ContactPerson { updated_at: now, ..row }, "contact_person.changed", json!({ "fields": changed }))
-        .await
+    write(
+        desk,
+        session,
+        ContactPerson { updated_at: now, ..row },
+        "contact_person.changed",
+        json!({ "fields": changed }),
+    )
+    .await
 }
 
 /// Pauses all that is sent to the person until a time, or ends the pause.
 ///
 /// # Errors
 /// [`ActionError`].
-pub async fn pause(
-    desk: &Desk,
-    session: &mut Session,
-    person: &ContactPerson,
-    until: Option<Timestamp>,
-) -> Result<()> {
+pub async fn pause(desk: &Desk, session: &mut Session, person: &ContactPerson, until: Option<Timestamp>) -> Result<()> {
     let person = &fresh(session, &person.id).await?;
     let now = desk.now();
     let until = until.map(Timestamp::as_millisecond);

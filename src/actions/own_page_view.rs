@@ -89,11 +89,17 @@ pub async fn letters(session: &mut Session, person: &ContactPerson) -> Result<Ve
 ///
 /// # Errors
 /// [`ActionError::NotFound`].
-pub async fn letter(desk: &Desk, session: &mut Session, person: &ContactPerson, id: &str) -> Result<(OwnLetter, String)> {
+pub async fn letter(
+    desk: &Desk,
+    session: &mut Session,
+    person: &ContactPerson,
+    id: &str,
+) -> Result<(OwnLetter, String)> {
     let own = letters(session, person).await?.into_iter().find(|letter| letter.id == id);
     let own = own.ok_or(ActionError::NotFound)?;
     let view = letter_view::load(desk, session, id).await?;
-    let link = desk.config.server.public_link(&format!("/u/{}", unsubscribe_token::encode(&desk.token_key, &person.id)));
+    let link =
+        desk.config.server.public_link(&format!("/u/{}", unsubscribe_token::encode(&desk.token_key, &person.id)));
     let parts = letter_view::prepared(desk, &view)?.for_contact_person(&link);
     Ok((own, parts.text))
 }

@@ -124,8 +124,10 @@ impl MailCarrier {
             (Rendered::Notice { subject, text }, _) => {
                 // Of a text of the program's own, only this mail holds the token of the link.
                 let token = own_page_token::encode(&self.token_key, parcel.token.delivery_id);
-                let text =
-                    text.replace(own_page_token::PLACE, &self.config.server.public_link(&format!("{OWN_PAGE}/lank/{token}")));
+                let text = text.replace(
+                    own_page_token::PLACE,
+                    &self.config.server.public_link(&format!("{OWN_PAGE}/lank/{token}")),
+                );
                 (LetterParts { subject: subject.clone(), text, html: String::new() }, None)
             }
         };

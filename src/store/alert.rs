@@ -54,7 +54,8 @@ pub async fn put(session: &mut Session, alert: &AlertRow) -> Result<()> {
     session.execute(statement).await.map(drop)
 }
 
-const GET: &str = "SELECT message_id, text, kind, spread, decided_by, drill, expires_in_minutes, watched_by, duty_number
+const GET: &str =
+    "SELECT message_id, text, kind, spread, decided_by, drill, expires_in_minutes, watched_by, duty_number
  FROM alert
  WHERE message_id = $1";
 

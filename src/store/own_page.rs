@@ -101,8 +101,7 @@ pub struct OwnPageSession {
     pub expires_at: i64,
 }
 
-const INSERT: &str =
-    "INSERT INTO own_page_session (id, token_hash, contact_person_id, created_at, seen_at, expires_at)
+const INSERT: &str = "INSERT INTO own_page_session (id, token_hash, contact_person_id, created_at, seen_at, expires_at)
  VALUES ($1, $2, $3, $4, $5, $6)";
 
 /// Adds a session.

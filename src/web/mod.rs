@@ -74,7 +74,10 @@ pub fn console(web: Web) -> Router {
 
 /// What strangers may reach: hooks and public pages.
 pub fn public(web: Web) -> Router {
-    let router = public_routes(&web).merge(pages::assets::router()).fallback(error::not_found).method_not_allowed_fallback(error::method_not_allowed);
+    let router = public_routes(&web)
+        .merge(pages::assets::router())
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed);
     finish(guarded(router), web)
 }
 

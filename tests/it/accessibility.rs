@@ -145,7 +145,11 @@ async fn axe_finds_nothing_on_the_ways_in() {
 async fn axe_finds_nothing_on_a_contact_persons_own_pages() {
     let app = app(2_000).await;
     let person = app.api.get("/contact-persons?q=example&limit=200").await.json;
-    let person = person["items"].as_array().unwrap().iter().find(|one| one["email"] != json!(null) && one["mobile"] != json!(null));
+    let person = person["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["email"] != json!(null) && one["mobile"] != json!(null));
     let person = person.unwrap();
     let municipality = person["municipality"].as_str().unwrap();
     let alert = json!({ "text": "Röd skåpbil söks", "areas": [municipality], "decided_by": "Befäl", "spread": "households", "undo_seconds": 0 });
@@ -160,7 +164,16 @@ async fn axe_finds_nothing_on_a_contact_persons_own_pages() {
     let browser = app.at_own_page(person["email"].as_str().unwrap()).await;
     let window = Window::of(&app, &browser, Look::default()).await;
     let poster = format!("/min-sida/anslag/{id}");
-    let pages = ["/min-sida", &poster, "/min-sida/svar", "/min-sida/brev", "/min-sida/uppgifter", "/min-sida/utdrag", "/min-sida/avsluta", "/min-sida/brev/x"];
+    let pages = [
+        "/min-sida",
+        &poster,
+        "/min-sida/svar",
+        "/min-sida/brev",
+        "/min-sida/uppgifter",
+        "/min-sida/utdrag",
+        "/min-sida/avsluta",
+        "/min-sida/brev/x",
+    ];
     for page in pages {
         window.go(page).await;
         look_through(&window, page, &mut found).await;

@@ -42,9 +42,7 @@ impl TestApp {
             self.desk.wakeup.wait(Duration::from_millis(50)).await;
         }
         assert_eq!(found.len(), count);
-        let text = |message: &[u8]| {
-            MessageParser::default().parse(message).unwrap().body_text(0).unwrap().into_owned()
-        };
+        let text = |message: &[u8]| MessageParser::default().parse(message).unwrap().body_text(0).unwrap().into_owned();
         found.iter().map(|mail| text(&mail.message)).collect()
     }
 
@@ -80,7 +78,9 @@ impl TestApp {
     }
 
     async fn acts_of(&self, id: &str) -> Vec<String> {
-        self.database.texts(&format!("SELECT action FROM audit WHERE actor = 'contact_person:{id}' ORDER BY action")).await
+        self.database
+            .texts(&format!("SELECT action FROM audit WHERE actor = 'contact_person:{id}' ORDER BY action"))
+            .await
     }
 }
 

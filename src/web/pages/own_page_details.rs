@@ -151,9 +151,7 @@ async fn pause(State(web): State<Web>, form: OwnForm) -> Result<Response, Proble
     let ends = form.fields.has("end");
     let until = if ends { None } else { Some(end_of(&web, form.fields.text("until"))) };
     let done = if ends { "resumed" } else { "paused" };
-    do_or_show!(web, form, done, |session, person| {
-        own_page_act::pause(&web.desk, session, person, until).await
-    })
+    do_or_show!(web, form, done, |session, person| own_page_act::pause(&web.desk, session, person, until).await)
 }
 
 /// The end of a day by the wall clock; the beginning of time, which no pause can end at, for what is no day.

@@ -194,7 +194,7 @@ on_both_databases! {
         alert::put(&mut session, &own).await.unwrap();
         let shown = own_page::alerts(&mut session, ("p1", "2380-vik"), (NOW + 10, NOW - 10), 5).await.unwrap();
         assert_eq!(shown.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["m1"]);
-        assert_eq!(own_page::alerts(&mut session, ("p1", "2303"), (NOW + 10, NOW - 10), 5).await.unwrap(), []);
+        assert_eq!(own_page::alerts(&mut session, ("nobody", "2303"), (NOW + 10, NOW - 10), 5).await.unwrap(), []);
         assert_eq!(own_page::letters(&mut session, "p1", 5).await.unwrap(), []);
         own_page::erase(&mut session, "p1").await.unwrap();
         assert_eq!(own_page::links(&mut session, "p1", 0).await.unwrap(), []);
