@@ -10,7 +10,7 @@ use super::alert_view::{self, AlertView};
 use super::alert_watch::Watch;
 use super::freezing::refuse_under_way;
 use super::message::{self, Stopped, add_written, area_problems, area_rows, freeze, undo_seconds};
-use super::{ActionError, Desk, FieldProblem, Result, holds_areas, require};
+use super::{ActionError, Desk, FieldProblem, Result, deputy, holds_areas, require};
 use crate::domain::alert::{AlertKind, LONGEST_VALIDITY_MINUTES, Spread};
 use crate::domain::area::{AreaKind, AreaTree};
 use crate::domain::audience::AlertAudience;
@@ -90,7 +90,9 @@ pub async fn create(desk: &Desk, session: &mut Session, actor: &Actor, new: &New
     expect_recipients(new.expected_recipients, audience)?;
     store::message::insert(session, &message).await?;
     write_revision(session, actor, &tree, (&message, &checked)).await?;
-    let deliveries = store::coverage::write(session, &freeze(&message, desk.now()), &Coverage::of(crowd, &[])).await?;
+    let mut deliveries =
+        store::coverage::write(session, &freeze(&message, desk.now()), &Coverage::of(crowd, &[])).await?;
+    deliveries += deputy::freeze(desk, session, &message).await?;
     store::settle::start_counting(session, &message.id, DeliveryState::Queued, deliveries).await?;
     log_created(desk, session, actor, (&message, &checked, audience)).await?;
     alert_view::load(desk, session, &message.id).await
@@ -163,10 +165,13 @@ pub async fn revise(desk: &Desk, session: &mut Session, actor: &Actor, id: &str,
     let message = compose(desk, actor, draft)?;
     expect_recipients(new.expected_recipients, audience)?;
     while store::coverage::thaw(session, id, i64::MAX).await? > 0 {}
+    store::deputy::clear(session, id).await?;
     store::message::clear_counts(session, id).await?;
     store::message::revise(session, &message).await?;
     write_revision(session, actor, &tree, (&message, &checked)).await?;
-    let deliveries = store::coverage::write(session, &freeze(&message, desk.now()), &Coverage::of(crowd, &[])).await?;
+    let mut deliveries =
+        store::coverage::write(session, &freeze(&message, desk.now()), &Coverage::of(crowd, &[])).await?;
+    deliveries += deputy::freeze(desk, session, &message).await?;
     store::settle::start_counting(session, id, DeliveryState::Queued, deliveries).await?;
     let detail = audit_detail(&message, &checked, audience);
     desk.audit(session, actor, "alert.revised", ("alert", id), detail).await?;

@@ -55,6 +55,8 @@ pub struct Preview {
     pub audience: AlertAudience,
     /// Why some would not be reached, and how many: `no_mobile`, `opted_out`, `alerts_off`, `paused`.
     pub not_reached: Vec<(String, i64)>,
+    /// How many deputies get it in place of those who are paused.
+    pub deputies: i64,
     /// How many of those reached have been proven to get SMS in the last 90 days; `None` for audiences too large to ask.
     pub proven: Option<i64>,
     /// SEK, by the first gateway on the route.
@@ -114,6 +116,7 @@ pub async fn preview(desk: &Desk, session: &mut Session, actor: &Actor, new: &Ne
         offending: checked.text.segmentation().offending,
         warnings: warnings(desk, session, &tree, (&checked, &sms)).await?,
         not_reached: census.not_reached(&codes),
+        deputies: store::deputy::count(session, &store::area::codes_json(codes.iter().copied()), now).await?,
         proven: match (1..=MOST_PROVEN).contains(&audience.by_sms) {
             true => {
                 let spans = (now, now - PROOF_MS);

@@ -46,6 +46,9 @@ pub(super) async fn gather(
     let file_rows = store::extract::file_rows(session, id).await?;
     let links = store::own_page::links(session, id, 0).await?;
     let sessions = store::own_page::of_person(session, id).await?;
+    let deputy = store::deputy::of(session, id).await?;
+    let stands_for = store::deputy::stands_for(session, id).await?;
+    let stand_ins = store::deputy::of_person(session, id).await?;
     desk.audit(session, actor, "contact_person.extracted", ("contact_person", id), json!({ "persons": 1 })).await?;
     Ok(json!({
         "contact_person": {
@@ -139,6 +142,11 @@ pub(super) async fn gather(
             "created_at": time(Some(row.created_at)),
             "seen_at": time(Some(row.seen_at)),
             "expires_at": time(Some(row.expires_at)),
+        })).collect::<Vec<_>>(),
+        "deputy": deputy.map(|one| json!({ "id": one.contact_person_id, "set_by": one.set_by, "at": time(Some(one.set_at)) })),
+        "stands_in_for": stands_for.into_iter().map(|(id, _)| json!({ "id": id })).collect::<Vec<_>>(),
+        "stand_ins": stand_ins.into_iter().map(|(message_id, at)| json!({
+            "message_id": message_id, "at": time(Some(at)),
         })).collect::<Vec<_>>(),
         "log": log.into_iter().map(|row| json!({
             "at": time(Some(row.at)), "actor": row.actor, "action": row.action,

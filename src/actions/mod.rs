@@ -23,6 +23,7 @@ mod command;
 pub mod contact_person;
 pub mod decision;
 pub mod delivery;
+pub mod deputy;
 pub mod duty;
 pub mod error;
 pub mod export;

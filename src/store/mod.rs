@@ -19,6 +19,7 @@ pub mod credential;
 pub mod daemon;
 pub mod decision;
 pub mod delivery;
+pub mod deputy;
 pub mod dialect;
 pub mod extract;
 pub mod freezing;

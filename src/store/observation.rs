@@ -399,13 +399,18 @@ pub struct OpenAlert {
 
 const OPEN_TO_PERSON: &str = "SELECT m.id, m.follows, a.kind, a.spread, m.created_at, m.expires_at,
    CAST(CASE WHEN d.state IN ('sending', 'accepted', 'in_doubt', 'delivered', 'unconfirmed') THEN 1 ELSE 0 END AS BIGINT) AS has_it
- FROM message_recipient r
+ FROM (SELECT message_id, delivery_id
+   FROM message_recipient
+   WHERE contact_person_id = $1
+     AND channel = 'sms'
+   UNION
+   SELECT message_id, delivery_id
+   FROM stand_in
+   WHERE contact_person_id = $1) r
  JOIN message m ON m.id = r.message_id
  JOIN alert a ON a.message_id = m.id
  LEFT JOIN delivery d ON d.id = r.delivery_id
- WHERE r.contact_person_id = $1
-   AND r.channel = 'sms'
-   AND m.created_at <= $2
+ WHERE m.created_at <= $2
    AND m.expires_at >= $3
    AND m.state NOT IN ('draft', 'awaiting_approval')
  ORDER BY m.id DESC

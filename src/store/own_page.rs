@@ -259,7 +259,12 @@ const ALERTS: &str = "SELECT m.id, a.text, a.kind, a.spread, a.drill, m.follow_u
        SELECT 1
        FROM message_recipient q
        WHERE q.message_id = m.id
-         AND q.contact_person_id = $2))
+         AND q.contact_person_id = $2)
+     OR EXISTS (
+       SELECT 1
+       FROM stand_in t
+       WHERE t.message_id = m.id
+         AND t.contact_person_id = $2))
    AND m.sends_at <= $3
    AND m.sends_at >= $4
    AND m.expires_at IS NOT NULL

@@ -422,6 +422,64 @@ on_both_databases! {
         assert!(asked_by.len() == 5 && asked_by.iter().all(|who| who.starts_with("operator:")), "{asked_by:?}");
     }
 
+    async fn a_deputy_gets_the_alert_of_who_is_paused_and_nobody_is_counted_twice(kind: Kind) {
+        let app = TestApp::with_neighbours(kind, "").await;
+        let siv = json!({ "name": "Siv Sund", "mobile": "+46701740602", "municipality": "2326", "watch_area": "Hackås" });
+        assert_eq!(app.api.post("/contact-persons", siv).await.status, 201);
+        let eva = app.one("Eva").await["id"].as_str().unwrap().to_owned();
+        let paused = app.api.patch(&format!("/contact-persons/{eva}"), json!({ "paused_until": "2026-12-01T00:00:00Z" })).await;
+        assert_eq!(paused.status, 200, "{}", paused.text);
+        let mut chief = app.signed_in("chief", "").await;
+        let path = format!("/register/persons/{eva}");
+        let page = chief.get(&path).await;
+        for (typed, words) in [("070-174 06 44", "Ingen annan i registret"), ("070-174 06 01", "Ingen annan i registret")] {
+            let wrong = chief.submit(&page, &format!("{path}/deputy"), &[("deputy", typed)]).await;
+            assert!(wrong.status == 422 && wrong.says(words), "{typed} {}", wrong.html);
+        }
+        let set = chief.submit(&page, &format!("{path}/deputy"), &[("deputy", "070-174 06 09")]).await;
+        assert!(set.says("Ersättaren är sparad") && set.says("Nils Nord"), "{}", set.html);
+        let mut operator = app.signed_in("operator", "").await;
+        let page = operator.get("/alerts/new").await;
+        let fields = [("areas", "2326"), ("text", "Röd bil"), ("kind", "observation"), ("spread", "households"), ("validity", "240"), ("decided_by", "Vakthavande befäl")];
+        let asks = operator.submit(&page, "/alerts/confirm", &fields).await;
+        assert!(asks.says("1 ersättare får sms i stället"), "{}", asks.html);
+        let id = app.alert_to("2326", json!({ "expected_recipients": 1 })).await;
+        let alert = app.api.get(&format!("/alerts/{id}")).await.json;
+        assert_eq!((&alert["audience"]["contact_persons"], &alert["audience"]["by_sms"], &alert["audience"]["not_reached"]), (&json!(2), &json!(1), &json!(1)));
+        assert_eq!((&alert["counts"]["delivered"], &alert["reach"]["contact_persons"]), (&json!(2), &json!(1)), "{alert:#}");
+        let got = |number: &str| app.gateway.journal().messages().iter().filter(|sms| sms.to == number).count();
+        assert_eq!((got("+46701740609"), got("+46701740601"), got("+46701740602")), (1, 0, 1));
+        let rows = app.api.get(&format!("/alerts/{id}/deliveries")).await.json;
+        let of_nils = rows["items"].as_array().unwrap().iter().find(|row| row["address"] == "+46701740609").unwrap();
+        assert_eq!((&of_nils["stands_in_for"], &of_nils["contact_person_id"]), (&json!([eva]), &Value::Null));
+        let mut nils = app.at_own_page(NILS).await;
+        assert!(nils.get("/min-sida").await.says("Röd skåpbil söks i Hackås"));
+        let ended = app.api.post(&format!("/alerts/{id}/follow-ups"), json!({ "kind": "all_clear", "text": "Slut", "undo_seconds": 0 })).await;
+        let ended = ended.json["id"].as_str().unwrap().to_owned();
+        app.alert_when(&ended, |alert| alert["state"] == "done").await;
+        assert_eq!((got("+46701740609"), got("+46701740602")), (2, 2), "who has it hears that it is over");
+        app.advance(HOUR);
+        let both = app.api.post("/alerts", json!({ "text": "Blå bil", "areas": ["2326", "2321"], "decided_by": "Befäl", "undo_seconds": 0 })).await;
+        let both = both.json["id"].as_str().unwrap().to_owned();
+        app.alert_when(&both, |alert| alert["state"] == "done").await;
+        assert_eq!(got("+46701740609"), 3, "one number, one SMS");
+        let late = app.api.post("/alerts", json!({ "text": "Grön bil", "areas": ["2326"], "decided_by": "Befäl" })).await;
+        let late = late.json["id"].as_str().unwrap().to_owned();
+        let id_of_nils = app.one("Nils").await["id"].as_str().unwrap().to_owned();
+        app.api.patch(&format!("/contact-persons/{id_of_nils}"), json!({ "opt_outs": [{ "channel": "sms", "source": "ringde" }] })).await;
+        app.advance(Duration::from_secs(11));
+        let late = app.alert_when(&late, |alert| alert["state"] == "done").await;
+        assert_eq!((&late["counts"]["suppressed"], &late["counts"]["delivered"]), (&json!(1), &json!(1)), "{late:#}");
+        assert_eq!(got("+46701740609"), 3, "who says no after the freezing gets nothing");
+        let page = nils.get("/min-sida/uppgifter").await;
+        assert!(page.says("Du är ersättare för <strong>Eva E</strong>"), "{}", page.html);
+        assert_eq!(nils.submit(&page, "/min-sida/ersattare/nej", &[("for", &id_of_nils)]).await.status, 404);
+        let page = nils.submit(&page, "/min-sida/ersattare/nej", &[("for", &eva)]).await;
+        assert!(page.says("du är inte ersättare längre"), "{}", page.html);
+        assert!(chief.get(&path).await.says("Ingen ersättare."));
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
     async fn the_page_is_on_the_public_address_and_the_console_is_not(kind: Kind) {
         let port = free_port();
         let more = format!("server.public_listen = \"127.0.0.1:{port}\"\nserver.public_url = \"https://grannsamverkan.example.org\"");

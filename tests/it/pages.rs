@@ -172,6 +172,7 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/register/persons/{id}/opt-out", &["chief", "admin"]),
     ("/register/persons/{id}/end", &["chief", "admin"]),
     ("/register/persons/{id}/own-page-link", &READS_REGISTER),
+    ("/register/persons/{id}/deputy", &["chief", "admin"]),
     ("/admin/operators/new", &["admin"]),
     ("/admin/operators/{id}/change", &["admin"]),
     ("/admin/operators/{id}/reset", &["admin"]),
@@ -208,6 +209,7 @@ pub const OWN_PAGE_POSTS: &[&str] = &[
     "/min-sida/uppgifter",
     "/min-sida/paus",
     "/min-sida/ersattare",
+    "/min-sida/ersattare/nej",
     "/min-sida/avsluta",
     "/min-sida/ut",
 ];

@@ -18,8 +18,9 @@ use super::frame::show;
 use super::own_page_visit::{AtOwnPage, OwnForm, OwnFrame, let_out};
 use super::register_words::{address_line, area_words, languages};
 use super::visit;
-use crate::actions::ActionError;
+use crate::actions::own_page::short_name;
 use crate::actions::own_page_act::{self, Details};
+use crate::actions::{ActionError, deputy};
 use crate::domain::phone;
 use crate::store;
 use crate::web::Web;
@@ -32,6 +33,7 @@ pub fn router() -> Router<Web> {
         .route("/min-sida/uppgifter", get(look).post(change))
         .route("/min-sida/paus", post(pause))
         .route("/min-sida/ersattare", post(propose))
+        .route("/min-sida/ersattare/nej", post(decline))
         .route("/min-sida/avsluta", get(ask_end).post(end))
 }
 
@@ -50,6 +52,10 @@ struct DetailsPage<'a> {
     wants_alerts: bool,
     wants_letters: bool,
     paused_until: Option<String>,
+    /// Who stands in.
+    deputy: Option<String>,
+    /// For whom the person stands in: id and name.
+    stands_for: Vec<(String, String)>,
     form_key: String,
     typed: &'a Fields,
 }
@@ -66,6 +72,7 @@ async fn look(State(web): State<Web>, Query(query): Query<DoneQuery>, who: AtOwn
         "changed" => Some("Dina uppgifter är sparade."),
         "paused" => Some("Pausen är sparad. Inget skickas till dig under tiden."),
         "resumed" => Some("Pausen är borttagen. Du får utskick igen."),
+        "declined" => Some("Sparat: du är inte ersättare längre."),
         "proposed" => Some("Tack! Vi hör av oss. Ingenting är ändrat än."),
         _ => None,
     };
@@ -80,6 +87,8 @@ async fn page(
 ) -> Result<Response, Problem> {
     let mut session = web.desk.store.read().await?;
     let tree = store::area::tree(&mut session).await?;
+    let deputy = store::deputy::of(&mut session, &who.person().id).await?;
+    let stands_for = store::deputy::stands_for(&mut session, &who.person().id).await?;
     drop(session);
     let own = who.frame(web, ("Mina uppgifter", "details")).saying(notice, !faults.is_empty());
     let person = who.person();
@@ -104,6 +113,8 @@ async fn page(
             person.letters == 1 && person.letters_opt_out_at.is_none()
         },
         paused_until: paused.map(|until| own.frame.wall.text(until)),
+        deputy: deputy.map(|one| short_name(&one.name)),
+        stands_for: stands_for.into_iter().map(|(id, name)| (id, short_name(&name))).collect(),
         form_key: visit::new_secret(),
         typed,
         faults,
@@ -168,6 +179,11 @@ async fn propose(State(web): State<Web>, form: OwnForm) -> Result<Response, Prob
     do_or_show!(web, form, "proposed", |session, person| {
         own_page_act::propose(&web.desk, session, person, wish).await
     })
+}
+
+async fn decline(State(web): State<Web>, form: OwnForm) -> Result<Response, Problem> {
+    let stands_for = form.fields.text("for");
+    do_or_show!(web, form, "declined", |session, person| deputy::decline(&web.desk, session, person, stands_for).await)
 }
 
 #[derive(Template)]

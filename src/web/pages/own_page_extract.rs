@@ -126,6 +126,9 @@ fn heading(name: &str) -> &'static str {
         "file_rows" => "Rader i importerade filer",
         "own_page_links" => "Länkar till din sida",
         "own_page_sessions" => "Webbläsare du är inne från",
+        "deputy" => "Din ersättare",
+        "stands_in_for" => "Du är ersättare för",
+        "stand_ins" => "Larm till en ersättare",
         "log" => "Logg",
         _ => "Övrigt",
     }
@@ -173,6 +176,7 @@ fn label(name: &str) -> String {
         "row" => "rad",
         "action" => "händelse",
         "item" => "innehåll",
+        "set_by" => "inskriven av",
         "asked_by" => "begärd av",
         "used_at" => "använd",
         "seen_at" => "senast här",
