@@ -91,9 +91,7 @@ on_both_databases! {
         let app = TestApp::with_two_persons(kind, "replies.watched_by = \"\"").await;
         let body = |more: Value| {
             let mut body = json!({ "text": "Röd skåpbil söks", "areas": ["2326"], "decided_by": "Befäl", "undo_seconds": 0 });
-            for (name, value) in more.as_object().unwrap() {
-                body[name] = value.clone();
-            }
+            more.as_object().unwrap().iter().for_each(|(name, value)| body[name] = value.clone());
             body
         };
         let warns = |alert: &Value| alert["warnings"].as_array().unwrap().iter().any(|one| one["code"] == "alert.nobody_watches");
@@ -126,11 +124,10 @@ on_both_databases! {
         }
         let page = operator.get("/alerts/new").await;
         assert!(page.says("Svaren läses av ingen än"), "{}", page.html);
-        let fields = [("areas", "2326"), ("text", "Grön bil"), ("kind", "observation"), ("spread", "households"), ("decided_by", "Vakthavande befäl"),
+        let mut fields = [("areas", "2326"), ("text", "Grön bil"), ("kind", "observation"), ("spread", "households"), ("decided_by", "Vakthavande befäl"),
             ("validity", "240"), ("watched_by", ""), ("duty_number", "")];
         let asks = operator.submit(&page, "/alerts/confirm", &fields).await;
         assert!(asks.says("ingen är utsedd") && asks.says("ingen är utsedd att läsa svaren"), "{}", asks.html);
-        let mut fields = fields;
         (fields[6].1, fields[7].1) = ("Insatsledaren", "070-174 06 51");
         let asks = operator.submit(&page, "/alerts/confirm", &fields).await;
         assert!(asks.says("Insatsledaren. Akuta svar: 070-174 06 51."), "{}", asks.html);
