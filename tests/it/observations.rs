@@ -91,7 +91,9 @@ on_both_databases! {
         let app = TestApp::with_two_persons(kind, "replies.watched_by = \"\"").await;
         let body = |more: Value| {
             let mut body = json!({ "text": "Röd skåpbil söks", "areas": ["2326"], "decided_by": "Befäl", "undo_seconds": 0 });
-            more.as_object().unwrap().iter().for_each(|(name, value)| body[name] = value.clone());
+            for (name, value) in more.as_object().unwrap() {
+                body[name] = value.clone();
+            }
             body
         };
         let warns = |alert: &Value| alert["warnings"].as_array().unwrap().iter().any(|one| one["code"] == "alert.nobody_watches");
