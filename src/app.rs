@@ -147,6 +147,7 @@ impl Daemon {
             hooks,
             limits: Arc::new(Limits::new(&config.server)),
             sign_in_limits: Arc::default(),
+            own_page_limits: Arc::default(),
             identity: IdentityDesk::new(config)?.map(Arc::new),
             under_way: UnderWay::default(),
             metrics: crate::telemetry::init_metrics(),

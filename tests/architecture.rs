@@ -47,7 +47,7 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("rustls", &["provider", "simulator"]),
     ("tokio_rustls", &["provider", "simulator"]),
     ("rustls_platform_verifier", &["provider"]),
-    ("governor", &["dispatch", "web/limits.rs", "web/sign_in_limits.rs"]),
+    ("governor", &["dispatch", "web/limits.rs", "web/sign_in_limits.rs", "web/own_page_limits.rs"]),
     // The app serves the router that web gives it.
     ("axum", &["web", "simulator", "app"]),
     ("tower", &["web", "simulator"]),

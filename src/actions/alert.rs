@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use super::alert_text::{Draft, audit_detail, compose};
 use super::alert_view::{self, AlertView};
+use super::alert_watch::Watch;
 use super::freezing::refuse_under_way;
 use super::message::{self, Stopped, add_written, area_problems, area_rows, freeze, undo_seconds};
-use super::{ActionError, Desk, FieldProblem, Result, holds_areas, require};
+use super::{ActionError, Desk, FieldProblem, Result, deputy, holds_areas, require};
 use crate::domain::alert::{AlertKind, LONGEST_VALIDITY_MINUTES, Spread};
 use crate::domain::area::{AreaKind, AreaTree};
 use crate::domain::audience::AlertAudience;
@@ -50,6 +51,10 @@ pub struct NewAlert {
     pub drill: bool,
     /// How many the sender believes get an SMS.
     pub expected_recipients: Option<i64>,
+    /// Who watches the replies, by function; the configured ones when missing.
+    pub watched_by: Option<String>,
+    /// Number that is told when an acute reply waits; the configured one when missing.
+    pub duty_number: Option<String>,
 }
 
 /// An alert whose fields are valid.
@@ -64,6 +69,7 @@ pub(super) struct Checked {
     pub send_at: Option<i64>,
     pub undo_seconds: i64,
     pub drill: bool,
+    pub watch: Watch,
 }
 
 /// Makes an alert and freezes its audience; it goes after the undo window, or waits for approval where the settings say so.
@@ -84,7 +90,9 @@ pub async fn create(desk: &Desk, session: &mut Session, actor: &Actor, new: &New
     expect_recipients(new.expected_recipients, audience)?;
     store::message::insert(session, &message).await?;
     write_revision(session, actor, &tree, (&message, &checked)).await?;
-    let deliveries = store::coverage::write(session, &freeze(&message, desk.now()), &Coverage::of(crowd, &[])).await?;
+    let mut deliveries =
+        store::coverage::write(session, &freeze(&message, desk.now()), &Coverage::of(crowd, &[])).await?;
+    deliveries += deputy::freeze(desk, session, &message).await?;
     store::settle::start_counting(session, &message.id, DeliveryState::Queued, deliveries).await?;
     log_created(desk, session, actor, (&message, &checked, audience)).await?;
     alert_view::load(desk, session, &message.id).await
@@ -157,10 +165,13 @@ pub async fn revise(desk: &Desk, session: &mut Session, actor: &Actor, id: &str,
     let message = compose(desk, actor, draft)?;
     expect_recipients(new.expected_recipients, audience)?;
     while store::coverage::thaw(session, id, i64::MAX).await? > 0 {}
+    store::deputy::clear(session, id).await?;
     store::message::clear_counts(session, id).await?;
     store::message::revise(session, &message).await?;
     write_revision(session, actor, &tree, (&message, &checked)).await?;
-    let deliveries = store::coverage::write(session, &freeze(&message, desk.now()), &Coverage::of(crowd, &[])).await?;
+    let mut deliveries =
+        store::coverage::write(session, &freeze(&message, desk.now()), &Coverage::of(crowd, &[])).await?;
+    deliveries += deputy::freeze(desk, session, &message).await?;
     store::settle::start_counting(session, id, DeliveryState::Queued, deliveries).await?;
     let detail = audit_detail(&message, &checked, audience);
     desk.audit(session, actor, "alert.revised", ("alert", id), detail).await?;
@@ -273,6 +284,7 @@ pub(super) fn check(desk: &Desk, actor: &Actor, tree: &AreaTree, new: &NewAlert)
             problems.push(problem);
             0
         });
+    let watch = Watch::of(desk, kind, new, &mut problems);
     if !problems.is_empty() {
         return Err(ActionError::Invalid(problems));
     }
@@ -283,7 +295,18 @@ pub(super) fn check(desk: &Desk, actor: &Actor, tree: &AreaTree, new: &NewAlert)
     let mut areas = new.areas.clone();
     areas.sort_unstable();
     areas.dedup();
-    Ok(Checked { text, areas, decided_by, kind, spread, expires_in_minutes, send_at, undo_seconds, drill: new.drill })
+    Ok(Checked {
+        text,
+        areas,
+        decided_by,
+        kind,
+        spread,
+        expires_in_minutes,
+        send_at,
+        undo_seconds,
+        drill: new.drill,
+        watch,
+    })
 }
 
 /// A value out of a closed list.
@@ -352,6 +375,8 @@ pub(super) async fn put_own_fields(session: &mut Session, message: &Message, che
         decided_by: checked.decided_by.clone(),
         drill: i64::from(checked.drill),
         expires_in_minutes: checked.expires_in_minutes,
+        watched_by: checked.watch.watched_by.clone(),
+        duty_number: checked.watch.duty_number.clone(),
     };
     Ok(store::alert::put(session, &row).await?)
 }

@@ -7,6 +7,7 @@
 use super::alert::{self, Checked, NewAlert};
 use super::alert_text::{in_frame, refusals};
 use super::alert_view::Warning;
+use super::alert_watch::{self, Watch};
 use super::{ActionError, Desk, FieldProblem, Result, census, holds_areas, require};
 use crate::config::RegistrationNumbers;
 use crate::domain::alert::{AlertKind, Spread};
@@ -54,6 +55,8 @@ pub struct Preview {
     pub audience: AlertAudience,
     /// Why some would not be reached, and how many: `no_mobile`, `opted_out`, `alerts_off`, `paused`.
     pub not_reached: Vec<(String, i64)>,
+    /// How many deputies get it in place of those who are paused.
+    pub deputies: i64,
     /// How many of those reached have been proven to get SMS in the last 90 days; `None` for audiences too large to ask.
     pub proven: Option<i64>,
     /// SEK, by the first gateway on the route.
@@ -113,6 +116,7 @@ pub async fn preview(desk: &Desk, session: &mut Session, actor: &Actor, new: &Ne
         offending: checked.text.segmentation().offending,
         warnings: warnings(desk, session, &tree, (&checked, &sms)).await?,
         not_reached: census.not_reached(&codes),
+        deputies: store::deputy::count(session, &store::area::codes_json(codes.iter().copied()), now).await?,
         proven: match (1..=MOST_PROVEN).contains(&audience.by_sms) {
             true => {
                 let spans = (now, now - PROOF_MS);
@@ -135,11 +139,13 @@ pub async fn preview(desk: &Desk, session: &mut Session, actor: &Actor, new: &Ne
 /// Fields that are wrong or missing get what an alert has without them.
 fn as_far_as_it_goes(desk: &Desk, new: &NewAlert, areas: Vec<String>) -> Checked {
     let alerts = &desk.config.alerts;
+    let kind = new.kind.as_deref().and_then(AlertKind::from_code).unwrap_or(AlertKind::Observation);
     Checked {
+        watch: Watch::of(desk, kind, new, &mut Vec::new()),
         text: SmsText::parse(&new.text).unwrap_or_default(),
         areas,
         decided_by: clean_line(&new.decided_by),
-        kind: new.kind.as_deref().and_then(AlertKind::from_code).unwrap_or(AlertKind::Observation),
+        kind,
         spread: new.spread.as_deref().and_then(Spread::from_code).unwrap_or(Spread::Households),
         expires_in_minutes: new.expires_in_minutes.unwrap_or(i64::from(alerts.expires_in_minutes)).clamp(1, 20_160),
         send_at: new.send_at.map(jiff::Timestamp::as_millisecond),
@@ -174,6 +180,7 @@ async fn warnings(
     }
     let meant = Meant { is_drill: checked.drill, asks_for_replies: checked.kind == AlertKind::Observation };
     warnings.extend(mix_up::mix_ups(checked.text.as_str(), meant).into_iter().map(Warning::from));
+    warnings.extend(alert_watch::warning(meant.asks_for_replies, &checked.watch.watched_by));
     let codes = tree.subtree(chosen.iter().copied());
     let alive = store::alert::alive(session, codes.iter().map(String::as_str), desk.now()).await?;
     for message in alive.iter().filter(|message| message.created_at > desk.now() - super::alert_view::TWIN_WINDOW_MS) {

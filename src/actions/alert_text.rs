@@ -133,5 +133,6 @@ pub(super) fn audit_detail(message: &Message, checked: &Checked, audience: Alert
         "recipients": audience.by_sms,
         "drill": checked.drill,
         "decided_by": checked.decided_by,
+        "watched_by": checked.watch.watched_by,
     })
 }

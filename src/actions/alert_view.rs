@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{ActionError, Desk, Result, holds_areas, require};
+use super::{ActionError, Desk, Result, alert_watch, holds_areas, require};
 use crate::config::RegistrationNumbers;
 use crate::domain::alert::{AlertKind, Spread};
 use crate::domain::audience::AlertAudience;
@@ -143,6 +143,7 @@ async fn warnings(
     }
     let meant = Meant { is_drill: alert.drill == 1, asks_for_replies: alert.kind == AlertKind::Observation.code() };
     warnings.extend(mix_up::mix_ups(&alert.text, meant).into_iter().map(Warning::from));
+    warnings.extend(alert_watch::warning(meant.asks_for_replies, &alert.watched_by));
     let since = message.created_at - TWIN_WINDOW_MS;
     let twin = store::alert::recent_twin(session, &message.id, &alert.text, since).await?;
     if twin.is_some_and(|twin| twin.created_at <= message.created_at) {

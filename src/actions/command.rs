@@ -235,7 +235,7 @@ async fn put(session: &mut Session, mut row: ContactPerson, now: i64) -> Result<
 }
 
 /// The person as the one who acts.
-fn of(person: &ContactPerson) -> Actor {
+pub(super) fn of(person: &ContactPerson) -> Actor {
     Actor { id: format!("contact_person:{}", person.id), ..program() }
 }
 

@@ -263,16 +263,22 @@ pub async fn erase(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) 
     require(actor, Right::ChangeRegister)?;
     let tree = store::area::tree(session).await?;
     let row = held(session, actor, &tree, id).await?;
+    erase_row(desk, session, actor, &row).await
+}
+
+/// Erases a person whom the actor may erase.
+pub(super) async fn erase_row(desk: &Desk, session: &mut Session, actor: &Actor, row: &Row) -> Result<()> {
+    let id = row.id.as_str();
     if store::freezing::is_writing(session, "").await? {
         let detail = "Mottagarna av ett stort utskick låses just nu. Vänta några sekunder och försök igen.";
         return Err(ActionError::conflict("contact_person.freezing", detail));
     }
     let now = desk.now();
-    for (channel, text) in fingerprinted(&row) {
+    for (channel, text) in fingerprinted(row) {
         let fingerprint = desk.token_key.fingerprint(channel, &text);
         store::contact_person::suppress(session, (fingerprint, channel), "erased", now).await?;
     }
-    store::contact_person::erase(session, &row, now).await?;
+    store::contact_person::erase(session, row, now).await?;
     store::observation::pseudonymise(session, id).await?;
     store::import::forget_person(session, id).await?;
     desk.audit(session, actor, "contact_person.erased", ("contact_person", id), serde_json::json!({})).await
@@ -378,7 +384,8 @@ pub fn fill(row: &mut Row, person: &ContactPerson, area_code: &str, now: i64) {
     row.updated_at = now;
 }
 
-async fn opt_out(desk: &Desk, session: &mut Session, row: &mut Row, opt_outs: &[OptOut]) -> Result<()> {
+/// Puts the opt-outs that hold from now on into a record, and remembers their addresses by digest.
+pub(super) async fn opt_out(desk: &Desk, session: &mut Session, row: &mut Row, opt_outs: &[OptOut]) -> Result<()> {
     let now = desk.now();
     let source_of = |channel: &str| opt_outs.iter().find(|out| out.channel == channel).map(|out| out.source.clone());
     if let Some(unknown) = opt_outs.iter().find(|out| !matches!(out.channel.as_str(), "sms" | "email")) {

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use super::contact_person::values_of;
 use super::import::allowed;
 use super::{ActionError, Desk, Result};
+use crate::domain::area::AreaTree;
 use crate::domain::contact_person::Field;
 use crate::domain::operator::Actor;
+use crate::store::contact_person::ContactPerson;
 use crate::store::{self, Session};
 
 /// Everything held on the person with this id, as one JSON document.
@@ -20,7 +22,18 @@ pub async fn of_person(desk: &Desk, session: &mut Session, actor: &Actor, id: &s
     let tree = allowed(session, actor).await?;
     let person = store::contact_person::get(session, id).await?.filter(|person| person.erased_at.is_none());
     let person = person.ok_or(ActionError::NotFound)?;
-    let values = values_of(&person, &tree);
+    gather(desk, session, actor, (&tree, person)).await
+}
+
+/// Everything held on a person whom the actor may know all about.
+pub(super) async fn gather(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    (tree, person): (&AreaTree, ContactPerson),
+) -> Result<Value> {
+    let id = person.id.as_str();
+    let values = values_of(&person, tree);
     let fields: serde_json::Map<String, Value> =
         Field::ALL.into_iter().map(|field| (field.name().to_owned(), json!(values[field]))).collect();
     let messages = store::extract::messages(session, id).await?;
@@ -31,6 +44,11 @@ pub async fn of_person(desk: &Desk, session: &mut Session, actor: &Actor, id: &s
     let health = store::channel_health::of_person(session, id).await?;
     let log = store::extract::log(session, id).await?;
     let file_rows = store::extract::file_rows(session, id).await?;
+    let links = store::own_page::links(session, id, 0).await?;
+    let sessions = store::own_page::of_person(session, id).await?;
+    let deputy = store::deputy::of(session, id).await?;
+    let stands_for = store::deputy::stands_for(session, id).await?;
+    let stand_ins = store::deputy::of_person(session, id).await?;
     desk.audit(session, actor, "contact_person.extracted", ("contact_person", id), json!({ "persons": 1 })).await?;
     Ok(json!({
         "contact_person": {
@@ -116,6 +134,19 @@ pub async fn of_person(desk: &Desk, session: &mut Session, actor: &Actor, id: &s
             "row": row.number,
             "action": row.action,
             "item": serde_json::from_str::<Value>(&row.item).unwrap_or(Value::Null),
+        })).collect::<Vec<_>>(),
+        "own_page_links": links.into_iter().map(|row| json!({
+            "created_at": time(Some(row.created_at)), "asked_by": row.asked_by, "used_at": time(row.used_at),
+        })).collect::<Vec<_>>(),
+        "own_page_sessions": sessions.into_iter().map(|row| json!({
+            "created_at": time(Some(row.created_at)),
+            "seen_at": time(Some(row.seen_at)),
+            "expires_at": time(Some(row.expires_at)),
+        })).collect::<Vec<_>>(),
+        "deputy": deputy.map(|one| json!({ "id": one.contact_person_id, "set_by": one.set_by, "at": time(Some(one.set_at)) })),
+        "stands_in_for": stands_for.into_iter().map(|(id, _)| json!({ "id": id })).collect::<Vec<_>>(),
+        "stand_ins": stand_ins.into_iter().map(|(message_id, at)| json!({
+            "message_id": message_id, "at": time(Some(at)),
         })).collect::<Vec<_>>(),
         "log": log.into_iter().map(|row| json!({
             "at": time(Some(row.at)), "actor": row.actor, "action": row.action,

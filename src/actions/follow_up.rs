@@ -218,6 +218,8 @@ async fn check(
         // The first has passed the rule of who may drill where; the mark goes with it.
         drill: false,
         expected_recipients: None,
+        watched_by: Some(own.watched_by),
+        duty_number: Some(own.duty_number),
     };
     let mut checked = alert::check(desk, actor, &tree, &wanted)?;
     checked.drill = own.drill == 1;

@@ -9,6 +9,7 @@ use crate::domain::audience::LetterAudience;
 use crate::domain::letter::Letter;
 use crate::domain::message::Counts;
 use crate::domain::operator::{Actor, Right};
+use crate::domain::own_page_token::OWN_PAGE;
 use crate::domain::unsubscribe_token;
 use crate::render::letter::{LetterParts, Letterhead, PreparedLetter, prepare};
 use crate::store::letter::LetterRow;
@@ -87,6 +88,7 @@ pub(super) fn prepared(desk: &Desk, view: &LetterView) -> Result<PreparedLetter>
         sender: desk.config.mail.sender_name().to_owned(),
         list_name: desk.config.letters.list_name.clone(),
         contact: desk.config.mail.contact_address().to_owned(),
+        own_page: desk.config.server.public_link(OWN_PAGE),
     };
     Ok(prepare(&letter, &letterhead, at.to_zoned(desk.config.server.zone()).date()))
 }

@@ -43,6 +43,8 @@ pub struct Incoming {
     pub message_id: Option<String>,
     /// Whether a machine sent it: it is filed apart, and never answered.
     pub is_automatic: bool,
+    /// Where something was seen, if it was left at the sender's own page: no word of it is a command then.
+    pub via_page: Option<String>,
 }
 
 /// An answer that was taken in.
@@ -69,7 +71,7 @@ pub async fn receive(desk: &Desk, session: &mut Session, incoming: &Incoming) ->
     let text = kept_text(&incoming.text);
     // A sender's address on a mail is what anybody may write there: only a proven one is obeyed.
     let is_proven = incoming.channel == Channel::Sms || incoming.contact_person_id.is_some();
-    let may_command = is_proven && !incoming.is_automatic;
+    let may_command = is_proven && !incoming.is_automatic && incoming.via_page.is_none();
     let command = if may_command { read_command(&text, &persons, &alerts) } else { None };
     let kind = match command {
         _ if incoming.is_automatic => IncomingKind::Automatic,
@@ -89,6 +91,8 @@ pub async fn receive(desk: &Desk, session: &mut Session, incoming: &Incoming) ->
         sent_at: incoming.sent_at,
         received_at: incoming.received_at,
         changed_at: desk.now(),
+        place: incoming.via_page.clone().unwrap_or_default(),
+        via_page: i64::from(incoming.via_page.is_some()),
         ..Observation::default()
     };
     belong(session, &mut observation, incoming, (&persons, &alerts, kind)).await?;
@@ -241,14 +245,14 @@ async fn weigh(desk: &Desk, session: &mut Session, observation: &mut Observation
 /// The first part of the long SMS that this is a part of, if it is one. Parts may come in any order: either is as long as a
 /// part can be.
 async fn first_part(session: &mut Session, of: &Observation) -> Result<Option<Observation>> {
-    if of.channel != Channel::Sms.code() {
+    if of.channel != Channel::Sms.code() || of.via_page == 1 {
         return Ok(None);
     }
     let window = (of.received_at - PARTS_WITHIN_MS, of.received_at + PARTS_WITHIN_MS);
     let near = store::observation::of_sender(session, (Channel::Sms.code(), &of.sender), window).await?;
     let near: Vec<Observation> = near
         .into_iter()
-        .filter(|one| one.kind == IncomingKind::Observation.code() && one.archived_at.is_none())
+        .filter(|one| one.kind == IncomingKind::Observation.code() && one.archived_at.is_none() && one.via_page == 0)
         .collect();
     let Some(last) = near.last() else { return Ok(None) };
     if !observation::fills_a_part(&last.text) && !observation::fills_a_part(&of.text) {

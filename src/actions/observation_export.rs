@@ -84,7 +84,7 @@ fn entry(view: &ObservationView, with_informant: bool) -> Value {
     let o = &view.observation;
     let mut entry = json!({
         "id": o.id,
-        "channel": o.channel,
+        "channel": o.came_by(),
         "received_at": time(Some(o.received_at)),
         "text": o.text,
         "state": o.state,
@@ -110,7 +110,7 @@ fn sheet(view: &ObservationView, with_informant: bool) -> String {
     let o = &view.observation;
     let mut lines = vec![
         format!("Iakttagelse {}", o.id),
-        format!("Kom in: {} ({})", time(Some(o.received_at)).unwrap_or_default(), o.channel),
+        format!("Kom in: {} ({})", time(Some(o.received_at)).unwrap_or_default(), o.came_by()),
         format!("Område: {}", if view.sender.area.is_empty() { "okänt" } else { &view.sender.area }),
     ];
     if with_informant {

@@ -21,6 +21,8 @@ pub struct Replies {
     pub answer_within_days: u32,
     /// Words and phrases that mean that something is happening now.
     pub urgent_words: Vec<String>,
+    /// Who watches the replies, by function, where an alert names nobody; empty = nobody.
+    pub watched_by: String,
     /// E.164 number that is told of an urgent answer nobody has taken; empty = none.
     pub duty_number: String,
     /// How long an urgent answer may lie before that.
@@ -48,6 +50,9 @@ impl Replies {
         };
         if !self.duty_number.is_empty() && !is_number(&self.duty_number) {
             return Err(ConfigError::invalid("replies.duty_number", "must be E.164, such as +46701740601, or empty"));
+        }
+        if self.watched_by.chars().count() > 200 || self.watched_by.chars().any(char::is_control) {
+            return Err(ConfigError::invalid("replies.watched_by", "must be at most 200 characters on one line"));
         }
         if self.duty_after_seconds == 0 || self.duty_after_seconds > 3_600 {
             return Err(ConfigError::invalid("replies.duty_after_seconds", "must be 1 to 3600"));

@@ -22,6 +22,7 @@ use crate::domain::delivery_token::{DeliveryToken, TokenKey};
 use crate::domain::email_address::EmailAddress;
 use crate::domain::letter::Letter;
 use crate::domain::message::priority;
+use crate::domain::own_page_token::{self, OWN_PAGE};
 use crate::domain::unsubscribe_token;
 use crate::provider::mail_message::{ListHeaders, Mailbox, OutgoingMail};
 use crate::provider::smtp::MailRelay;
@@ -121,7 +122,13 @@ impl MailCarrier {
             }
             (Rendered::Letter { letter, .. }, None) => (letter.for_copy_recipient(), None),
             (Rendered::Notice { subject, text }, _) => {
-                (LetterParts { subject: subject.clone(), text: text.clone(), html: String::new() }, None)
+                // Of a text of the program's own, only this mail holds the token of the link.
+                let token = own_page_token::encode(&self.token_key, parcel.token.delivery_id);
+                let text = text.replace(
+                    own_page_token::PLACE,
+                    &self.config.server.public_link(&format!("{OWN_PAGE}/lank/{token}")),
+                );
+                (LetterParts { subject: subject.clone(), text, html: String::new() }, None)
             }
         };
         let token = self.token_key.encode(parcel.token);
@@ -206,6 +213,7 @@ pub fn letterhead(config: &Config) -> Letterhead {
         sender: config.mail.sender_name().to_owned(),
         list_name: config.letters.list_name.clone(),
         contact: config.mail.contact_address().to_owned(),
+        own_page: config.server.public_link(OWN_PAGE),
     }
 }
 

@@ -212,6 +212,7 @@ impl SmsReader {
             contact_person_id: None,
             message_id: None,
             is_automatic: false,
+            via_page: None,
         })
     }
 }

@@ -20,6 +20,8 @@ pub struct Letterhead {
     pub list_name: String,
     /// Address that replies go to; empty = none is shown.
     pub contact: String,
+    /// Where contact persons ask for a link to their own page.
+    pub own_page: String,
 }
 
 /// The parts of one recipient's mail.
@@ -243,6 +245,7 @@ mod tests {
             sender: "Polisområde Jämtland".into(),
             list_name: "Grannsamverkan Jämtland".into(),
             contact: "grannsamverkan@example.org".into(),
+            own_page: "https://grannpost.example.org/min-sida".into(),
         }
     }
 

@@ -5,7 +5,7 @@ use super::message::Message;
 use super::{Result, Session};
 
 /// An alert's own fields as stored.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
 pub struct AlertRow {
     /// The message.
     pub message_id: String,
@@ -21,12 +21,18 @@ pub struct AlertRow {
     pub drill: i64,
     /// Validity.
     pub expires_in_minutes: i64,
+    /// Who watches the replies, by function; empty = nobody was named.
+    pub watched_by: String,
+    /// E.164 number that is told when an acute reply waits; empty = the configured one.
+    pub duty_number: String,
 }
 
-const PUT: &str = "INSERT INTO alert (message_id, text, kind, spread, decided_by, drill, expires_in_minutes)
- VALUES ($1, $2, $3, $4, $5, $6, $7)
+const PUT: &str = "INSERT INTO alert (message_id, text, kind, spread, decided_by, drill, expires_in_minutes,
+   watched_by, duty_number)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
  ON CONFLICT (message_id) DO UPDATE SET text = excluded.text, kind = excluded.kind, spread = excluded.spread,
-   decided_by = excluded.decided_by, drill = excluded.drill, expires_in_minutes = excluded.expires_in_minutes";
+   decided_by = excluded.decided_by, drill = excluded.drill, expires_in_minutes = excluded.expires_in_minutes,
+   watched_by = excluded.watched_by, duty_number = excluded.duty_number";
 
 /// Writes an alert's own fields.
 ///
@@ -42,11 +48,14 @@ pub async fn put(session: &mut Session, alert: &AlertRow) -> Result<()> {
         .bind(a.spread)
         .bind(a.decided_by)
         .bind(a.drill)
-        .bind(a.expires_in_minutes);
+        .bind(a.expires_in_minutes)
+        .bind(a.watched_by)
+        .bind(a.duty_number);
     session.execute(statement).await.map(drop)
 }
 
-const GET: &str = "SELECT message_id, text, kind, spread, decided_by, drill, expires_in_minutes
+const GET: &str =
+    "SELECT message_id, text, kind, spread, decided_by, drill, expires_in_minutes, watched_by, duty_number
  FROM alert
  WHERE message_id = $1";
 

@@ -322,6 +322,8 @@ pub async fn erase(session: &mut Session, person: &ContactPerson, now: i64) -> R
     super::channel_health::trust_mobile(session, &person.id).await?;
     super::register_word::forget(session, &person.id).await?;
     super::inbound_mail::erase(session, &person.id).await?;
+    super::own_page::erase(session, &person.id).await?;
+    super::deputy::erase(session, &person.id).await?;
     session.execute(session.sql(ERASE_ATTEMPTS).bind(person.id.clone())).await?;
     session.execute(session.sql(ERASE_ADDRESSES).bind(person.id.clone())).await.map(drop)
 }

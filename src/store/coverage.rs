@@ -166,6 +166,15 @@ const FOLLOW_UP: &str = "INSERT INTO delivery (id, message_id, channel, address,
      JOIN spread_confirmation s ON s.message_id = d.message_id AND s.contact_person_id = r.contact_person_id
      WHERE r.delivery_id = d.id))";
 
+const FOLLOW_UP_STAND_INS: &str =
+    "INSERT INTO stand_in (message_id, stands_for, contact_person_id, delivery_id, created_at)
+ SELECT $1, s.stands_for, s.contact_person_id, d.id, d.queued_at
+ FROM delivery d
+ JOIN stand_in s ON s.delivery_id = d.waits_for
+ WHERE d.message_id = $1
+   AND d.id > $2
+   AND d.id <= $3";
+
 const FOLLOW_UP_RECIPIENTS: &str =
     "INSERT INTO message_recipient (message_id, contact_person_id, channel, delivery_id, area_code, households)
  SELECT $1, r.contact_person_id, r.channel, d.id, r.area_code, r.households
@@ -214,6 +223,9 @@ pub async fn follow_up(
     let deliveries = session.execute(statement).await?;
     let statement =
         session.sql(FOLLOW_UP_RECIPIENTS).bind(freeze.message_id.to_owned()).bind(after + shift).bind(until + shift);
+    session.execute(statement).await?;
+    let statement =
+        session.sql(FOLLOW_UP_STAND_INS).bind(freeze.message_id.to_owned()).bind(after + shift).bind(until + shift);
     session.execute(statement).await?;
     Ok(deliveries)
 }

@@ -59,6 +59,16 @@ pub struct Observation {
     pub received_at: i64,
     /// When anything of it last changed, Unix ms.
     pub changed_at: i64,
+    /// 1 when it was left at the contact person's own page; the channel then says where it is answered.
+    pub via_page: i64,
+}
+
+impl Observation {
+    /// How it came: `sms`, `email` or `page`.
+    #[must_use]
+    pub fn came_by(&self) -> &str {
+        if self.via_page == 1 { "page" } else { &self.channel }
+    }
 }
 
 macro_rules! select {
@@ -75,8 +85,8 @@ macro_rules! select {
 
 const INSERT: &str =
     "INSERT INTO observation (id, channel, reference, sender, contact_person_id, area_code, message_id,
-   alternative_id, kind, part_of, text, state, is_urgent, answer_by_at, sent_at, received_at, changed_at)
- VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+   alternative_id, kind, part_of, text, state, is_urgent, answer_by_at, sent_at, received_at, changed_at, place, via_page)
+ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
  ON CONFLICT (channel, reference) DO NOTHING";
 
 /// Adds an answer; `false` when the provider has brought it before.
@@ -103,7 +113,9 @@ pub async fn insert(session: &mut Session, observation: &Observation) -> Result<
         .bind(o.answer_by_at)
         .bind(o.sent_at)
         .bind(o.received_at)
-        .bind(o.changed_at);
+        .bind(o.changed_at)
+        .bind(o.place)
+        .bind(o.via_page);
     Ok(session.execute(statement).await? == 1)
 }
 
@@ -274,7 +286,7 @@ const PAGE: &str = select!(
    AND ($3 = '' OR o.kind = $3)
    AND ($4 = '' OR o.state = $4)
    AND ($5 = '' OR EXISTS (SELECT 1 FROM observation_tag t WHERE t.observation_id = o.id AND t.tag = $5))
-   AND ($6 = '' OR o.channel = $6)
+   AND ($6 = '' OR CASE WHEN o.via_page = 1 THEN 'page' ELSE o.channel END = $6)
    AND ($7 = '' OR o.message_id = $7)
    AND ($8 = '' OR o.owner = $8)
    AND ($9 = '' OR o.contact_person_id = $9)
@@ -387,13 +399,18 @@ pub struct OpenAlert {
 
 const OPEN_TO_PERSON: &str = "SELECT m.id, m.follows, a.kind, a.spread, m.created_at, m.expires_at,
    CAST(CASE WHEN d.state IN ('sending', 'accepted', 'in_doubt', 'delivered', 'unconfirmed') THEN 1 ELSE 0 END AS BIGINT) AS has_it
- FROM message_recipient r
+ FROM (SELECT message_id, delivery_id
+   FROM message_recipient
+   WHERE contact_person_id = $1
+     AND channel = 'sms'
+   UNION
+   SELECT message_id, delivery_id
+   FROM stand_in
+   WHERE contact_person_id = $1) r
  JOIN message m ON m.id = r.message_id
  JOIN alert a ON a.message_id = m.id
  LEFT JOIN delivery d ON d.id = r.delivery_id
- WHERE r.contact_person_id = $1
-   AND r.channel = 'sms'
-   AND m.created_at <= $2
+ WHERE m.created_at <= $2
    AND m.expires_at >= $3
    AND m.state NOT IN ('draft', 'awaiting_approval')
  ORDER BY m.id DESC

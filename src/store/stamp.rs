@@ -63,10 +63,23 @@ macro_rules! email_unusable {
     };
 }
 
+/// Whether a delivery goes to a deputy who does not want it any more at `$3`: it covers no person, and has no recipient row.
+macro_rules! deputy_refuses {
+    () => {
+        "EXISTS (
+       SELECT 1
+       FROM stand_in s
+       JOIN contact_person p ON p.id = s.contact_person_id
+       WHERE s.delivery_id = delivery.id
+         AND (p.erased_at IS NOT NULL OR p.alerts <> 1 OR p.alerts_opt_out_at IS NOT NULL OR p.paused_until_at > $3
+           OR p.mobile IS NULL OR p.mobile <> delivery.address))"
+    };
+}
+
 // Who holds a lease is sending. `COALESCE`, and no word of the state, keep the indexes of leased rows out of the plan: by
 // them, every lease in hand would be put to the questions below before it is known to be one of `$1`.
 macro_rules! stamp {
-    ($person:expr) => {
+    ($person:expr, $no_deputy:expr) => {
         concat!(
             "UPDATE delivery {by id}
  SET stamped_at = $3, attempts = attempts + 1, gateway = $4
@@ -84,7 +97,9 @@ macro_rules! stamp {
      OR 1 = (SELECT 1 FROM delivery w WHERE w.id = delivery.waits_for
        AND (w.state IN ('accepted', 'in_doubt', 'delivered', 'undelivered', 'unconfirmed')
          OR (w.state = 'failed' AND w.reason = 'in_doubt.given_up'))))
-   AND (delivery.contact_person_id IS NULL OR ",
+   AND ((delivery.contact_person_id IS NULL AND NOT ",
+            $no_deputy,
+            ") OR ",
             $person,
             ")
  RETURNING delivery.id, delivery.message_id, delivery.attempts, delivery.lease_fence"
@@ -92,11 +107,11 @@ macro_rules! stamp {
     };
 }
 
-const STAMP_SMS: &str = stamp!(sms_person!());
-const STAMP_EMAIL: &str = stamp!(email_person!());
+const STAMP_SMS: &str = stamp!(sms_person!(), deputy_refuses!());
+const STAMP_EMAIL: &str = stamp!(email_person!(), "1 = 0");
 
 macro_rules! refused {
-    ($person:expr, $unusable:expr) => {
+    ($person:expr, $unusable:expr, $no_deputy:expr) => {
         concat!(
             "SELECT delivery.id,
    CASE WHEN delivery.expires_at <= $3 THEN 'expired'
@@ -108,6 +123,9 @@ macro_rules! refused {
        SELECT 1 FROM delivery w WHERE w.id = delivery.waits_for
          AND (w.state IN ('stopped', 'expired', 'suppressed')
            OR (w.state = 'failed' AND w.reason <> 'in_doubt.given_up'))) THEN 'first_not_handed_over'
+     WHEN delivery.contact_person_id IS NULL AND ",
+            $no_deputy,
+            " THEN 'not_wanted'
      WHEN delivery.contact_person_id IS NOT NULL AND NOT COALESCE(",
             $person,
             ", false) THEN CASE WHEN ",
@@ -122,8 +140,8 @@ macro_rules! refused {
     };
 }
 
-const REFUSED_SMS: &str = refused!(sms_person!(), "false");
-const REFUSED_EMAIL: &str = refused!(email_person!(), email_unusable!());
+const REFUSED_SMS: &str = refused!(sms_person!(), "false", deputy_refuses!());
+const REFUSED_EMAIL: &str = refused!(email_person!(), email_unusable!(), "1 = 0");
 
 /// A delivery that may, and now shall, be handed over.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]

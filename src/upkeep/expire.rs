@@ -33,6 +33,7 @@ pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
     store::import_draft::forget(&mut session, now - IMPORT_DRAFT_MS).await?;
     store::passkey::forget_questions(&mut session, now - HOUR_MS).await?;
     store::sign_in_session::forget(&mut session, now, idle_since).await?;
+    store::own_page::forget(&mut session, now).await?;
     session.commit().await
 }
 

@@ -10,6 +10,7 @@ pub mod error;
 pub mod hooks;
 pub mod leftover;
 pub mod limits;
+pub mod own_page_limits;
 pub mod pages;
 pub mod sign_in_limits;
 pub mod transact;
@@ -33,6 +34,7 @@ use crate::inbound::receipt::ReceiptDesk;
 use crate::inbound::sms::SmsDesk;
 
 use limits::Limits;
+use own_page_limits::OwnPageLimits;
 use sign_in_limits::SignInLimits;
 use transact::UnderWay;
 
@@ -54,6 +56,8 @@ pub struct Web {
     pub limits: Arc<Limits>,
     /// How often one may try to sign in.
     pub sign_in_limits: Arc<SignInLimits>,
+    /// How often one may ask for a link to an own page, and tell something there.
+    pub own_page_limits: Arc<OwnPageLimits>,
     /// The authority's identity provider, if there is one.
     pub identity: Option<Arc<IdentityDesk>>,
     /// Requests with a key that are being answered.
@@ -73,13 +77,16 @@ pub fn console(web: Web) -> Router {
 
 /// What strangers may reach: hooks and public pages.
 pub fn public(web: Web) -> Router {
-    let router = public_routes().fallback(error::not_found).method_not_allowed_fallback(error::method_not_allowed);
+    let router = public_routes(&web)
+        .merge(pages::assets::router())
+        .fallback(error::not_found)
+        .method_not_allowed_fallback(error::method_not_allowed);
     finish(guarded(router), web)
 }
 
 /// Both on one address.
 pub fn whole(web: Web) -> Router {
-    finish(with_fault_pages(console_routes().merge(public_routes()), &web), web)
+    finish(with_fault_pages(console_routes().merge(public_routes(&web)), &web), web)
 }
 
 /// Hooks alone, and the watching pages: a daemon that takes in what comes and shows no pages.
@@ -99,8 +106,8 @@ fn console_routes() -> Router<Web> {
     Router::new().merge(api::router()).merge(watch::router()).merge(pages::console())
 }
 
-fn public_routes() -> Router<Web> {
-    hooks::router().merge(pages::public())
+fn public_routes(web: &Web) -> Router<Web> {
+    hooks::router().merge(pages::public(web))
 }
 
 /// Whoever asks for a page gets what went wrong as one, whichever layer said so.

@@ -168,6 +168,57 @@ async fn axe_finds_nothing_on_the_ways_in() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn axe_finds_nothing_on_a_contact_persons_own_pages() {
+    let app = app(2_000).await;
+    let person = app.api.get("/contact-persons?q=example&limit=200").await.json;
+    let person = person["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|one| one["email"] != json!(null) && one["mobile"] != json!(null));
+    let person = person.unwrap();
+    let municipality = person["municipality"].as_str().unwrap();
+    let alert = json!({ "text": "Röd skåpbil söks", "areas": [municipality], "decided_by": "Befäl", "spread": "households", "undo_seconds": 0 });
+    let id = app.api.post("/alerts", alert).await.json["id"].as_str().unwrap().to_owned();
+    app.alert_when(&id, |alert| alert["counts"]["queued"] == 0).await;
+    let mut found = Vec::new();
+    let stranger = Window::open(&app).await;
+    for page in ["/min-sida", "/min-sida/lank/x"] {
+        stranger.go(page).await;
+        look_through(&stranger, page, &mut found).await;
+    }
+    let browser = app.at_own_page(person["email"].as_str().unwrap()).await;
+    let window = Window::of(&app, &browser, Look::default()).await;
+    let poster = format!("/min-sida/anslag/{id}");
+    let pages = [
+        "/min-sida",
+        &poster,
+        "/min-sida/svar",
+        "/min-sida/brev",
+        "/min-sida/uppgifter",
+        "/min-sida/utdrag",
+        "/min-sida/avsluta",
+        "/min-sida/brev/x",
+    ];
+    for page in pages {
+        window.go(page).await;
+        look_through(&window, page, &mut found).await;
+    }
+    window.go("/min-sida/uppgifter").await;
+    window.fill("#households", "många").await;
+    window.click("form[action='/min-sida/uppgifter'] button").await;
+    window.until(".fault-summary:focus").await;
+    look_through(&window, "wrong details", &mut found).await;
+    window.go("/min-sida").await;
+    window.fill("#text", "Röd bil").await;
+    window.press("Skicka till polisen").await;
+    window.until_says("har kommit in").await;
+    window.go("/min-sida/svar").await;
+    look_through(&window, "told", &mut found).await;
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn axe_finds_nothing_on_an_alert_in_any_state() {
     let app = app(40).await;
     app.gateway.change(|behaviour| {

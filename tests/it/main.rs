@@ -27,6 +27,7 @@ mod logs;
 mod mail_in;
 mod mail_relay;
 mod observations;
+mod own_page;
 mod pages;
 mod passkey;
 mod planted_mistakes;

@@ -87,6 +87,58 @@ impl TestApp {
 }
 
 on_both_databases! {
+    async fn an_alert_that_asks_names_who_watches_and_its_own_number_is_told(kind: Kind) {
+        let app = TestApp::with_two_persons(kind, "replies.watched_by = \"\"").await;
+        let body = |more: Value| {
+            let mut body = json!({ "text": "Röd skåpbil söks", "areas": ["2326"], "decided_by": "Befäl", "undo_seconds": 0 });
+            for (name, value) in more.as_object().unwrap() {
+                body[name] = value.clone();
+            }
+            body
+        };
+        let warns = |alert: &Value| alert["warnings"].as_array().unwrap().iter().any(|one| one["code"] == "alert.nobody_watches");
+        let nobody = app.api.post("/alerts", body(json!({}))).await;
+        assert!(warns(&nobody.json) && nobody.json["watched_by"].is_null(), "{}", nobody.text);
+        let informs = app.api.post("/alerts", body(json!({ "kind": "information", "watched_by": "RLC" }))).await;
+        assert!(!warns(&informs.json) && informs.json["watched_by"].is_null(), "{}", informs.text);
+        for wrong in ["112", "063-15 00 00", "abc"] {
+            let refused = app.api.post("/alerts", body(json!({ "duty_number": wrong }))).await;
+            assert!(refused.status == 422 && refused.names_field("duty_number"), "{wrong} {}", refused.text);
+        }
+        app.advance(Duration::from_secs(3_600));
+        let named = json!({ "text": "Inbrott i Hackås", "watched_by": "Vakthavande befäl", "duty_number": "070-174 06 50" });
+        let id = app.alert(&["2326"], named).await;
+        let alert = app.api.get(&format!("/alerts/{id}")).await.json;
+        assert_eq!((&alert["watched_by"], &alert["duty_number"]), (&json!("Vakthavande befäl"), &json!("+46701740650")));
+        assert!(!warns(&alert), "{alert:#}");
+        let update = json!({ "kind": "update", "text": "Blå skåpbil", "undo_seconds": 0 });
+        let update = app.api.post(&format!("/alerts/{id}/follow-ups"), update).await;
+        assert_eq!(update.json["watched_by"], "Vakthavande befäl", "{}", update.text);
+        app.sms("s1", EVA, "Han är här med kniv").await;
+        app.observations("", 1).await;
+        app.advance(Duration::from_secs(61));
+        let told = app.texts_to("+46701740650", 1).await;
+        assert!(told[0].contains("kan vara akut") && !told[0].contains("kniv"), "{told:?}");
+        let mut operator = app.signed_in("operator", "").await;
+        for (path, text) in [("", "Svaren läses av: Vakthavande befäl"), ("/report", "Akuta svar: 070-174 06 50")] {
+            let page = operator.get(&format!("/alerts/{id}{path}")).await;
+            assert!(page.says(text), "{path} {}", page.html);
+        }
+        let page = operator.get("/alerts/new").await;
+        assert!(page.says("Svaren läses av ingen än"), "{}", page.html);
+        let mut fields = [("areas", "2326"), ("text", "Grön bil"), ("kind", "observation"), ("spread", "households"), ("decided_by", "Vakthavande befäl"),
+            ("validity", "240"), ("watched_by", ""), ("duty_number", "")];
+        let asks = operator.submit(&page, "/alerts/confirm", &fields).await;
+        assert!(asks.says("ingen är utsedd") && asks.says("ingen är utsedd att läsa svaren"), "{}", asks.html);
+        (fields[6].1, fields[7].1) = ("Insatsledaren", "070-174 06 51");
+        let asks = operator.submit(&page, "/alerts/confirm", &fields).await;
+        assert!(asks.says("Insatsledaren. Akuta svar: 070-174 06 51."), "{}", asks.html);
+        assert!(asks.says("name=\"watched_by\" value=\"Insatsledaren\""), "{}", asks.html);
+        fields[7].1 = "abc";
+        let wrong = operator.submit(&page, "/alerts/confirm", &fields).await;
+        assert!(wrong.status == 422 && wrong.says("Ange ett mobilnummer som kan få sms"), "{}", wrong.html);
+    }
+
     async fn an_answer_is_tied_to_its_person_and_alert_and_kept_once(kind: Kind) {
         let app = TestApp::with_two_persons(kind, "").await;
         let alert = app.alert(&["2326"], json!({})).await;

@@ -93,6 +93,16 @@ const OTHERS: &[&str] = &[
     "/register/import/{id}/rejected.csv",
     "/tillganglighet",
     "/u/{token}",
+    "/min-sida",
+    "/min-sida/lank/{token}",
+    "/min-sida/anslag/{id}",
+    "/min-sida/svar",
+    "/min-sida/brev",
+    "/min-sida/brev/{id}",
+    "/min-sida/uppgifter",
+    "/min-sida/avsluta",
+    "/min-sida/utdrag",
+    "/min-sida/utdrag.json",
 ];
 
 /// Every POST of the console, and the roles that may do it; others get 403. Those of one's own are everybody's.
@@ -165,6 +175,8 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/register/persons/{id}/pause", &["chief", "admin"]),
     ("/register/persons/{id}/opt-out", &["chief", "admin"]),
     ("/register/persons/{id}/end", &["chief", "admin"]),
+    ("/register/persons/{id}/own-page-link", &READS_REGISTER),
+    ("/register/persons/{id}/deputy", &["chief", "admin"]),
     ("/admin/operators/new", &["admin"]),
     ("/admin/operators/{id}/change", &["admin"]),
     ("/admin/operators/{id}/reset", &["admin"]),
@@ -190,6 +202,20 @@ const STRANGERS_POSTS: &[&str] = &[
     "/shift/passkey",
     "/shift/passkey/question",
     "/u/{token}",
+    "/min-sida/lank",
+    "/min-sida/lank/{token}",
+];
+
+/// POSTs of contact persons: no operator's session counts there.
+pub const OWN_PAGE_POSTS: &[&str] = &[
+    "/min-sida/spridit",
+    "/min-sida/iakttagelse",
+    "/min-sida/uppgifter",
+    "/min-sida/paus",
+    "/min-sida/ersattare",
+    "/min-sida/ersattare/nej",
+    "/min-sida/avsluta",
+    "/min-sida/ut",
 ];
 
 /// A key that answers wrongly is refused, whoever holds it.
@@ -281,7 +307,7 @@ fn every_route_of_the_pages_stands_in_the_tables() {
     let names = |table: &[(&str, &[&str])]| table.iter().map(|(path, _)| (*path).to_owned()).collect::<BTreeSet<_>>();
     let plain = |table: &[&str]| table.iter().map(|path| (*path).to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(routes("get"), listed(&[names(PAGES), plain(OTHERS)]));
-    assert_eq!(routes("post"), listed(&[names(POSTS), plain(STRANGERS_POSTS), plain(OF_KEYS)]));
+    assert_eq!(routes("post"), listed(&[names(POSTS), plain(STRANGERS_POSTS), plain(OWN_PAGE_POSTS), plain(OF_KEYS)]));
 }
 
 on_both_databases! {

@@ -69,6 +69,10 @@ struct AlertRequest {
     drill: bool,
     /// Refused with 409 when the count differs.
     expected_recipients: Option<i64>,
+    /// Who watches the replies, by function; the configured ones when missing. For `observation` only.
+    watched_by: Option<String>,
+    /// Number that gets a text when an acute reply waits; the configured one when missing. For `observation` only.
+    duty_number: Option<String>,
 }
 
 impl From<&AlertRequest> for NewAlert {
@@ -84,6 +88,8 @@ impl From<&AlertRequest> for NewAlert {
             undo_seconds: request.undo_seconds,
             drill: request.drill,
             expected_recipients: request.expected_recipients,
+            watched_by: request.watched_by.clone(),
+            duty_number: request.duty_number.clone(),
         }
     }
 }
@@ -143,6 +149,10 @@ struct Alert {
     sms_text: String,
     areas: Vec<String>,
     decided_by: String,
+    /// Who watches the replies; `null` when nobody was named or none are asked for.
+    watched_by: Option<String>,
+    /// Number that gets a text when an acute reply waits.
+    duty_number: Option<String>,
     follows: Option<String>,
     follow_up_kind: Option<String>,
     created_at: String,
@@ -191,6 +201,8 @@ impl From<AlertView> for Alert {
             sms_text: m.body,
             areas: view.areas,
             decided_by: view.alert.decided_by,
+            watched_by: Some(view.alert.watched_by).filter(|who| !who.is_empty()),
+            duty_number: Some(view.alert.duty_number).filter(|number| !number.is_empty()),
             follows: m.follows,
             follow_up_kind: m.follow_up_kind,
             created_at: shown(m.created_at),

@@ -13,6 +13,7 @@ use super::List;
 use super::alert::InDoubtRequest;
 use super::time::{shown, shown_option};
 use crate::actions::delivery::{self, DeliveryView};
+use crate::store;
 use crate::store::delivery::Delivery as Row;
 use crate::web::Web;
 use crate::web::auth::Caller;
@@ -44,6 +45,9 @@ pub struct Delivery {
     queued_at: String,
     accepted_at: Option<String>,
     final_at: Option<String>,
+    /// Contact persons whose deputy this goes to; it covers none of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stands_in_for: Vec<String>,
 }
 
 impl From<Row> for Delivery {
@@ -65,6 +69,7 @@ impl From<Row> for Delivery {
             queued_at: shown(row.queued_at),
             accepted_at: shown_option(row.accepted_at),
             final_at: shown_option(row.final_at),
+            stands_in_for: Vec::new(),
         }
     }
 }
@@ -220,8 +225,16 @@ pub(super) async fn list(
     };
     let state = page.state.as_deref().unwrap_or_default();
     let (of, page) = ((message_id, state), (after, limit));
-    let (rows, next) = look!(web, |session| delivery::page(&web.desk, session, actor, of, page).await?)?;
-    Ok(List { items: rows.into_iter().map(Delivery::from).collect(), next: next.map(|id| id.to_string()) })
+    let ((rows, next), stand_ins) = look!(web, |session| {
+        let page = delivery::page(&web.desk, session, actor, of, page).await?;
+        (page, store::deputy::of_message(session, message_id).await?)
+    })?;
+    let with_absent = |row: Row| {
+        let absent = stand_ins.iter().filter(|one| one.delivery_id == row.id).map(|one| one.stands_for.clone());
+        let stands_in_for = absent.collect();
+        Delivery { stands_in_for, ..Delivery::from(row) }
+    };
+    Ok(List { items: rows.into_iter().map(with_absent).collect(), next: next.map(|id| id.to_string()) })
 }
 
 /// One delivery with its attempts, events and receipts.

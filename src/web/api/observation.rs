@@ -47,7 +47,7 @@ struct Observation {
     letter_id: Option<String>,
     /// The other alert that fitted.
     alternative_alert_id: Option<String>,
-    /// `sms` or `email`.
+    /// `sms`, `email`, or `page` for what was left at the sender's own page.
     channel: String,
     /// Number or address it came from; empty when personal data are protected.
     sender: String,
@@ -110,6 +110,7 @@ impl From<ObservationView> for Observation {
         let o = view.observation;
         let is_letter = o.message_kind.as_deref() == Some("letter");
         let is_alert = o.message_kind.as_deref() == Some("alert");
+        let channel = o.came_by().to_owned();
         Self {
             id: o.id,
             state: o.state,
@@ -119,7 +120,7 @@ impl From<ObservationView> for Observation {
             alert_id: o.message_id.clone().filter(|_| is_alert),
             letter_id: o.message_id.filter(|_| is_letter),
             alternative_alert_id: o.alternative_id,
-            channel: o.channel,
+            channel,
             sender: view.sender.address,
             sender_name: Some(view.sender.name).filter(|name| !name.is_empty()),
             area: o.area_code,
@@ -224,7 +225,7 @@ impl ObservationQuery {
             _ => Ok(()),
         };
         one_of("state", &self.state, &ObservationState::ALL.map(ObservationState::code))?;
-        one_of("channel", &self.channel, &[Channel::Sms.code(), Channel::Email.code()])?;
+        one_of("channel", &self.channel, &[Channel::Sms.code(), Channel::Email.code(), "page"])?;
         let mut kinds = IncomingKind::ALL.map(IncomingKind::code).to_vec();
         kinds.push("all");
         one_of("kind", &self.kind, &kinds)?;

@@ -29,6 +29,7 @@ use crate::actions::{self, ActionError, FieldProblem, alert_confirmation, alert_
 use crate::domain::area::AreaTree;
 use crate::domain::mix_up;
 use crate::domain::operator::Right;
+use crate::domain::phone;
 use crate::store::{self, Session};
 use crate::web::Web;
 use crate::web::error::Problem;
@@ -57,6 +58,8 @@ struct ComposePage {
     decision_makers: Vec<String>,
     not_sent: [&'static str; 4],
     draft: DraftShown,
+    /// Who watches the replies, and the number for acute ones, where the alert says nothing else.
+    watch: (String, String),
 }
 
 #[derive(Template)]
@@ -80,6 +83,8 @@ struct ConfirmPage {
     send_at_ms: Option<i64>,
     until_ms: Option<i64>,
     key: String,
+    /// Who watches the replies, and the number for acute ones.
+    watch: (String, String),
 }
 
 /// Where a form begins.
@@ -186,8 +191,19 @@ async fn form_warnings(
 
 /// As the fields stand on the page, each once.
 pub(super) fn in_order(mut problems: Vec<FieldProblem>) -> Vec<FieldProblem> {
-    const ORDER: [&str; 9] =
-        ["areas", "slot", "text", "kind", "spread", "until", "expires_in_minutes", "send_time", "decided_by"];
+    const ORDER: [&str; 11] = [
+        "areas",
+        "slot",
+        "text",
+        "kind",
+        "spread",
+        "until",
+        "expires_in_minutes",
+        "decided_by",
+        "watched_by",
+        "duty_number",
+        "send_time",
+    ];
     let place = |problem: &FieldProblem| {
         let name = if problem.name.starts_with("slot-") { "slot" } else { &problem.name };
         ORDER.iter().position(|known| *known == name).unwrap_or(ORDER.len())
@@ -234,6 +250,7 @@ pub(super) async fn compose(
         effect: effect(&frame, &tree, &form, &preview),
         decision_makers: web.desk.config.alerts.decision_makers.clone(),
         not_sent: NOT_SENT,
+        watch: watch_of(web, &AlertForm::default()),
         draft,
         frame: frame.with_width("wide").with_faults(!faults.is_empty()).as_drill(form.is_drill),
         faults,
@@ -253,6 +270,16 @@ async fn confirm(State(web): State<Web>, sent: SignedForm) -> Result<Response, P
         }
         _ => ask(&web, &sent, form, Vec::new()).await,
     }
+}
+
+/// Who watches the replies, and the number for acute ones as people write it.
+fn watch_of(web: &Web, form: &AlertForm) -> (String, String) {
+    let rules = &web.desk.config.replies;
+    let or = |typed: &str, configured: &str| match typed.trim() {
+        "" => configured.to_owned(),
+        typed => typed.to_owned(),
+    };
+    (or(&form.watched_by, &rules.watched_by), phone::display(&or(&form.duty_number, &rules.duty_number)))
 }
 
 /// The page that asks; the one before it when something is wrong there.
@@ -286,6 +313,7 @@ pub(super) async fn ask(
         until_ms: form.ends_at_a_time().then_some(preview.expires_at),
         send_at_ms,
         key: web.desk.id(),
+        watch: watch_of(web, &form),
         frame: frame.with_faults(!faults.is_empty()).as_drill(form.is_drill),
         faults,
         form,

@@ -107,7 +107,15 @@ impl Effect {
             recipients: audience.by_sms,
             households: number(audience.households_by_sms),
             not_reached: number(audience.not_reached),
-            reasons: preview.not_reached.iter().map(|(reason, n)| because(reason, *n)).collect(),
+            reasons: {
+                let reasons = preview.not_reached.iter().map(|(reason, n)| because(reason, *n));
+                let deputies = match preview.deputies {
+                    0 => None,
+                    1 => Some("1 ersättare får sms i stället".to_owned()),
+                    n => Some(format!("{} ersättare får sms i stället", number(n))),
+                };
+                reasons.chain(deputies).collect()
+            },
             proven: preview.proven.map(|proven| {
                 let of = number(audience.by_sms);
                 format!("{} av {of} har levererat besked senaste 90 dagarna", number(proven))

@@ -37,6 +37,10 @@ pub struct AlertForm {
     pub decided_by: String,
     /// Another decision maker.
     pub decided_by_other: String,
+    /// Who watches the replies; empty = as configured.
+    pub watched_by: String,
+    /// Number for acute replies; empty = as configured.
+    pub duty_number: String,
     /// Minutes, [`DAWN`] or [`TIME`].
     pub validity: String,
     /// `HH:MM` for [`TIME`].
@@ -77,6 +81,8 @@ impl AlertForm {
             spread: text("spread"),
             decided_by: text("decided_by"),
             decided_by_other: text("decided_by_other"),
+            watched_by: text("watched_by"),
+            duty_number: text("duty_number"),
             validity: text("validity"),
             until: text("until"),
             send_time: text("send_time"),
@@ -101,6 +107,8 @@ impl AlertForm {
             spread: alert.spread.clone(),
             decided_by: if is_listed { alert.decided_by.clone() } else { OTHER.to_owned() },
             decided_by_other: if is_listed { String::new() } else { alert.decided_by.clone() },
+            watched_by: alert.watched_by.clone(),
+            duty_number: alert.duty_number.clone(),
             validity: alert.expires_in_minutes.to_string(),
             is_drill: alert.drill == 1,
             ..Self::default()
@@ -144,6 +152,8 @@ impl AlertForm {
             undo_seconds: None,
             drill: self.is_drill,
             expected_recipients: None,
+            watched_by: Some(self.watched_by.clone()),
+            duty_number: Some(self.duty_number.clone()),
         };
         (wanted, problems)
     }

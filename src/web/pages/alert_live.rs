@@ -491,6 +491,9 @@ fn moments(figures: &AlertFigures, names: &ActorNames, wall: &Wall) -> Vec<Momen
     let (message, alert) = (&figures.view.message, &figures.view.alert);
     let mut found: Vec<(i64, String, Option<String>)> = Vec::new();
     found.push((message.created_at, format!("Beslut: {}", alert.decided_by), None));
+    if !alert.watched_by.is_empty() {
+        found.push((message.created_at, format!("Svaren läses av: {}", alert.watched_by), None));
+    }
     for review in &figures.view.reviews {
         let who = names.of(&review.actor);
         let words = match review.act.as_str() {

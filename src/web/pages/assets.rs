@@ -18,6 +18,8 @@ use crate::web::Web;
 const CSS: &str = include_str!(concat!(env!("OUT_DIR"), "/app.css"));
 const JS: &str = include_str!(concat!(env!("OUT_DIR"), "/app.js"));
 const PASSKEY: &str = include_str!(concat!(env!("OUT_DIR"), "/passkey.js"));
+/// The script of contact persons' own pages.
+const OWN_JS: &str = include_str!(concat!(env!("OUT_DIR"), "/own.js"));
 /// htmx with its extension for server-sent events, from npm; `build.rs` says what to do when they are not there (ADR 0016).
 const HTMX: &str = concat!(
     include_str!("../../../web/node_modules/htmx.org/dist/htmx.min.js"),
@@ -37,6 +39,8 @@ pub struct Assets {
     pub passkey: String,
     /// The library that fetches, morphs and listens.
     pub htmx: String,
+    /// The script of contact persons' own pages, an ES module.
+    pub own: String,
     /// Icon.
     pub icon: String,
 }
@@ -46,6 +50,7 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     js: path("app", JS, "js"),
     passkey: path("passkey", PASSKEY, "js"),
     htmx: path("htmx", HTMX, "js"),
+    own: path("own", OWN_JS, "js"),
     icon: path("icon", ICON, "svg"),
 });
 
@@ -66,6 +71,7 @@ async fn serve(Path(name): Path<String>) -> Response {
         path if path == assets.css => ("text/css; charset=utf-8", CSS),
         path if path == assets.js => ("text/javascript; charset=utf-8", JS),
         path if path == assets.passkey => ("text/javascript; charset=utf-8", PASSKEY),
+        path if path == assets.own => ("text/javascript; charset=utf-8", OWN_JS),
         path if path == assets.htmx => ("text/javascript; charset=utf-8", HTMX),
         path if path == assets.icon => ("image/svg+xml", ICON),
         _ => return StatusCode::NOT_FOUND.into_response(),

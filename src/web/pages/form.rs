@@ -197,7 +197,7 @@ impl FromRequest<Web> for StrangerForm {
     }
 }
 
-async fn read(request: Request, web: &Web) -> Result<(axum::http::request::Parts, Fields), Problem> {
+pub(super) async fn read(request: Request, web: &Web) -> Result<(axum::http::request::Parts, Fields), Problem> {
     require_our_page(web, request.headers())?;
     let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     if !kind.starts_with("application/x-www-form-urlencoded") {

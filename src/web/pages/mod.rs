@@ -49,6 +49,12 @@ pub mod observation_export;
 pub mod observation_list;
 pub mod observation_words;
 pub mod operator;
+pub mod own_page;
+pub mod own_page_details;
+pub mod own_page_enter;
+pub mod own_page_extract;
+pub mod own_page_letters;
+pub mod own_page_visit;
 pub mod passkey;
 pub mod proof;
 pub mod register;
@@ -86,8 +92,8 @@ use super::Web;
 const STYLE: &str = include_str!("../../../templates/pages/public.css");
 
 /// The public pages.
-pub fn public() -> Router<Web> {
-    unsubscribe::router().merge(accessibility::router())
+pub fn public(web: &Web) -> Router<Web> {
+    unsubscribe::router().merge(accessibility::router()).merge(own_page::all(web))
 }
 
 /// The pages of those who sign in.

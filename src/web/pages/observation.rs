@@ -95,6 +95,8 @@ struct ObservationPage {
     parts: usize,
     at: String,
     channel: &'static str,
+    /// How it came, in words.
+    came_as: &'static str,
     answer_by: Option<(String, bool)>,
     owner: Option<String>,
     is_mine: bool,
@@ -224,6 +226,11 @@ impl Shown<'_> {
             parts: view.parts,
             at: wall.text(o.received_at),
             channel: if o.channel == "sms" { "sms" } else { "e-post" },
+            came_as: match o.came_by() {
+                "page" => "text på egen sida",
+                "sms" => "sms",
+                _ => "e-post",
+            },
             answer_by: o.answer_by_at.filter(|_| waits).map(|at| (wall.text(at), at <= frame.now_ms)),
             owner: o.owner.as_ref().map(|owner| self.names.of(owner)),
             is_mine: o.owner.as_deref() == Some(self.actor_id),

@@ -95,7 +95,7 @@ impl InboxQuery {
         let mut filter = Filter {
             kind: "observation".to_owned(),
             tag: tag_code(&self.tag),
-            channel: if matches!(self.channel.as_str(), "sms" | "email") {
+            channel: if matches!(self.channel.as_str(), "sms" | "email" | "page") {
                 self.channel.clone()
             } else {
                 String::new()

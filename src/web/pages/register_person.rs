@@ -19,7 +19,7 @@ use super::register_words::{address_line, area_words, is_email_lost, is_mobile_d
 use super::time::{Wall, number};
 use super::visit::SignedIn;
 use crate::actions::contact_person::{self, Edit, PersonView};
-use crate::actions::{ActionError, FieldProblem, channel_health, register, require};
+use crate::actions::{ActionError, FieldProblem, channel_health, deputy, own_page, register, require};
 use crate::domain::coverage::NotReached;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::operator::Right;
@@ -43,6 +43,8 @@ pub fn router() -> Router<Web> {
         .route("/register/persons/{id}/opt-out", post(opt_out))
         .route("/register/persons/{id}/email-usable", post(email_usable))
         .route("/register/persons/{id}/number-trusted", post(number_trusted))
+        .route("/register/persons/{id}/deputy", post(set_deputy))
+        .route("/register/persons/{id}/own-page-link", post(own_page_link))
         .route("/register/persons/{id}/end", get(ask_end).post(end))
 }
 
@@ -104,6 +106,11 @@ struct PersonPage {
     ways: Vec<Way>,
     paused_until: Option<String>,
     shares_number: bool,
+    has_email: bool,
+    /// Who stands in: path and name.
+    deputy: Option<(String, String)>,
+    /// For whom the person stands in: path and name.
+    stands_for: Vec<(String, String)>,
     history: Vec<HistoryRow>,
     older: usize,
 }
@@ -131,6 +138,8 @@ async fn open(
         "opted_in" => Some("Sparat: personen vill ha utskick igen."),
         "usable" => Some("Sparat: brev går till e-postadressen igen."),
         "trusted" => Some("Sparat: numret fungerar."),
+        "link_sent" => Some("Länken är på väg med e-post. Den gäller i 30 minuter."),
+        "deputy" => Some("Ersättaren är sparad."),
         "merged" => Some("Posterna är sammanslagna till den här."),
         _ => None,
     };
@@ -143,14 +152,15 @@ async fn page(
     id: &str,
     (notice, faults): (Option<&'static str>, Faults),
 ) -> Result<Response, Problem> {
-    let (view, messages, tree, others, health) = look!(web, |session| {
+    let (view, messages, tree, others, health, (deputy, stands_for)) = look!(web, |session| {
         let (view, messages) = register::person(&web.desk, session, who.actor(), id).await?;
         let others = match &view.person.mobile {
             Some(mobile) => store::contact_person::by_mobile(session, mobile).await?.len(),
             None => 0,
         };
         let health = channel_health::of_person(session, id).await?;
-        (view, messages, store::area::tree(session).await?, others, health)
+        let deputies = (store::deputy::of(session, id).await?, store::deputy::stands_for(session, id).await?);
+        (view, messages, store::area::tree(session).await?, others, health, deputies)
     })?;
     let frame = Frame::of(web, headers, who, (Section::Register, "Kontaktombud")).await;
     let frame = frame.with_notice(notice).with_faults(!faults.is_empty());
@@ -174,6 +184,9 @@ async fn page(
         ways: ways(wall, &person, (&messages, &health), &faults),
         paused_until: person.paused_until_at.filter(|until| *until > now).map(|until| wall.text(until)),
         shares_number: others > 1,
+        has_email: person.email.is_some(),
+        deputy: deputy.map(|one| (format!("/register/persons/{}", one.contact_person_id), one.name)),
+        stands_for: stands_for.into_iter().map(|(id, name)| (format!("/register/persons/{id}"), name)).collect(),
         history: shown.map(|row| history(wall, row)).collect(),
         older: messages.len().saturating_sub(HISTORY),
         id: person.id,
@@ -436,6 +449,32 @@ async fn number_trusted(State(web): State<Web>, Path(id): Path<String>, form: Si
         session.commit().await?;
     })?;
     Ok(Redirect::to(&format!("/register/persons/{id}?done=trusted")).into_response())
+}
+
+async fn set_deputy(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) -> Result<Response, Problem> {
+    let typed = if form.fields.has("remove") { "" } else { form.fields.text("deputy") };
+    let faults = again_when_busy!({
+        let mut session = web.desk.store.begin().await?;
+        match deputy::set(&web.desk, &mut session, form.who.actor(), &id, typed).await {
+            Ok(()) => session.commit().await.map(|()| Vec::new())?,
+            Err(ActionError::Invalid(problems)) => problems,
+            Err(error) => return Err(error.into()),
+        }
+    })?;
+    if !faults.is_empty() {
+        return page(&web, (&form.headers, &form.who), &id, (None, Faults::new(faults))).await;
+    }
+    Ok(Redirect::to(&format!("/register/persons/{id}?done=deputy")).into_response())
+}
+
+async fn own_page_link(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) -> Result<Response, Problem> {
+    again_when_busy!({
+        let mut session = web.desk.store.begin().await?;
+        own_page::send(&web.desk, &mut session, form.who.actor(), &id).await?;
+        session.commit().await?;
+    })?;
+    web.desk.wakeup.ring();
+    Ok(Redirect::to(&format!("/register/persons/{id}?done=link_sent")).into_response())
 }
 
 #[derive(Template)]

@@ -184,7 +184,7 @@ pub fn new_secret() -> String {
 }
 
 /// A digest of the cookie's secret: who sees a form does not see the cookie.
-fn form_token(secret: &str) -> String {
+pub(super) fn form_token(secret: &str) -> String {
     data_encoding::HEXLOWER.encode(&Sha256::digest(format!("form:{secret}")))
 }
 

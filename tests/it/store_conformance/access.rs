@@ -185,4 +185,50 @@ on_both_databases! {
         assert_eq!(sign_in_session::end_others(&mut session, "o1", "s2").await.unwrap(), 0);
         assert_eq!(sign_in_session::end_others(&mut session, "o1", "").await.unwrap(), 1);
     }
+
+    async fn own_pages_are_opened_by_a_link_once_and_shut_with_the_person(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let first = frozen_alert(&mut session).await;
+        let link = |hash: &str, at: i64| own_page::OwnPageLink {
+            token_hash: hash.into(), contact_person_id: "p1".into(), delivery_id: IDS_PER_MESSAGE + 1, asked_by: "x".into(),
+            created_at: at, expires_at: NOW + 100, used_at: None,
+        };
+        for (hash, at) in [("h1", NOW), ("h2", NOW - 5)] {
+            own_page::insert_link(&mut session, &link(hash, at)).await.unwrap();
+        }
+        assert_eq!(own_page::links(&mut session, "p1", NOW - 5).await.unwrap(), [link("h2", NOW - 5), link("h1", NOW)]);
+        assert_eq!(own_page::links(&mut session, "p1", NOW).await.unwrap().len(), 1);
+        assert_eq!(own_page::link(&mut session, "h3").await.unwrap(), None);
+        assert!(!own_page::use_link(&mut session, "h1", NOW + 100).await.unwrap(), "too late");
+        assert!(own_page::use_link(&mut session, "h1", NOW + 99).await.unwrap());
+        assert!(!own_page::use_link(&mut session, "h1", NOW + 99).await.unwrap(), "once");
+        assert_eq!(own_page::link(&mut session, "h1").await.unwrap().unwrap().used_at, Some(NOW + 99));
+        let new = |id: &str| own_page::OwnPageSession {
+            id: id.into(), token_hash: format!("hash {id}"), contact_person_id: "p1".into(), created_at: NOW, seen_at: NOW, expires_at: NOW + 1_000,
+        };
+        for id in ["s1", "s2", "s3"] {
+            own_page::insert(&mut session, &new(id)).await.unwrap();
+        }
+        assert_eq!(own_page::by_token(&mut session, "hash s1").await.unwrap(), Some(new("s1")));
+        assert!(own_page::touch(&mut session, "s1", NOW + 5).await.unwrap());
+        assert!(!own_page::touch(&mut session, "s1", NOW + 5).await.unwrap());
+        own_page::end(&mut session, "s3").await.unwrap();
+        assert_eq!(own_page::of_person(&mut session, "p1").await.unwrap().len(), 2);
+        assert_eq!(own_page::forget(&mut session, NOW + 1_000).await.unwrap(), 0);
+        let own = AlertRow {
+            message_id: first.id.clone(), text: "Röd bil".into(), kind: "observation".into(), spread: "households".into(),
+            decided_by: "Befäl".into(), expires_in_minutes: 60, ..AlertRow::default()
+        };
+        alert::put(&mut session, &own).await.unwrap();
+        let shown = own_page::alerts(&mut session, ("p1", "2380-vik"), (NOW + 10, NOW - 10), 5).await.unwrap();
+        assert_eq!(shown.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["m1"]);
+        assert_eq!(own_page::alerts(&mut session, ("nobody", "2303"), (NOW + 10, NOW - 10), 5).await.unwrap(), []);
+        assert_eq!(own_page::letters(&mut session, "p1", 5).await.unwrap(), []);
+        own_page::erase(&mut session, "p1").await.unwrap();
+        assert_eq!(own_page::links(&mut session, "p1", 0).await.unwrap(), []);
+        assert_eq!(own_page::of_person(&mut session, "p1").await.unwrap(), []);
+        own_page::insert(&mut session, &new("s4")).await.unwrap();
+        assert_eq!(own_page::forget(&mut session, NOW + 1_001).await.unwrap(), 1);
+    }
 }

@@ -51,7 +51,7 @@ on_both_databases! {
         }
         let row = |id: &str| AlertRow {
             message_id: id.into(), text: "Röd bil".into(), kind: "observation".into(), spread: "households".into(),
-            decided_by: "Befäl".into(), drill: 0, expires_in_minutes: 60,
+            decided_by: "Befäl".into(), drill: 0, expires_in_minutes: 60, watched_by: "RLC".into(), duty_number: String::new(),
         };
         alert::put(&mut session, &AlertRow { text: "Blå bil".into(), ..row("m1") }).await.unwrap();
         alert::put(&mut session, &row("m1")).await.unwrap();

@@ -106,7 +106,7 @@ on_both_databases! {
         frozen_alert(&mut session).await;
         let own = AlertRow {
             message_id: "m1".into(), text: "x".into(), kind: "observation".into(), spread: "households".into(),
-            decided_by: "b".into(), drill: 0, expires_in_minutes: 1,
+            decided_by: "b".into(), drill: 0, expires_in_minutes: 1, ..AlertRow::default()
         };
         alert::put(&mut session, &own).await.unwrap();
         let by = async |session: &mut Session, person: &str, area: &str, times| {

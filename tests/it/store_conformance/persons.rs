@@ -182,4 +182,35 @@ on_both_databases! {
         assert_eq!(operator::link(&mut session, "t1").await.unwrap(), None);
         assert_eq!(sign_in_session::of_operator(&mut session, "o1").await.unwrap(), []);
     }
+
+    async fn a_deputy_stands_in_for_who_is_paused_unless_the_number_is_there_already(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let away = ContactPerson { paused_until_at: Some(NOW + 1), ..person("p0", Some("+46701740600"), None, 5) };
+        contact_person::put(&mut session, &away).await.unwrap();
+        let elsewhere = ContactPerson { area_code: "ostersund".into(), ..person("d1", Some("+46701740650"), None, 1) };
+        contact_person::put(&mut session, &elsewhere).await.unwrap();
+        assert_eq!(deputy::of(&mut session, "p0").await.unwrap(), None);
+        deputy::set(&mut session, "p0", Some("d1"), ("x", NOW)).await.unwrap();
+        let set = deputy::of(&mut session, "p0").await.unwrap().unwrap();
+        assert_eq!((set.contact_person_id.as_str(), set.set_by.as_str(), set.set_at), ("d1", "x", NOW));
+        assert_eq!(deputy::stands_for(&mut session, "d1").await.unwrap()[0].0, "p0");
+        assert_eq!(deputy::count(&mut session, AREAS, NOW).await.unwrap(), 1);
+        assert_eq!(deputy::count(&mut session, AREAS, NOW + 1).await.unwrap(), 0, "back again");
+        let message = frozen_alert(&mut session).await;
+        let absences = deputy::absences(&mut session, &message.id, NOW).await.unwrap();
+        assert_eq!((absences.len(), absences[0].mobile.as_str(), absences[0].stands_for.as_str()), (1, "+46701740650", "p0"));
+        let row = deputy::StandIn { stands_for: "p0".into(), contact_person_id: "d1".into(), delivery_id: 7 };
+        deputy::add(&mut session, &message.id, std::slice::from_ref(&row), NOW).await.unwrap();
+        assert_eq!(deputy::of_message(&mut session, &message.id).await.unwrap(), [row]);
+        assert_eq!(deputy::of_person(&mut session, "p0").await.unwrap(), [(message.id.clone(), NOW)]);
+        deputy::clear(&mut session, &message.id).await.unwrap();
+        assert_eq!(deputy::of_message(&mut session, &message.id).await.unwrap(), []);
+        let taken = ContactPerson { mobile: Some("+46701740601".into()), ..elsewhere.clone() };
+        contact_person::put(&mut session, &taken).await.unwrap();
+        assert_eq!(deputy::absences(&mut session, &message.id, NOW).await.unwrap(), [], "their number has one");
+        assert_eq!(deputy::count(&mut session, AREAS, NOW).await.unwrap(), 0);
+        deputy::erase(&mut session, "d1").await.unwrap();
+        assert_eq!(deputy::of(&mut session, "p0").await.unwrap(), None);
+    }
 }

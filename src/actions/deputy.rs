@@ -1,0 +1,127 @@
+//! Owns deputies: who stands in for whom, and that an alert goes to them while somebody is away.
+//!
+//! Somebody away counts as not reached, also when their deputy got the alert: the accounts stay those of persons, and the
+//! deputy's delivery covers nobody. Invariants: a deputy is another person of the register, who may say no; no number gets
+//! an alert twice; a deputy of a deputy is never used.
+
+use std::collections::BTreeMap;
+
+use serde_json::json;
+
+use super::command::of;
+use super::contact_person::held;
+use super::message::freeze as freeze_of;
+use super::{ActionError, Desk, Result, require};
+use crate::domain::coverage::{POSITIONS, PlannedDelivery};
+use crate::domain::delivery::Channel;
+use crate::domain::email_address;
+use crate::domain::operator::{Actor, Right};
+use crate::domain::phone::PhoneNumber;
+use crate::store::contact_person::ContactPerson;
+use crate::store::coverage::{add_deliveries, delivery_rows};
+use crate::store::deputy::{Absence, StandIn};
+use crate::store::message::Message;
+use crate::store::{self, Session};
+
+/// Positions of deputies begin here: behind everybody of the audience and all copies.
+const FIRST_POSITION: i64 = 9_000_000;
+
+/// Writes down that the person with this number or e-mail address stands in for another; empty = nobody does. Whoever does
+/// it has asked both.
+///
+/// # Errors
+/// [`ActionError::Invalid`] when there is no such person in the actor's areas, or several.
+pub async fn set(desk: &Desk, session: &mut Session, actor: &Actor, id: &str, typed: &str) -> Result<()> {
+    require(actor, Right::ChangeRegister)?;
+    let tree = store::area::tree(session).await?;
+    let person = held(session, actor, &tree, id).await?;
+    let deputy = match typed.trim() {
+        "" => None,
+        typed => Some(found(session, actor, &person, typed).await?),
+    };
+    store::deputy::set(session, id, deputy.as_deref(), (&actor.id, desk.now())).await?;
+    let action = if deputy.is_some() { "contact_person.deputy_set" } else { "contact_person.deputy_removed" };
+    desk.audit(session, actor, action, ("contact_person", id), json!({ "deputy": deputy })).await
+}
+
+async fn found(session: &mut Session, actor: &Actor, person: &ContactPerson, typed: &str) -> Result<String> {
+    let tree = store::area::tree(session).await?;
+    let persons = match PhoneNumber::parse(typed) {
+        Ok(number) => store::contact_person::by_mobile(session, number.e164()).await?,
+        Err(_) => store::contact_person::by_email_key(session, &email_address::key(typed)).await?,
+    };
+    let mut fitting = Vec::new();
+    for one in persons.into_iter().filter(|one| one.id != person.id) {
+        fitting.extend(held(session, actor, &tree, &one.id).await.ok());
+    }
+    match fitting.as_slice() {
+        [deputy] if deputy.mobile.is_none() => Err(ActionError::field(
+            "deputy",
+            "deputy.no_mobile",
+            "Personen har inget mobilnummer och kan inte få larm. Välj någon annan.",
+        )),
+        [deputy] => Ok(deputy.id.clone()),
+        [] => Err(ActionError::field(
+            "deputy",
+            "deputy.unknown",
+            "Ingen annan i registret har det numret eller den adressen. Lägg till personen först.",
+        )),
+        _ => Err(ActionError::field(
+            "deputy",
+            "deputy.several",
+            "Flera i registret har det numret eller den adressen. Skriv det andra av dem.",
+        )),
+    }
+}
+
+/// A deputy says no to standing in for somebody.
+///
+/// # Errors
+/// [`ActionError::NotFound`] when they do not.
+pub async fn decline(desk: &Desk, session: &mut Session, deputy: &ContactPerson, stands_for: &str) -> Result<()> {
+    let all = store::deputy::stands_for(session, &deputy.id).await?;
+    if !all.iter().any(|(id, _)| id == stands_for) {
+        return Err(ActionError::NotFound);
+    }
+    let actor = of(deputy);
+    store::deputy::set(session, stands_for, None, (&actor.id, desk.now())).await?;
+    let object = ("contact_person", stands_for);
+    desk.audit(session, &actor, "contact_person.deputy_declined", object, json!({ "deputy": deputy.id })).await
+}
+
+/// Adds a delivery to each deputy of those of a frozen audience who are paused, unless their number has one already; says how
+/// many.
+pub(super) async fn freeze(desk: &Desk, session: &mut Session, message: &Message) -> Result<u64> {
+    let absences = store::deputy::absences(session, &message.id, desk.now()).await?;
+    if absences.is_empty() {
+        return Ok(0);
+    }
+    let mut by_number: BTreeMap<&str, Vec<&Absence>> = BTreeMap::new();
+    for absence in &absences {
+        by_number.entry(&absence.mobile).or_default().push(absence);
+    }
+    let mut planned = Vec::new();
+    let mut stand_ins = Vec::new();
+    for (position, (number, absences)) in (FIRST_POSITION..POSITIONS).zip(&by_number) {
+        planned.push(PlannedDelivery {
+            position,
+            channel: Channel::Sms,
+            address: number,
+            contact_person_id: None,
+            area_code: absences.first().map(|absence| absence.area_code.as_str()),
+            persons: 0,
+            households: 0,
+            // In the first round: where one is away there may be nobody else.
+            place: 1,
+        });
+        stand_ins.extend(absences.iter().map(|absence| StandIn {
+            stands_for: absence.stands_for.clone(),
+            contact_person_id: absence.contact_person_id.clone(),
+            delivery_id: message.number * POSITIONS + position,
+        }));
+    }
+    let rows = delivery_rows(message.number, planned.into_iter());
+    let deliveries = add_deliveries(session, &freeze_of(message, desk.now()), &rows).await?;
+    store::deputy::add(session, &message.id, &stand_ins, desk.now()).await?;
+    Ok(deliveries)
+}
