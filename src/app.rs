@@ -124,6 +124,7 @@ impl Daemon {
         if roles.upkeep {
             let in_turn = || (desk.clone(), upkeep.turn.clone());
             upkeep::reminder::start(in_turn(), engine.stop.clone(), &engine.tracker);
+            upkeep::channel_health::start(in_turn(), engine.stop.clone(), &engine.tracker);
             upkeep::retention::start(in_turn(), engine.stop.clone(), &engine.tracker);
             upkeep::duty::start(in_turn(), engine.stop.clone(), &engine.tracker);
         }

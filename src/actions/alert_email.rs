@@ -77,6 +77,22 @@ pub async fn send(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
     Ok(persons)
 }
 
+/// Stops e-mails that have not gone yet, since an operator wants to; says how many. Doing it twice changes nothing more.
+///
+/// # Errors
+/// [`ActionError::NotFound`] for another area's alert.
+pub async fn stop(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<i64> {
+    require(actor, Right::SendAlerts)?;
+    let tree = store::area::tree(session).await?;
+    alert::locked(session, actor, &tree, id).await?;
+    let waiting: i64 = store::alert_email::sent(session, id).await?.iter().map(|sent| sent.counts.waiting()).sum();
+    if waiting > 0 {
+        stop_rest(desk, session, actor, id).await?;
+        desk.audit(session, actor, "alert.emails_stopped", ("alert", id), serde_json::json!({})).await?;
+    }
+    Ok(waiting)
+}
+
 /// Stops e-mails that have not gone yet: the alert they came from was corrected or is over.
 ///
 /// # Errors

@@ -7,14 +7,18 @@
 use serde_json::json;
 
 use super::contact_person::held;
+use super::reply::program;
 use super::{Desk, Result, alert, require};
 use crate::domain::bounce::Verdict;
 use crate::domain::email_address;
-use crate::domain::operator::{Actor, Right, Role};
+use crate::domain::operator::{Actor, Right};
 use crate::store::channel_health::ChannelHealth;
 use crate::store::delivery::Locked;
+use crate::store::setting::WEIGHED_AT;
 use crate::store::{self, Session};
 
+/// Changed messages that are looked at in one round.
+const MOST_WEIGHED: i64 = 50;
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// Weighs a letter that came back together with those before it. Its report is kept already.
@@ -35,10 +39,9 @@ pub async fn weigh(desk: &Desk, session: &mut Session, delivery: &Locked, verdic
     if back < i64::from(needed) {
         return Ok(());
     }
-    let actor = Actor { id: "grannpost".to_owned(), role: Role::Admin, area: String::new(), is_key: false };
     for person in store::channel_health::mark(session, &address, reason, desk.now()).await? {
         let detail = json!({ "reason": reason, "letters": back, "delivery_id": delivery.id.to_string() });
-        desk.audit(session, &actor, "contact_person.email_unusable", ("contact_person", &person), detail).await?;
+        desk.audit(session, &program(), "contact_person.email_unusable", ("contact_person", &person), detail).await?;
     }
     Ok(())
 }
@@ -68,6 +71,39 @@ pub async fn doubt_mobiles(desk: &Desk, session: &mut Session, actor: &Actor, al
     Ok(persons.len())
 }
 
+/// Adds up what alerts that changed lately told of numbers: one that several SMS in a row did not arrive at becomes doubtful, and one
+/// that an SMS has arrived at is trusted again. Returns how many persons became doubtful.
+///
+/// # Errors
+/// [`super::ActionError::Store`].
+pub async fn weigh_alerts(desk: &Desk) -> Result<usize> {
+    let in_a_row = i64::from(desk.config.sms.doubtful_after);
+    if in_a_row == 0 {
+        return Ok(0);
+    }
+    let mut session = desk.store.read().await?;
+    let since = store::setting::get(&mut session, WEIGHED_AT).await?.and_then(|at| at.parse().ok()).unwrap_or(0);
+    let changed = store::message::changed_since(&mut session, since + 1, MOST_WEIGHED).await?;
+    drop(session);
+    let mut doubtful = 0;
+    for message in changed {
+        let mut session = desk.store.begin().await?;
+        if message.kind == "alert" {
+            let persons = store::channel_health::doubt_repeated(&mut session, &message.id, (in_a_row, desk.now()));
+            let persons = persons.await?.len();
+            store::channel_health::trust_proven(&mut session, &message.id).await?;
+            if persons > 0 {
+                let detail = json!({ "persons": persons, "in_a_row": in_a_row });
+                desk.audit(&mut session, &program(), "alert.numbers_doubted", ("alert", &message.id), detail).await?;
+            }
+            doubtful += persons;
+        }
+        store::setting::set(&mut session, WEIGHED_AT, message.changed_at.to_string()).await?;
+        session.commit().await?;
+    }
+    Ok(doubtful)
+}
+
 /// Takes the mark from a person's number: somebody knows that it is right.
 ///
 /// # Errors
@@ -76,7 +112,7 @@ pub async fn trust_mobile(desk: &Desk, session: &mut Session, actor: &Actor, id:
     require(actor, Right::ChangeRegister)?;
     let tree = store::area::tree(session).await?;
     held(session, actor, &tree, id).await?;
-    if store::channel_health::trust_mobile(session, id).await? {
+    if store::channel_health::trust_mobile(session, id, desk.now()).await? {
         desk.audit(session, actor, "contact_person.mobile_trusted", ("contact_person", id), json!({})).await?;
     }
     Ok(())

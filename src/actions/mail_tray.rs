@@ -1,4 +1,5 @@
-//! Owns the tray of incoming mail that the program does not understand: reading it, and putting it aside.
+//! Owns incoming mail that is nobody's answer, as people see it: the tray of what the program does not understand, and automatic
+//! answers; reading it, and putting it aside.
 //!
 //! It decides nothing about deliveries or addresses. Invariant: who looked at somebody's mail stands in the log.
 
@@ -11,27 +12,53 @@ use crate::store::{self, Session};
 
 /// Mails shown at once.
 const MOST: i64 = 100;
-/// The folder that waits for people.
-const TRAY: &str = "tray";
+/// A place where people find mail that is nobody's answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Folder {
+    /// What the program does not understand: it waits for people.
+    Tray,
+    /// What machines answered by themselves, such as that somebody is on holiday: nobody has to read it.
+    Automatic,
+}
 
-/// What lies in the tray, newest first; the look is logged. A mail belongs to no area, so this is for those who have them all.
+impl Folder {
+    const ALL: [Self; 2] = [Self::Tray, Self::Automatic];
+
+    /// The stable code.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Tray => "tray",
+            Self::Automatic => "automatic",
+        }
+    }
+
+    /// The folder with this code; the tray for any other.
+    #[must_use]
+    pub fn from_code(code: &str) -> Self {
+        Self::ALL.into_iter().find(|folder| folder.code() == code).unwrap_or(Self::Tray)
+    }
+}
+
+/// What lies in a folder, newest first; the look is logged. A mail belongs to no area, so this is for those who have them all.
 ///
 /// # Errors
 /// [`ActionError::Forbidden`].
-pub async fn list(desk: &Desk, session: &mut Session, actor: &Actor) -> Result<Vec<InboundMail>> {
+pub async fn list(desk: &Desk, session: &mut Session, actor: &Actor, folder: Folder) -> Result<Vec<InboundMail>> {
     allowed(session, actor).await?;
-    let mails = store::inbound_mail::page(session, TRAY, ("", MOST)).await?;
+    let mails = store::inbound_mail::page(session, folder.code(), ("", MOST)).await?;
     desk.audit(session, actor, "mail.tray_read", ("mail", ""), json!({ "mails": mails.len() })).await?;
     Ok(mails)
 }
 
-/// A mail of the tray and the beginning of its octets; the look is logged.
+/// A mail of a folder and the beginning of its octets; the look is logged.
 ///
 /// # Errors
 /// [`ActionError::NotFound`].
 pub async fn open(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<(InboundMail, Vec<u8>)> {
     allowed(session, actor).await?;
-    let mail = store::inbound_mail::get(session, id).await?.filter(|mail| mail.folder.as_deref() == Some(TRAY));
+    let is_shown = |mail: &InboundMail| Folder::ALL.iter().any(|folder| mail.folder.as_deref() == Some(folder.code()));
+    let mail = store::inbound_mail::get(session, id).await?.filter(is_shown);
     let mail = mail.ok_or(ActionError::NotFound)?;
     let mut raw = Vec::new();
     for part in store::inbound_mail::parts(session, id, 1).await? {

@@ -5,8 +5,9 @@
 
 use serde_json::json;
 
+use super::reply::program;
 use super::{Desk, Result, require};
-use crate::domain::operator::{Actor, Right, Role};
+use crate::domain::operator::{Actor, Right};
 use crate::domain::retention::{Rule, cutoff};
 use crate::store::{self, Session};
 
@@ -92,10 +93,9 @@ async fn piece(desk: &Desk, rule: Rule, before: i64) -> Result<Option<i64>> {
     let is_whole = store::retention::dispose(&mut session, rule, &ids, desk.now()).await?;
     let gone = if is_whole { i64::try_from(ids.len()).unwrap_or(i64::MAX) } else { 0 };
     if gone > 0 {
-        let actor = Actor { id: "grannpost".to_owned(), role: Role::Admin, area: String::new(), is_key: false };
         let decision = desk.config.retention.term(rule).decision.trim();
         let detail = json!({ "decision": decision, "before": before, "removed": gone });
-        desk.audit(&mut session, &actor, "retention.removed", ("retention", rule.code()), detail).await?;
+        desk.audit(&mut session, &program(), "retention.removed", ("retention", rule.code()), detail).await?;
     }
     session.commit().await?;
     Ok(Some(gone))

@@ -16,6 +16,8 @@ pub struct Sms {
     pub route: Vec<String>,
     /// E.164 number that contact persons answer to.
     pub inbound_reply_to: String,
+    /// SMS in a row that did not arrive at a number, after which somebody is to ring; 0 = never.
+    pub doubtful_after: u32,
     /// The gateways by name.
     #[serde(default)]
     pub gateways: BTreeMap<String, Gateway>,

@@ -3,6 +3,7 @@
 //! It reads nothing out of a mail (`mail_reader`). Invariant: a mail is marked as taken there only once it is on disk here; one
 //! that is fetched twice is one mail.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
@@ -16,6 +17,9 @@ use crate::provider::imap::{MailboxError, OpenMailbox};
 const PIECE: usize = 256 * 1024;
 /// After a failure, and the longest of those waits.
 const AFTER_FAILURE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(300));
+
+/// How often each mail could not be fetched. One that the server always refuses is asked for last, so that it holds up nobody.
+type Refused = BTreeMap<u32, u32>;
 
 /// What stops a round.
 enum Stopped {
@@ -39,9 +43,11 @@ impl From<NotKept> for Stopped {
 pub async fn run(desk: Desk, address: MailboxAddress, stop: CancellationToken) {
     let (first, longest) = AFTER_FAILURE;
     let mut pause = first;
+    let mut refused = Refused::new();
     loop {
         let mut has_fetched = false;
-        let Some(stopped) = stop.run_until_cancelled(follow(&desk, &address, &mut has_fetched)).await else { return };
+        let followed = follow(&desk, &address, (&mut has_fetched, &mut refused));
+        let Some(stopped) = stop.run_until_cancelled(followed).await else { return };
         metrics::gauge!("grannpost_mailbox_up").set(0.0);
         let code = match stopped {
             Stopped::Mailbox(error) => error.code(),
@@ -56,14 +62,14 @@ pub async fn run(desk: Desk, address: MailboxAddress, stop: CancellationToken) {
 }
 
 /// Fetches until something fails.
-async fn follow(desk: &Desk, address: &MailboxAddress, has_fetched: &mut bool) -> Stopped {
+async fn follow(desk: &Desk, address: &MailboxAddress, (has_fetched, refused): (&mut bool, &mut Refused)) -> Stopped {
     let opened = OpenMailbox::open(address).await;
     let mut mailbox = match opened {
         Ok(mailbox) => mailbox,
         Err(error) => return error.into(),
     };
     loop {
-        if let Err(stopped) = fetch(desk, &mut mailbox).await {
+        if let Err(stopped) = fetch(desk, &mut mailbox, refused).await {
             mailbox.close().await;
             return stopped;
         }
@@ -76,9 +82,14 @@ async fn follow(desk: &Desk, address: &MailboxAddress, has_fetched: &mut bool) -
     }
 }
 
-async fn fetch(desk: &Desk, mailbox: &mut OpenMailbox) -> Result<(), Stopped> {
+async fn fetch(desk: &Desk, mailbox: &mut OpenMailbox, refused: &mut Refused) -> Result<(), Stopped> {
     let settings = &desk.config.mail_in;
-    'mails: for uid in mailbox.untaken().await? {
+    let mut waiting = mailbox.untaken().await?;
+    refused.retain(|uid, _| waiting.contains(uid));
+    waiting.sort_by_key(|uid| (refused.get(uid).copied().unwrap_or(0), *uid));
+    'mails: for uid in waiting {
+        // Taken back once it is here.
+        *refused.entry(uid).or_default() += 1;
         // The envelope's recipient is not told by IMAP; the headers name it where the server writes them.
         let mut spool = Spool::new("", settings.max_bytes);
         let mut from = 0;
@@ -93,6 +104,7 @@ async fn fetch(desk: &Desk, mailbox: &mut OpenMailbox) -> Result<(), Stopped> {
         }
         spool.keep(&desk.store, &desk.clock, "mailbox").await?;
         mailbox.take(uid, settings.imap_after == AfterReading::Delete).await?;
+        refused.remove(&uid);
     }
     Ok(())
 }

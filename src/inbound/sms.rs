@@ -105,6 +105,12 @@ async fn keep_some(store: &Store, clock: &Clock, waiting: &[Brought]) -> Result<
     session.commit().await
 }
 
+/// A number that two daemons make alike of a sender.
+fn sender_key(sender: &str) -> i64 {
+    let digest = Sha256::digest(format!("sender\n{}", sender.trim()));
+    i64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 octets"))
+}
+
 /// Reads what is kept.
 #[derive(Debug, Clone)]
 pub struct SmsReader {
@@ -153,6 +159,10 @@ impl SmsReader {
     async fn read_batch(&self, limit: i64) -> Result<usize, ActionError> {
         let mut session = self.desk.store.begin().await?;
         let unread = inbound_sms::unread(&mut session, limit, self.gateways()).await?;
+        if !self.desk.store.has_one_writer() {
+            let senders = unread.iter().filter_map(|sms| Some(sender_key(&self.decode(sms)?.sender)));
+            inbound_sms::hold(&mut session, &senders.collect()).await?;
+        }
         for sms in &unread {
             self.read(&mut session, sms).await?;
         }

@@ -66,6 +66,8 @@ pub struct OpenMailbox {
     session: Session<Box<dyn Wire>>,
     has_marks: bool,
     has_news: bool,
+    /// Whether one mail can be removed without all that others have marked (RFC 4315).
+    removes_one: bool,
 }
 
 impl OpenMailbox {
@@ -92,7 +94,8 @@ impl OpenMailbox {
         let capabilities = within(session.capabilities()).await?;
         let mailbox = within(session.select(&address.folder)).await?;
         let has_marks = mailbox.permanent_flags.contains(&Flag::MayCreate);
-        Ok(Self { session, has_marks, has_news: capabilities.has_str("IDLE") })
+        let (has_news, removes_one) = (capabilities.has_str("IDLE"), capabilities.has_str("UIDPLUS"));
+        Ok(Self { session, has_marks, has_news, removes_one })
     }
 
     /// The mails that are not taken yet, oldest first.
@@ -120,7 +123,8 @@ impl OpenMailbox {
         .await
     }
 
-    /// Marks a mail as taken, or deletes it.
+    /// Marks a mail as taken, or deletes it. Where the server cannot remove one mail alone it is only marked as deleted: what
+    /// others have marked is theirs to remove.
     ///
     /// # Errors
     /// [`MailboxError`].
@@ -133,8 +137,8 @@ impl OpenMailbox {
         within(async {
             let marked = self.session.uid_store(uid.to_string(), format!("+FLAGS.SILENT {marks}")).await?;
             marked.try_for_each(|_| async { Ok(()) }).await?;
-            if is_deleted {
-                self.session.expunge().await?.try_for_each(|_| async { Ok(()) }).await?;
+            if is_deleted && self.removes_one {
+                self.session.uid_expunge(uid.to_string()).await?.try_for_each(|_| async { Ok(()) }).await?;
             }
             Ok(())
         })
@@ -154,7 +158,7 @@ impl OpenMailbox {
         if has_come {
             return Ok(self);
         }
-        let (has_marks, has_news) = (self.has_marks, self.has_news);
+        let (has_marks, has_news, removes_one) = (self.has_marks, self.has_news, self.removes_one);
         if !has_news {
             tokio::time::sleep(limit.min(LIMIT)).await;
             within(self.session.noop()).await?;
@@ -168,7 +172,7 @@ impl OpenMailbox {
             news?;
         }
         let session = within(idle.done()).await?;
-        Ok(Self { session, has_marks, has_news })
+        Ok(Self { session, has_marks, has_news, removes_one })
     }
 
     /// Says good-bye.

@@ -81,6 +81,65 @@ pub async fn doubt_mobiles(session: &mut Session, message_id: &str, now: i64) ->
     Ok(marked.into_iter().map(|(id,)| id).collect())
 }
 
+const DOUBT_REPEATED: &str = "UPDATE contact_person
+ SET mobile_doubtful = mobile, mobile_doubtful_at = $2
+ WHERE erased_at IS NULL
+   AND (mobile_doubtful IS NULL OR mobile_doubtful <> mobile)
+   AND id IN (SELECT r.contact_person_id
+     FROM message_recipient r
+     JOIN delivery d ON d.id = r.delivery_id
+     WHERE r.message_id = $1
+       AND d.channel = 'sms'
+       AND d.state IN ('undelivered', 'failed')
+       AND d.address = contact_person.mobile)
+   AND (SELECT COUNT(*)
+     FROM (SELECT l.state
+       FROM message_recipient n
+       JOIN delivery l ON l.id = n.delivery_id
+       WHERE n.contact_person_id = contact_person.id
+         AND l.channel = 'sms'
+         AND l.address = contact_person.mobile
+         AND l.state IN ('delivered', 'undelivered', 'failed')
+         AND l.final_at > COALESCE(contact_person.mobile_doubtful_at, 0)
+       ORDER BY l.id DESC
+       LIMIT $3) q
+     WHERE q.state <> 'delivered') >= $3
+ RETURNING id";
+
+/// Marks the numbers that a message did not arrive at, nor the SMS before it, `in_a_row` in all; says whose.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn doubt_repeated(
+    session: &mut Session,
+    message_id: &str,
+    (in_a_row, now): (i64, i64),
+) -> Result<Vec<String>> {
+    let statement = session.sql(DOUBT_REPEATED).bind(message_id.to_owned()).bind(now).bind(in_a_row);
+    let marked: Vec<(String,)> = session.list(statement).await?;
+    Ok(marked.into_iter().map(|(id,)| id).collect())
+}
+
+const TRUST_PROVEN: &str = "UPDATE contact_person
+ SET mobile_doubtful = NULL, mobile_doubtful_at = NULL
+ WHERE mobile_doubtful IS NOT NULL
+   AND id IN (SELECT r.contact_person_id
+     FROM message_recipient r
+     JOIN delivery d ON d.id = r.delivery_id
+     WHERE r.message_id = $1
+       AND d.channel = 'sms'
+       AND d.state = 'delivered'
+       AND d.final_at >= contact_person.mobile_doubtful_at
+       AND d.address = contact_person.mobile_doubtful)";
+
+/// Takes the mark from numbers that a message has arrived at since; says how many.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn trust_proven(session: &mut Session, message_id: &str) -> Result<u64> {
+    session.execute(session.sql(TRUST_PROVEN).bind(message_id.to_owned())).await
+}
+
 const DOUBTABLE: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS persons
  FROM message_recipient r
  JOIN delivery d ON d.id = r.delivery_id
@@ -102,16 +161,16 @@ pub async fn count_doubtable(session: &mut Session, message_id: &str) -> Result<
 }
 
 const TRUST: &str = "UPDATE contact_person
- SET mobile_doubtful = NULL, mobile_doubtful_at = NULL
+ SET mobile_doubtful = NULL, mobile_doubtful_at = $2
  WHERE id = $1
    AND mobile_doubtful IS NOT NULL";
 
-/// Takes the mark away from a person's number; says whether there was one.
+/// Takes the mark away from a person's number; what did not arrive before now (Unix ms) counts no more. Says whether there was one.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn trust_mobile(session: &mut Session, contact_person_id: &str) -> Result<bool> {
-    Ok(session.execute(session.sql(TRUST).bind(contact_person_id.to_owned())).await? > 0)
+pub async fn trust_mobile(session: &mut Session, contact_person_id: &str, now: i64) -> Result<bool> {
+    Ok(session.execute(session.sql(TRUST).bind(contact_person_id.to_owned()).bind(now)).await? > 0)
 }
 
 /// How one way to a person works.

@@ -319,7 +319,7 @@ pub async fn erase(session: &mut Session, person: &ContactPerson, now: i64) -> R
     };
     put(session, &pseudonym).await?;
     super::channel_health::clear(session, &person.id, now).await?;
-    super::channel_health::trust_mobile(session, &person.id).await?;
+    super::channel_health::trust_mobile(session, &person.id, now).await?;
     super::register_word::forget(session, &person.id).await?;
     super::inbound_mail::erase(session, &person.id).await?;
     super::own_page::erase(session, &person.id).await?;

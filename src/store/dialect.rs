@@ -56,6 +56,7 @@ impl Dialect {
     /// `{skip locked}` lets several daemons claim side by side; `{for update}` holds rows that are about to change;
     /// `{by id}` after the delivery table has its rows looked up by id, whatever else a planner thinks of;
     /// `{as bytes}` behind a column compares it as bytes, so that the index of how it begins serves;
+    /// `{one at a time $1}` waits until no other transaction holds the number; SQLite has one writer anyway;
     /// `{now us}` is the database's clock in microseconds.
     #[must_use]
     pub fn expand(self, sql: &str) -> String {
@@ -81,6 +82,8 @@ impl Dialect {
             // What is not indexed is still found by its row id.
             ("by id", Self::Sqlite) => into.push_str("NOT INDEXED"),
             ("by id", Self::Postgres) => {}
+            ("one at a time $1", Self::Sqlite) => into.push_str("$1"),
+            ("one at a time $1", Self::Postgres) => into.push_str("pg_advisory_xact_lock($1)"),
             ("as bytes", Self::Sqlite) => {}
             ("as bytes", Self::Postgres) => into.push_str(AS_BYTES),
             ("now us", Self::Sqlite) => into.push_str("CAST(unixepoch('subsec') * 1000000 AS BIGINT)"),

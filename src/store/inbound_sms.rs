@@ -4,6 +4,8 @@
 
 use serde::Serialize;
 
+use std::collections::BTreeSet;
+
 use super::{Result, Session, json};
 
 /// An SMS on its way to the database.
@@ -82,6 +84,20 @@ const IS_UNREAD: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS n
 pub async fn is_any_unread(session: &mut Session) -> Result<bool> {
     let row: Option<(i64,)> = session.one(session.sql(IS_UNREAD)).await?;
     Ok(row.is_some_and(|(n,)| n > 0))
+}
+
+const HOLD: &str = "SELECT CAST({one at a time $1} AS TEXT) AS held";
+
+/// Holds up other daemons that read what the same senders sent, until the transaction ends: parts of one long SMS must meet. `keys` are
+/// numbers made of the senders; in one order, so that two daemons never wait for each other.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn hold(session: &mut Session, keys: &BTreeSet<i64>) -> Result<()> {
+    for key in keys {
+        let _held: Option<(String,)> = session.one(session.sql(HOLD).bind(*key)).await?;
+    }
+    Ok(())
 }
 
 const MARK_READ: &str = "UPDATE inbound_sms

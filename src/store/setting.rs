@@ -12,6 +12,8 @@ pub const AUDIT_KEY: &str = "audit_key";
 pub const NEWEST_AT: &str = "newest_at";
 /// When a checked copy of the database was last made, Unix ms.
 pub const BACKED_UP_AT: &str = "backed_up_at";
+/// Up to which change of an alert its undelivered SMS have been added up, Unix ms.
+pub const WEIGHED_AT: &str = "sms_weighed_at";
 /// The last letters that chiefs were reminded of, JSON by municipality.
 pub const LETTERS_REMINDED: &str = "letters_reminded";
 /// When an operator last asked stopped gateways to be tried again, Unix ms.

@@ -4,6 +4,7 @@
 //! harm.
 
 pub mod bell;
+pub mod channel_health;
 pub mod clock;
 pub mod duty;
 pub mod expire;

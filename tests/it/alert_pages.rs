@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::support::browser::{Browser, Page};
 use crate::support::{TestApp, on_both_databases};
+use grannpost::actions::channel_health;
 use grannpost::simulator::ReceiptPlan;
 use reqwest::Method;
 use serde_json::json;
@@ -261,6 +262,35 @@ on_both_databases! {
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 
+    async fn a_number_that_three_alerts_in_a_row_miss_is_to_be_rung_until_one_arrives(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        let nobody = ReceiptPlan { delivered: 0.0, failed: 1.0, ..ReceiptPlan::default() };
+        app.gateway.change(|behaviour| behaviour.receipts = nobody);
+        let eva = json!({ "name": "Eva Ek", "mobile": "070-174 06 01", "municipality": "2326", "watch_area": "Hackås" });
+        let eva = app.api.post("/contact-persons", eva).await.json["id"].as_str().unwrap().to_owned();
+        let alert = async |app: &TestApp, state: &str| {
+            let alert = json!({ "text": "Röd skåpbil söks", "areas": ["2326"], "decided_by": "RLC-befäl", "undo_seconds": 0 });
+            let made = app.api.post("/alerts", alert).await;
+            let id = made.json["id"].as_str().unwrap().to_owned();
+            app.alert_when(&id, |alert| alert["state"] == "done" && alert["counts"][state] == 1).await;
+            app.advance(Duration::from_secs(1));
+            channel_health::weigh_alerts(&app.desk).await.unwrap()
+        };
+        let mut browser = app.signed_in("admin", "").await;
+        assert_eq!((alert(&app, "undelivered").await, alert(&app, "undelivered").await), (0, 0));
+        assert!(!browser.get("/register/calls").await.says("Eva Ek"));
+        assert_eq!((alert(&app, "undelivered").await, channel_health::weigh_alerts(&app.desk).await.unwrap()), (1, 0), "said once");
+        assert!(browser.get("/register/calls").await.says("sms kommer inte fram till numret"));
+        let open = browser.get(&format!("/register/persons/{eva}")).await;
+        browser.submit(&open, &format!("/register/persons/{eva}/number-trusted"), &[]).await;
+        assert_eq!(alert(&app, "undelivered").await, 0, "what was before it was trusted counts no more");
+        assert_eq!((alert(&app, "undelivered").await, alert(&app, "undelivered").await), (0, 1));
+        app.gateway.change(|behaviour| behaviour.receipts = ReceiptPlan::default());
+        alert(&app, "delivered").await;
+        assert!(!browser.get("/register/calls").await.says("Eva Ek"), "an SMS that arrives is the best proof");
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
     async fn a_large_alert_and_its_follow_up_go_from_the_page_like_any_other(kind: Kind) {
         let app = TestApp::spawn_with(kind, "database.rows_at_once = 50").await;
         app.load_sample().await;
@@ -326,6 +356,30 @@ on_both_databases! {
         let preview = browser.submit(&page, "/alerts/preview", &filled(&["2321", "2309"], "Röd bil")).await;
         let proven = 240 - undelivered;
         assert!(preview.says(&format!("{proven} av 240 har levererat besked senaste 90 dagarna")), "{}", preview.html);
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
+    async fn e_mails_sent_instead_are_stopped_by_their_own_button(kind: Kind) {
+        let app = TestApp::spawn_with(kind, "mail.rate_per_second = 1").await;
+        app.load_sample().await;
+        app.gateway.change(|behaviour| behaviour.receipts = ReceiptPlan { delivered: 0.0, failed: 1.0, ..ReceiptPlan::default() });
+        let mut browser = app.signed_in("operator", "").await;
+        let (id, _) = sent(&mut browser).await;
+        app.advance(Duration::from_secs(11));
+        app.alert_when(&id, |alert| alert["state"] == "done").await;
+        let path = format!("/alerts/{id}");
+        let page = browser.get(&path).await;
+        assert!(!page.says("Stoppa e-posten"), "none is on its way");
+        let begun = browser.submit(&page, &format!("{path}/email"), &[]).await;
+        assert!(begun.says("Stoppa e-posten: "), "{}", begun.html);
+        let stopped = browser.submit(&begun, &format!("{path}/email/stop"), &[]).await;
+        assert!(stopped.path == path && !stopped.says("Stoppa e-posten"), "{}", stopped.html);
+        browser.submit(&begun, &format!("{path}/email/stop"), &[]).await;
+        let log = app.api.get("/audit?action=alert.emails_stopped").await;
+        assert_eq!(log.json["items"].as_array().unwrap().len(), 1, "{}", log.text);
+        app.database.until_none("SELECT state FROM delivery WHERE channel = 'email' AND state IN ('queued', 'sending')").await;
+        let left = app.database.texts("SELECT state FROM delivery WHERE channel = 'email' AND state = 'stopped'").await;
+        assert!(left.len() > 100, "{}", left.len());
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 

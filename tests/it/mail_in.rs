@@ -300,6 +300,13 @@ on_both_databases! {
         let sent = app.send_one_letter().await;
         let away = "Return-Path: <>\nFrom: Anna Ek <anna.ek@example.org>\nSubject: Autosvar: Läget\nAuto-Submitted: auto-replied\n\nAdressen finns inte längre.";
         assert_eq!(app.read_in(&sent.return_path, away, "automatic").await.len(), 1);
+        let mut admin = app.signed_in("admin", "").await;
+        let list = admin.get("/register/mail?folder=automatic").await;
+        assert!(list.says("Autosvar: Läget") && list.says("Automatiskt svar"), "{}", list.html);
+        let mail = list.after("<a href=\"/register/mail/").unwrap();
+        let open = admin.get(&format!("/register/mail/{mail}")).await;
+        assert!(open.says("Adressen finns inte längre.") && !open.says("lägg undan"), "{}", open.html);
+        assert!(!admin.get("/register/mail").await.says("Autosvar"), "nobody has to read it");
         assert_eq!(app.delivery_when(&sent.id, |_| true).await["state"], "accepted");
         let complaint = format!(
             "From: <feedback@mail.example>\nSubject: FW: Läget\nContent-Type: multipart/report; report-type=feedback-report; boundary=f\n\n\

@@ -129,6 +129,7 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/alerts/considered", &["operator", "admin"]),
     ("/alerts/{id}/stop", &["operator", "admin"]),
     ("/alerts/{id}/email", &["operator", "admin"]),
+    ("/alerts/{id}/email/stop", &["operator", "admin"]),
     ("/alerts/{id}/doubt-numbers", &["operator", "admin"]),
     ("/alerts/{id}/in-doubt", &["operator", "admin"]),
     ("/alerts/{id}/approve", &["operator", "chief", "admin"]),

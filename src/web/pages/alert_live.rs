@@ -45,6 +45,7 @@ pub fn router() -> Router<Web> {
         .route("/alerts/{id}/stop", post(stop))
         .route("/alerts/{id}/in-doubt", post(in_doubt))
         .route("/alerts/{id}/email", post(email))
+        .route("/alerts/{id}/email/stop", post(stop_email))
         .route("/alerts/{id}/doubt-numbers", post(doubt_numbers))
 }
 
@@ -155,6 +156,8 @@ pub struct Live {
     pub may_call: bool,
     /// How many can be written to instead, in words, when who looks may.
     pub by_email: Option<String>,
+    /// How many e-mails instead have not gone, in words, when who looks may stop them.
+    pub emails_waiting: Option<String>,
     /// How many numbers it did not arrive at and can be marked in the register, in words, when who looks may.
     pub doubtable: Option<String>,
     /// Areas in which nobody was reached.
@@ -294,6 +297,15 @@ async fn email(State(web): State<Web>, Path(id): Path<String>, form: SignedForm)
     }
 }
 
+async fn stop_email(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) -> Result<Response, Problem> {
+    again_when_busy!({
+        let mut session = web.desk.store.begin().await?;
+        alert_email::stop(&web.desk, &mut session, form.who.actor(), &id).await?;
+        session.commit().await?;
+    })?;
+    Ok(Redirect::to(&format!("/alerts/{id}")).into_response())
+}
+
 /// Marks in the register the numbers that the alert did not arrive at. A second click finds none left.
 async fn doubt_numbers(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) -> Result<Response, Problem> {
     again_when_busy!({
@@ -362,6 +374,9 @@ impl Live {
                 .filter(|_| {
                     !matches!(state, MessageState::Draft | MessageState::AwaitingApproval | MessageState::Stopped)
                 })
+                .map(number),
+            emails_waiting: Some(figures.emails.iter().map(|sent| sent.counts.waiting()).sum())
+                .filter(|n| *n > 0 && may_send)
                 .map(number),
             doubtable: Some(figures.slow.doubtable).filter(|n| *n > 0 && may_send).map(number),
             unreached: unreached.map(|(code, households)| area_line(tree, code, *households)).collect(),

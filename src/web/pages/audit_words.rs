@@ -10,6 +10,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("alert.stopped", "Sms-utskick stoppat"),
     ("alert.followed_up", "Sms-utskick följt upp"),
     ("alert.sent_by_email", "Sms-utskick skickat med e-post i stället"),
+    ("alert.emails_stopped", "E-post i stället för sms stoppad"),
     ("alert_draft.begun", "Utkast till sms-utskick påbörjat"),
     ("alert_draft.taken_over", "Utkast till sms-utskick övertaget"),
     ("alert_draft.discarded", "Utkast till sms-utskick slängt"),

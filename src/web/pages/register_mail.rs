@@ -4,10 +4,11 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
+use serde::Deserialize;
 
 use super::form::SignedForm;
 use super::frame::{Frame, show};
@@ -15,7 +16,7 @@ use super::menu::Section;
 use super::register_words::Tabs;
 use super::time::Wall;
 use super::visit::SignedIn;
-use crate::actions::mail_tray;
+use crate::actions::mail_tray::{self, Folder};
 use crate::inbound::mime;
 use crate::store;
 use crate::store::inbound_mail::InboundMail;
@@ -67,6 +68,7 @@ fn why(mail: &InboundMail) -> &'static str {
         (_, Some("failed"), Some("proven")) => "Brevet kom tillbaka, okänt varför",
         (_, Some("failed" | "delayed" | "delivered" | "relayed"), _) => "Studs som inte hör till något brev",
         (_, Some("complaint"), _) => "Anmälan som inte hör till något brev",
+        (_, Some("automatic"), _) => "Automatiskt svar",
         _ => "Från ett program, okänt vad",
     }
 }
@@ -76,17 +78,32 @@ fn why(mail: &InboundMail) -> &'static str {
 struct ListPage {
     frame: Frame,
     tabs: Tabs,
+    is_automatic: bool,
     rows: Vec<MailRow>,
 }
 
-async fn list(State(web): State<Web>, headers: HeaderMap, who: SignedIn) -> Result<Response, Problem> {
+/// Which folder.
+#[derive(Debug, Default, Deserialize)]
+struct FolderQuery {
+    #[serde(default)]
+    folder: String,
+}
+
+async fn list(
+    State(web): State<Web>,
+    headers: HeaderMap,
+    Query(query): Query<FolderQuery>,
+    who: SignedIn,
+) -> Result<Response, Problem> {
+    let folder = Folder::from_code(&query.folder);
     let (mails, tree) = look!(web, |session| {
-        let mails = mail_tray::list(&web.desk, session, who.actor()).await?;
+        let mails = mail_tray::list(&web.desk, session, who.actor(), folder).await?;
         (mails, store::area::tree(session).await?)
     })?;
     let frame = Frame::of(&web, &headers, &who, (Section::Register, "Post att läsa")).await;
     let rows = mails.into_iter().map(|mail| MailRow::of(&frame.wall, mail)).collect();
-    show(StatusCode::OK, &ListPage { tabs: Tabs::of(who.actor(), &tree, "mail"), rows, frame })
+    let is_automatic = folder == Folder::Automatic;
+    show(StatusCode::OK, &ListPage { tabs: Tabs::of(who.actor(), &tree, "mail"), is_automatic, rows, frame })
 }
 
 #[derive(Template)]
@@ -97,6 +114,7 @@ struct MailPage {
     diagnostic: String,
     text: String,
     is_handled: bool,
+    is_automatic: bool,
 }
 
 async fn open(
@@ -113,6 +131,7 @@ async fn open(
         diagnostic: mail.diagnostic.clone(),
         text: read.unwrap_or_default().chars().filter(|c| !c.is_control() || *c == '\n').take(SHOWN).collect(),
         is_handled: mail.handled_at.is_some(),
+        is_automatic: mail.folder.as_deref() == Some(Folder::Automatic.code()),
         row: MailRow::of(&frame.wall, mail),
         frame,
     };

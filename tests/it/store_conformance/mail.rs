@@ -105,7 +105,10 @@ on_both_databases! {
         assert_eq!((counted.by_email, counted.on_paper), (1, 0));
         assert_eq!(channel_health::count_doubtable(&mut session, "m1").await.unwrap(), 0, "a letter says nothing of a number");
         assert_eq!(channel_health::doubt_mobiles(&mut session, "m1", NOW).await.unwrap(), [""; 0]);
-        assert!(!channel_health::trust_mobile(&mut session, "p1").await.unwrap());
+        assert_eq!(channel_health::doubt_repeated(&mut session, "m1", (1, NOW)).await.unwrap(), [""; 0]);
+        assert_eq!(channel_health::trust_proven(&mut session, "m1").await.unwrap(), 0);
+        inbound_sms::hold(&mut session, &[7, 9].into()).await.unwrap();
+        assert!(!channel_health::trust_mobile(&mut session, "p1", NOW).await.unwrap());
         inbound_mail::erase(&mut session, "p1").await.unwrap();
         assert!(extract::mail(&mut session, "p1").await.unwrap().iter().all(|mail| mail.diagnostic.is_empty()));
         session.commit().await.unwrap();
