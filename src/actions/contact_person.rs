@@ -295,7 +295,7 @@ pub fn fingerprinted(row: &Row) -> Vec<(&'static str, String)> {
 
 /// A person of the actor's areas; one with a protected identity is there for administrators only.
 pub(super) async fn held(session: &mut Session, actor: &Actor, tree: &AreaTree, id: &str) -> Result<Row> {
-    store::contact_person::get(session, id)
+    store::contact_person::get_locked(session, id)
         .await?
         .filter(|row| row.erased_at.is_none() && tree.is_within(&row.area_code, &actor.area))
         .filter(|row| row.protected == 0 || actor.role.may(Right::Administer))

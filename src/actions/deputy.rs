@@ -11,7 +11,9 @@ use serde_json::json;
 use super::command::of;
 use super::contact_person::held;
 use super::message::freeze as freeze_of;
+use super::own_page::short_name;
 use super::{ActionError, Desk, Result, require};
+use crate::domain::area::AreaTree;
 use crate::domain::coverage::{POSITIONS, PlannedDelivery};
 use crate::domain::delivery::Channel;
 use crate::domain::email_address;
@@ -72,6 +74,64 @@ async fn found(session: &mut Session, actor: &Actor, person: &ContactPerson, typ
             "Flera i registret har det numret eller den adressen. Skriv det andra av dem.",
         )),
     }
+}
+
+/// Somebody named beside a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Named {
+    /// Their record; `None` when the actor may not see it.
+    pub id: Option<String>,
+    /// Their name, or that it is not shown.
+    pub name: String,
+}
+
+/// What stands instead of a name that is not shown.
+const HIDDEN: &str = "någon vars uppgifter inte visas här";
+
+/// Who stands in for a person, and for whom they stand in, as the actor may see them.
+///
+/// # Errors
+/// [`ActionError::Store`].
+pub async fn named(session: &mut Session, actor: &Actor, id: &str) -> Result<(Option<Named>, Vec<Named>)> {
+    let tree = store::area::tree(session).await?;
+    let mut others = Vec::new();
+    for (other, _) in store::deputy::stands_for(session, id).await? {
+        others.push(seen(session, actor, &tree, &other).await?);
+    }
+    match store::deputy::of(session, id).await? {
+        Some(deputy) => Ok((Some(seen(session, actor, &tree, &deputy.contact_person_id).await?), others)),
+        None => Ok((None, others)),
+    }
+}
+
+async fn seen(session: &mut Session, actor: &Actor, tree: &AreaTree, id: &str) -> Result<Named> {
+    match held(session, actor, tree, id).await {
+        Ok(row) => Ok(Named { id: Some(row.id), name: row.name }),
+        Err(ActionError::NotFound) => Ok(Named { id: None, name: HIDDEN.to_owned() }),
+        Err(error) => Err(error),
+    }
+}
+
+/// The same for the person themselves: first name and a letter, and nothing of protected identities. The ids are of those for whom they
+/// stand in.
+///
+/// # Errors
+/// [`ActionError::Store`].
+pub async fn own_named(session: &mut Session, id: &str) -> Result<(Option<String>, Vec<(String, String)>)> {
+    let mut others = Vec::new();
+    for (other, _) in store::deputy::stands_for(session, id).await? {
+        let name = own_name(session, &other).await?;
+        others.push((other, name));
+    }
+    match store::deputy::of(session, id).await? {
+        Some(deputy) => Ok((Some(own_name(session, &deputy.contact_person_id).await?), others)),
+        None => Ok((None, others)),
+    }
+}
+
+async fn own_name(session: &mut Session, id: &str) -> Result<String> {
+    let person = store::contact_person::get(session, id).await?.filter(|person| person.protected == 0);
+    Ok(person.map_or_else(|| HIDDEN.to_owned(), |person| short_name(&person.name)))
 }
 
 /// A deputy says no to standing in for somebody.

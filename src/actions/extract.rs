@@ -12,6 +12,7 @@ use crate::domain::area::AreaTree;
 use crate::domain::contact_person::Field;
 use crate::domain::operator::Actor;
 use crate::store::contact_person::ContactPerson;
+use crate::store::extract::MessageRow;
 use crate::store::{self, Session};
 
 /// Everything held on the person with this id, as one JSON document.
@@ -22,7 +23,8 @@ pub async fn of_person(desk: &Desk, session: &mut Session, actor: &Actor, id: &s
     let tree = allowed(session, actor).await?;
     let person = store::contact_person::get(session, id).await?.filter(|person| person.erased_at.is_none());
     let person = person.ok_or(ActionError::NotFound)?;
-    gather(desk, session, actor, (&tree, person)).await
+    let messages = store::extract::messages(session, id).await?;
+    gather(desk, session, actor, (&tree, person, messages)).await
 }
 
 /// Everything held on a person whom the actor may know all about.
@@ -30,13 +32,12 @@ pub(super) async fn gather(
     desk: &Desk,
     session: &mut Session,
     actor: &Actor,
-    (tree, person): (&AreaTree, ContactPerson),
+    (tree, person, messages): (&AreaTree, ContactPerson, Vec<MessageRow>),
 ) -> Result<Value> {
     let id = person.id.as_str();
     let values = values_of(&person, tree);
     let fields: serde_json::Map<String, Value> =
         Field::ALL.into_iter().map(|field| (field.name().to_owned(), json!(values[field]))).collect();
-    let messages = store::extract::messages(session, id).await?;
     let observations = store::extract::observations(session, id).await?;
     let replies = store::reply::of_person(session, id).await?;
     let confirmed = store::spread::of_person(session, id).await?;

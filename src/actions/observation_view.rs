@@ -274,7 +274,8 @@ fn sender(actor: &Actor, tree: &AreaTree, (row, persons): (&Observation, &BTreeM
 /// Whether somebody can be answered there.
 #[must_use]
 pub fn can_be_answered(observation: &Observation) -> bool {
-    let is_known = !observation.sender.is_empty() && !observation.sender.starts_with("erased-");
+    let is_known = !observation.sender.is_empty()
+        && !["erased-", "disposed-"].iter().any(|mark| observation.sender.starts_with(mark));
     let is_person = observation.kind != IncomingKind::Automatic.code();
     let is_number =
         observation.channel != Channel::Sms.code() || !observation::is_automatic_sender(&observation.sender);

@@ -133,7 +133,10 @@ pub async fn look(desk: &Desk, session: &mut Session, token: &str) -> Result<Opt
     let Some(link) = link.filter(|link| link.used_at.is_none() && link.expires_at > desk.now()) else {
         return Ok(None);
     };
-    person_of(session, &link.contact_person_id).await
+    let Some(person) = person_of(session, &link.contact_person_id).await? else { return Ok(None) };
+    // It went to an address that is not the person's any more, or never was.
+    let went_to = store::own_page::sent_to(session, &link).await?.map(|address| email_address::key(&address));
+    Ok(Some(person).filter(|person| went_to.is_some() && went_to == person.email_key))
 }
 
 /// Uses a link up and opens a session; the token for the cookie, or `None` when the link does not work.
@@ -154,6 +157,7 @@ pub async fn use_link(desk: &Desk, session: &mut Session, token: &str) -> Result
         created_at: now,
         seen_at: now,
         expires_at: now + SESSION_MS,
+        email_key: person.email_key.clone().unwrap_or_default(),
     };
     store::own_page::insert(session, &row).await?;
     let object = ("contact_person", person.id.as_str());
@@ -174,6 +178,10 @@ pub async fn visitor_of(desk: &Desk, token: &str) -> Result<Option<OwnVisitor>> 
     let now = desk.now();
     let Some(row) = row.filter(|row| row.expires_at > now) else { return Ok(None) };
     let Some(person) = person_of(&mut session, &row.contact_person_id).await? else { return Ok(None) };
+    // Whoever came by an address that is not the person's any more is a stranger.
+    if person.email_key.as_deref() != Some(row.email_key.as_str()) {
+        return Ok(None);
+    }
     drop(session);
     if now - row.seen_at > HOUR_MS
         && let Err(error) = touch(desk, &row, &person).await

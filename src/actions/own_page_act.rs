@@ -249,7 +249,7 @@ pub async fn leave(desk: &Desk, session: &mut Session, person: &ContactPerson) -
 
 /// The record as it stands in this transaction.
 async fn fresh(session: &mut Session, id: &str) -> Result<ContactPerson> {
-    let person = store::contact_person::get(session, id).await?.filter(|person| person.erased_at.is_none());
+    let person = store::contact_person::get_locked(session, id).await?.filter(|person| person.erased_at.is_none());
     person.ok_or(ActionError::NotFound)
 }
 

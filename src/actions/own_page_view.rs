@@ -110,5 +110,6 @@ pub async fn letter(
 /// [`ActionError::Store`].
 pub async fn extract(desk: &Desk, session: &mut Session, visitor: &OwnVisitor) -> Result<Value> {
     let tree = store::area::tree(session).await?;
-    extract::gather(desk, session, &of(&visitor.person), (&tree, visitor.person.clone())).await
+    let messages = store::extract::messages_out(session, &visitor.person.id, desk.now()).await?;
+    extract::gather(desk, session, &of(&visitor.person), (&tree, visitor.person.clone(), messages)).await
 }

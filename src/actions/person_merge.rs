@@ -41,6 +41,7 @@ pub async fn merge(
     let view = write(desk, session, actor, (row, &values), &wishes).await?;
     store::register::keep(session, kept).await?;
     store::observation::hand_over(session, gone, kept).await?;
+    store::deputy::hand_over(session, gone, kept).await?;
     store::contact_person::erase(session, &other, now).await?;
     store::import::forget_person(session, gone).await?;
     let detail =

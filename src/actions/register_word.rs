@@ -41,9 +41,7 @@ pub async fn narrow(
     }
     let is_everywhere = area.is_empty() && actor.area.is_empty();
     let within = Within { areas_json, is_everywhere, named_json: &typed.named_json };
-    let mut ids = register_word::candidates(session, &typed.begins, within, MOST + 1).await?;
-    let is_many = i64::try_from(ids.len()).unwrap_or(i64::MAX) > MOST;
-    ids.truncate(usize::try_from(MOST).unwrap_or(usize::MAX));
+    let (ids, is_many) = register_word::candidates(session, &typed.begins, within, MOST).await?;
     let rows: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
     let rows = json!(rows).to_string();
     Ok(if is_many { Narrowed::Many(rows) } else { Narrowed::Few(rows) })

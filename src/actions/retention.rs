@@ -56,11 +56,12 @@ pub async fn look(desk: &Desk, session: &mut Session, actor: &Actor) -> Result<V
     Ok(standings)
 }
 
-/// Disposes of all that has been kept long enough under rules that rest on a decision; says how many things of each rule.
+/// Disposes of all that has been kept long enough under rules that rest on a decision, for as long as it `goes_on`, which is asked
+/// between short transactions; says how many things of each rule.
 ///
 /// # Errors
 /// [`super::ActionError::Store`]; what was disposed of before stays so and is logged.
-pub async fn run(desk: &Desk) -> Result<Vec<(Rule, i64)>> {
+pub async fn run(desk: &Desk, goes_on: impl Fn() -> bool) -> Result<Vec<(Rule, i64)>> {
     let mut removed = Vec::new();
     for rule in Rule::ALL {
         let term = desk.config.retention.term(rule);
@@ -69,8 +70,8 @@ pub async fn run(desk: &Desk) -> Result<Vec<(Rule, i64)>> {
         }
         let before = before(desk, rule);
         let mut of_rule = 0;
-        loop {
-            let gone = piece(desk, rule, before).await?;
+        while goes_on() {
+            let gone = piece(desk, (rule, before), &goes_on).await?;
             let Some(gone) = gone else { break };
             of_rule += gone;
         }
@@ -81,24 +82,38 @@ pub async fn run(desk: &Desk) -> Result<Vec<(Rule, i64)>> {
     Ok(removed)
 }
 
-/// One short transaction; nothing when nothing is left. A piece of something large counts when its last piece goes.
-async fn piece(desk: &Desk, rule: Rule, before: i64) -> Result<Option<i64>> {
+/// Some things, or one message; nothing when nothing is left.
+async fn piece(desk: &Desk, (rule, before): (Rule, i64), goes_on: impl Fn() -> bool) -> Result<Option<i64>> {
     // A message may have many recipients: one at a time.
     let limit = if rule == Rule::Recipients { 1 } else { PIECE };
     let ids = store::retention::due(&mut desk.store.read().await?, rule, before, limit).await?;
     if ids.is_empty() {
         return Ok(None);
     }
-    let mut session = desk.store.begin().await?;
-    let is_whole = store::retention::dispose(&mut session, rule, &ids, desk.now()).await?;
-    let gone = if is_whole { i64::try_from(ids.len()).unwrap_or(i64::MAX) } else { 0 };
-    if gone > 0 {
-        let decision = desk.config.retention.term(rule).decision.trim();
-        let detail = json!({ "decision": decision, "before": before, "removed": gone });
-        desk.audit(&mut session, &program(), "retention.removed", ("retention", rule.code()), detail).await?;
+    if rule == Rule::Recipients && !recipients_of(desk, &ids[0], goes_on).await? {
+        return Ok(None);
     }
+    let mut session = desk.store.begin().await?;
+    store::retention::dispose(&mut session, rule, &ids, desk.now()).await?;
+    let gone = i64::try_from(ids.len()).unwrap_or(i64::MAX);
+    let decision = desk.config.retention.term(rule).decision.trim();
+    let detail = json!({ "decision": decision, "before": before, "removed": gone });
+    desk.audit(&mut session, &program(), "retention.removed", ("retention", rule.code()), detail).await?;
     session.commit().await?;
     Ok(Some(gone))
+}
+
+/// The recipients of a message, each piece in a transaction of its own; says whether all are gone.
+async fn recipients_of(desk: &Desk, message_id: &str, goes_on: impl Fn() -> bool) -> Result<bool> {
+    let mut after = 0;
+    while goes_on() {
+        let mut session = desk.store.begin().await?;
+        let last = store::retention::dispose_recipients(&mut session, message_id, after).await?;
+        session.commit().await?;
+        let Some(last) = last else { return Ok(true) };
+        after = last;
+    }
+    Ok(false)
 }
 
 fn before(desk: &Desk, rule: Rule) -> i64 {

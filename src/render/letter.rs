@@ -276,7 +276,7 @@ mod tests {
              ---------\n\n- lås\n- ring 112\n\nAnna Hedin\nTf områdeschef\n\nSändlista\n---------\n- Krokoms kommun\n\n\
              ----------\n\nAvsändare: Polisområde Jämtland. Svara på brevet om du vill nå oss, eller skriv till \
              grannsamverkan@example.org.\n\nDu får brevet för att du är kontaktombud i Grannsamverkan Jämtland. Sms från \
-             polisen påverkas inte om du slutar få brev.\nSluta få brev: https://example.org/u/abc?x=1&y=2"
+             polisen påverkas inte om du slutar få brev.\nSluta få brev: https://example.org/u/abc?x=1&y=2\nDin egen sida med larm, svar och uppgifter: https://grannpost.example.org/min-sida"
         );
     }
 

@@ -141,6 +141,19 @@ pub async fn get(session: &mut Session, id: &str) -> Result<Option<ContactPerson
     session.one(session.sql(GET).bind(id.to_owned())).await
 }
 
+const LOCKED: &str = "SELECT *
+ FROM contact_person
+ WHERE id = $1
+ {for update}";
+
+/// The contact person with this id, held until the transaction ends: what is written back must not undo what others wrote meanwhile.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn get_locked(session: &mut Session, id: &str) -> Result<Option<ContactPerson>> {
+    session.one(session.sql(LOCKED).bind(id.to_owned())).await
+}
+
 const BY_MOBILE: &str = "SELECT *
  FROM contact_person
  WHERE mobile = $1

@@ -160,11 +160,16 @@ const FOLLOW_UP: &str = "INSERT INTO delivery (id, message_id, channel, address,
      OR (d.state = 'sending' AND d.stamped_at IS NOT NULL)
      OR (d.state = 'failed' AND d.reason = 'in_doubt.given_up'))
    AND d.address NOT LIKE 'disposed-%'
-   AND ($10 = 0 OR NOT EXISTS (
+   AND ($10 = 0 OR (NOT EXISTS (
      SELECT 1
      FROM message_recipient r
      JOIN spread_confirmation s ON s.message_id = d.message_id AND s.contact_person_id = r.contact_person_id
-     WHERE r.delivery_id = d.id))";
+     WHERE r.delivery_id = d.id)
+   AND NOT EXISTS (
+     SELECT 1
+     FROM stand_in t
+     JOIN spread_confirmation s ON s.message_id = d.message_id AND s.contact_person_id = t.contact_person_id
+     WHERE t.delivery_id = d.id)))";
 
 const FOLLOW_UP_STAND_INS: &str =
     "INSERT INTO stand_in (message_id, stands_for, contact_person_id, delivery_id, created_at)

@@ -2,8 +2,12 @@
 //!
 //! Invariant: a daemon's lock is free only when its process is gone; then its leases are void.
 
+use std::future::Future;
+use std::time::Duration;
+
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
+use tokio::time::timeout;
 
 use super::{Result, Session};
 use crate::domain::daemon_role::Roles;
@@ -101,6 +105,16 @@ pub async fn take_turn(session: &mut Session, id: &str, span_us: i64, gone: Opti
     Ok(session.execute(statement).await? == 1)
 }
 
+/// How long the database may take for an answer on the session of the lock. A machine that lost its power never answers, and what waits
+/// for it would hold up all upkeep.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The answer, or that the session is lost.
+async fn in_time<T>(answer: impl Future<Output = std::result::Result<T, sqlx::Error>>) -> Result<T> {
+    let waited = timeout(PATIENCE, answer).await;
+    Ok(waited.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))?)
+}
+
 /// A PostgreSQL session that holds a daemon's lock for as long as it lives, and looks at the locks of others.
 #[derive(Debug)]
 pub struct LockSession {
@@ -113,7 +127,7 @@ impl LockSession {
     /// # Errors
     /// [`super::StoreError`].
     pub async fn hold(url: &str, key: i64) -> Result<Self> {
-        let mut connection = PgConnection::connect(url).await?;
+        let mut connection = in_time(PgConnection::connect(url)).await?;
         // After a cut the server may hold the old session's lock a little longer: wait for it, but not for ever.
         sqlx::query("SET lock_timeout = '5s'").execute(&mut connection).await?;
         // A machine that lost its power says no good-bye: without this, its lock would be held for two hours.
@@ -127,7 +141,7 @@ impl LockSession {
 
     /// Whether the session, and with it the lock, still is.
     pub async fn is_alive(&mut self) -> bool {
-        self.connection.ping().await.is_ok()
+        matches!(timeout(PATIENCE, self.connection.ping()).await, Ok(Ok(())))
     }
 
     /// Whether nobody holds the lock `key`.
@@ -135,10 +149,10 @@ impl LockSession {
     /// # Errors
     /// [`super::StoreError`] when the session is lost; the own lock is lost with it.
     pub async fn is_free(&mut self, key: i64) -> Result<bool> {
-        let (taken,): (bool,) =
-            sqlx::query_as("SELECT pg_try_advisory_lock($1)").bind(key).fetch_one(&mut self.connection).await?;
+        let asked = sqlx::query_as("SELECT pg_try_advisory_lock($1)").bind(key).fetch_one(&mut self.connection);
+        let (taken,): (bool,) = in_time(asked).await?;
         if taken {
-            sqlx::query("SELECT pg_advisory_unlock($1)").bind(key).execute(&mut self.connection).await?;
+            in_time(sqlx::query("SELECT pg_advisory_unlock($1)").bind(key).execute(&mut self.connection)).await?;
         }
         Ok(taken)
     }

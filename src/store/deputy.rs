@@ -63,7 +63,7 @@ const STANDS_FOR: &str = "SELECT p.id, p.name
    AND p.erased_at IS NULL
  ORDER BY p.name, p.id";
 
-/// Ids and names of those a person stands in for.
+/// Ids and names of those a person stands in for, whoever may see them.
 ///
 /// # Errors
 /// [`super::StoreError`].
@@ -229,12 +229,42 @@ const RELEASE: &str = "UPDATE contact_person
  WHERE deputy_id = $1
    OR id = $1";
 
+const HAND_OVER: [&str; 2] = [
+    "UPDATE contact_person
+ SET deputy_id = $2
+ WHERE deputy_id = $1
+   AND id <> $2",
+    "UPDATE contact_person
+ SET deputy_id = (SELECT g.deputy_id FROM contact_person g WHERE g.id = $1),
+   deputy_set_by = (SELECT g.deputy_set_by FROM contact_person g WHERE g.id = $1),
+   deputy_set_at = (SELECT g.deputy_set_at FROM contact_person g WHERE g.id = $1)
+ WHERE id = $2
+   AND deputy_id IS NULL
+   AND EXISTS (SELECT 1 FROM contact_person g WHERE g.id = $1 AND g.deputy_id <> $2)",
+];
+
+/// Gives what a record that goes (`from`) has of deputies to the one that stays: it stands in for the same people, and has the same deputy
+/// when it has none of its own.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn hand_over(session: &mut Session, from: &str, to: &str) -> Result<()> {
+    for statement in HAND_OVER {
+        session.execute(session.sql(statement).bind(from.to_owned()).bind(to.to_owned())).await?;
+    }
+    Ok(())
+}
+
+const EMPTY_ATTEMPTS: &str = "UPDATE attempt
+ SET detail = NULL
+ WHERE delivery_id IN (SELECT s.delivery_id FROM stand_in s WHERE s.contact_person_id = $1)";
+
 /// Takes a person's number out of what they got as a deputy, and ends that they stand in for anybody, or anybody for them.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn erase(session: &mut Session, contact_person_id: &str) -> Result<()> {
-    for statement in [EMPTY_ADDRESSES, RELEASE] {
+    for statement in [EMPTY_ATTEMPTS, EMPTY_ADDRESSES, RELEASE] {
         session.execute(session.sql(statement).bind(contact_person_id.to_owned())).await?;
     }
     Ok(())

@@ -34,14 +34,32 @@ pub struct MessageRow {
     pub final_at: Option<i64>,
 }
 
-const MESSAGES: &str =
-    "SELECT r.message_id, m.kind, m.body, m.created_at, r.channel, r.not_reached, r.delivery_id, d.address, d.state,
+macro_rules! messages {
+    ($only:literal) => {
+        concat!(
+            "SELECT r.message_id, m.kind, m.body, m.created_at, r.channel, r.not_reached, r.delivery_id, d.address, d.state,
    d.reason, d.attempts, d.final_at
  FROM message_recipient r
  JOIN message m ON m.id = r.message_id
  LEFT JOIN delivery d ON d.id = r.delivery_id
- WHERE r.contact_person_id = $1
- ORDER BY m.created_at, r.message_id, r.channel";
+ WHERE r.contact_person_id = $1",
+            $only,
+            "
+ ORDER BY m.created_at, r.message_id, r.channel"
+        )
+    };
+}
+
+const MESSAGES: &str = messages!("");
+
+/// What nobody has approved, or what was taken back in time, is not the person's to read.
+const MESSAGES_OUT: &str = messages!(
+    "
+   AND m.sends_at <= $2
+   AND (m.state IN ('queued', 'sending', 'handed_over', 'done')
+     OR (m.state = 'stopped' AND d.state IN ('accepted', 'in_doubt', 'delivered', 'undelivered', 'unconfirmed')))
+   AND NOT EXISTS (SELECT 1 FROM freezing f WHERE f.message_id = m.id AND f.stage = 'writing')"
+);
 
 /// The messages a person was frozen into, oldest first.
 ///
@@ -49,6 +67,14 @@ const MESSAGES: &str =
 /// [`super::StoreError`].
 pub async fn messages(session: &mut Session, contact_person_id: &str) -> Result<Vec<MessageRow>> {
     session.list(session.sql(MESSAGES).bind(contact_person_id.to_owned())).await
+}
+
+/// Those of them that had gone out at a time, Unix ms: what the person themselves may read.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn messages_out(session: &mut Session, contact_person_id: &str, now: i64) -> Result<Vec<MessageRow>> {
+    session.list(session.sql(MESSAGES_OUT).bind(contact_person_id.to_owned()).bind(now)).await
 }
 
 /// What the person has answered.

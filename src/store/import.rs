@@ -477,15 +477,25 @@ pub async fn persons(session: &mut Session) -> Result<i64> {
     Ok(row.map_or(0, |(n,)| n))
 }
 
-const SENT: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS n
+const SENT: &str = "SELECT CAST(q.n + s.n + g.n AS BIGINT) AS n
+ FROM (SELECT COUNT(*) AS n
  FROM import_row i
  JOIN message_recipient r ON r.contact_person_id = i.contact_person_id
  JOIN delivery d ON d.id = r.delivery_id
  WHERE i.import_id = $1
    AND i.action IN ('new', 'warn', 'update')
-   AND (d.stamped_at >= $2 OR d.final_at >= $2)";
+   AND (d.stamped_at >= $2 OR d.final_at >= $2)) q,
+ (SELECT COUNT(*) AS n
+ FROM import_row i
+ JOIN stand_in t ON t.contact_person_id = i.contact_person_id
+ JOIN delivery d ON d.id = t.delivery_id
+ WHERE i.import_id = $1
+   AND (d.stamped_at >= $2 OR d.final_at >= $2)) s,
+ (SELECT (SELECT COUNT(*) FROM message m WHERE m.disposed_at IS NOT NULL AND m.created_at >= $2)
+   + (SELECT COUNT(*) FROM import j WHERE j.id = $1 AND j.disposed_at IS NOT NULL) AS n) g";
 
-/// How many deliveries to people of an import have been handed over, or have ended, since it was stored.
+/// How many deliveries to people of an import, or to their deputies, have been handed over, or have ended, since it was stored. What has
+/// been disposed of since may have been one, and counts.
 ///
 /// # Errors
 /// [`super::StoreError`].

@@ -70,6 +70,19 @@ pub async fn use_link(session: &mut Session, token_hash: &str, now: i64) -> Resu
     Ok(session.execute(session.sql(USE_LINK).bind(token_hash.to_owned()).bind(now)).await? == 1)
 }
 
+const SENT_TO: &str = "SELECT address
+ FROM delivery
+ WHERE id = $1";
+
+/// Where the mail with a link went; nothing when there is no such mail.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn sent_to(session: &mut Session, link: &OwnPageLink) -> Result<Option<String>> {
+    let row: Option<(String,)> = session.one(session.sql(SENT_TO).bind(link.delivery_id)).await?;
+    Ok(row.map(|(address,)| address))
+}
+
 const LINKS: &str = "SELECT token_hash, contact_person_id, delivery_id, asked_by, created_at, expires_at, used_at
  FROM own_page_link
  WHERE contact_person_id = $1
@@ -99,10 +112,13 @@ pub struct OwnPageSession {
     pub seen_at: i64,
     /// When it ends, Unix ms.
     pub expires_at: i64,
+    /// The e-mail address that let it in, folded.
+    pub email_key: String,
 }
 
-const INSERT: &str = "INSERT INTO own_page_session (id, token_hash, contact_person_id, created_at, seen_at, expires_at)
- VALUES ($1, $2, $3, $4, $5, $6)";
+const INSERT: &str =
+    "INSERT INTO own_page_session (id, token_hash, contact_person_id, created_at, seen_at, expires_at, email_key)
+ VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
 /// Adds a session.
 ///
@@ -117,11 +133,12 @@ pub async fn insert(session: &mut Session, new: &OwnPageSession) -> Result<()> {
         .bind(s.contact_person_id)
         .bind(s.created_at)
         .bind(s.seen_at)
-        .bind(s.expires_at);
+        .bind(s.expires_at)
+        .bind(s.email_key);
     session.execute(statement).await.map(drop)
 }
 
-const BY_TOKEN: &str = "SELECT id, token_hash, contact_person_id, created_at, seen_at, expires_at
+const BY_TOKEN: &str = "SELECT id, token_hash, contact_person_id, created_at, seen_at, expires_at, email_key
  FROM own_page_session
  WHERE token_hash = $1";
 
@@ -133,7 +150,7 @@ pub async fn by_token(session: &mut Session, token_hash: &str) -> Result<Option<
     session.one(session.sql(BY_TOKEN).bind(token_hash.to_owned())).await
 }
 
-const OF_PERSON: &str = "SELECT id, token_hash, contact_person_id, created_at, seen_at, expires_at
+const OF_PERSON: &str = "SELECT id, token_hash, contact_person_id, created_at, seen_at, expires_at, email_key
  FROM own_page_session
  WHERE contact_person_id = $1
  ORDER BY created_at, id";
@@ -179,6 +196,31 @@ const FORGET: &str = "DELETE FROM own_page_session
 /// [`super::StoreError`].
 pub async fn forget(session: &mut Session, now: i64) -> Result<u64> {
     session.execute(session.sql(FORGET).bind(now)).await
+}
+
+const EMPTY_OLD_MAILS: &str = "UPDATE delivery
+ SET address = 'disposed-' || CAST(id AS TEXT), detail = NULL
+ WHERE id IN (SELECT l.delivery_id FROM own_page_link l WHERE l.expires_at < $1)
+   AND state NOT IN ('queued', 'sending', 'accepted', 'in_doubt')";
+
+const EMPTY_OLD_ATTEMPTS: &str = "UPDATE attempt
+ SET detail = NULL
+ WHERE delivery_id IN (SELECT l.delivery_id FROM own_page_link l WHERE l.expires_at < $1)";
+
+const FORGET_LINKS: &str = "DELETE FROM own_page_link
+ WHERE expires_at < $1
+   AND NOT EXISTS (SELECT 1 FROM delivery d
+     WHERE d.id = own_page_link.delivery_id AND d.state IN ('queued', 'sending', 'accepted', 'in_doubt'))";
+
+/// Removes links that ran out before `before` (Unix ms) and whose mail is over, and the addresses those went to.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn forget_links(session: &mut Session, before: i64) -> Result<()> {
+    for statement in [EMPTY_OLD_MAILS, EMPTY_OLD_ATTEMPTS, FORGET_LINKS] {
+        session.execute(session.sql(statement).bind(before)).await?;
+    }
+    Ok(())
 }
 
 const EMPTY_MAILS: &str = "UPDATE delivery
@@ -276,6 +318,13 @@ const ALERTS: &str = "SELECT m.id, a.text, a.kind, a.spread, a.drill, m.follow_u
        JOIN delivery d ON d.id = p.delivery_id
        WHERE p.message_id = m.id
          AND p.contact_person_id = $2
+         AND d.state IN ('accepted', 'in_doubt', 'delivered', 'unconfirmed')))
+     OR (m.state = 'stopped' AND EXISTS (
+       SELECT 1
+       FROM stand_in t
+       JOIN delivery d ON d.id = t.delivery_id
+       WHERE t.message_id = m.id
+         AND t.contact_person_id = $2
          AND d.state IN ('accepted', 'in_doubt', 'delivered', 'unconfirmed'))))
  ORDER BY m.id DESC
  LIMIT $5";

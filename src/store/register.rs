@@ -355,10 +355,11 @@ pub async fn tell_apart(session: &mut Session, ids: [&str; 2], said: (&str, i64)
 }
 
 const UNDER_WAY: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS n
- FROM message_recipient r
- JOIN delivery d ON d.id = r.delivery_id
- WHERE r.contact_person_id = $1
-   AND d.channel <> 'paper'
+ FROM (SELECT r.delivery_id FROM message_recipient r WHERE r.contact_person_id = $1
+   UNION ALL
+   SELECT t.delivery_id FROM stand_in t WHERE t.contact_person_id = $1) q
+ JOIN delivery d ON d.id = q.delivery_id
+ WHERE d.channel <> 'paper'
    AND d.state IN ('queued', 'sending', 'in_doubt')";
 
 /// How many deliveries to a person have not left yet, or may not have.

@@ -56,18 +56,22 @@ const CANDIDATES: &str = "SELECT q.id
    SELECT p.id
    FROM contact_person p
    WHERE $3 <> '' AND p.email_key {as bytes} >= $3 AND p.email_key {as bytes} < $4
+     AND ($10 = 1 OR p.area_code IN (SELECT v.code FROM {rows $9: code TEXT}))
  UNION ALL
    SELECT p.id
    FROM contact_person p
    WHERE $5 <> '' AND p.mobile {as bytes} >= $5 AND p.mobile {as bytes} < $6
+     AND ($10 = 1 OR p.area_code IN (SELECT v.code FROM {rows $9: code TEXT}))
  UNION ALL
    SELECT p.id
    FROM contact_person p
    WHERE $5 <> '' AND p.phone2 {as bytes} >= $5 AND p.phone2 {as bytes} < $6
+     AND ($10 = 1 OR p.area_code IN (SELECT v.code FROM {rows $9: code TEXT}))
  UNION ALL
    SELECT p.id
    FROM contact_person p
-   WHERE p.area_code IN (SELECT v.code FROM {rows $7: code TEXT})) q
+   WHERE p.area_code IN (SELECT v.code FROM {rows $7: code TEXT})
+     AND ($10 = 1 OR p.area_code IN (SELECT v.code FROM {rows $9: code TEXT}))) q
  LIMIT $8";
 
 /// Where is looked: areas as JSON rows, and whether those are all there are.
@@ -81,11 +85,16 @@ pub struct Within<'a> {
     pub named_json: &'a str,
 }
 
-/// Ids of at most `limit` records that may fit, each once.
+/// Ids of at most `limit` records that may fit, each once, and whether there may be more.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn candidates(session: &mut Session, begins: &Begins, within: Within<'_>, limit: i64) -> Result<Vec<String>> {
+pub async fn candidates(
+    session: &mut Session,
+    begins: &Begins,
+    within: Within<'_>,
+    limit: i64,
+) -> Result<(Vec<String>, bool)> {
     let whole: Vec<_> = begins.whole.iter().map(|word| json!({ "word": word })).collect();
     let last = |text: &str| format!("{text}{LAST}");
     let statement = session
@@ -97,15 +106,19 @@ pub async fn candidates(session: &mut Session, begins: &Begins, within: Within<'
         .bind(begins.number.clone())
         .bind(last(&begins.number))
         .bind(within.named_json.to_owned())
-        .bind(limit)
+        .bind(limit + 1)
         .bind(within.areas_json.to_owned())
         .bind(i64::from(within.is_everywhere))
         .bind(json!(whole).to_string());
     let rows: Vec<(String,)> = session.list(statement).await?;
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    // One record may be found several ways: what the database cut off is told before those are made one.
+    let is_cut = rows.len() > most;
     let mut ids: Vec<String> = rows.into_iter().map(|(id,)| id).collect();
     ids.sort_unstable();
     ids.dedup();
-    Ok(ids)
+    ids.truncate(most);
+    Ok((ids, is_cut))
 }
 
 /// A record whose words are behind.

@@ -18,8 +18,8 @@ macro_rules! over {
    AND m.created_at < $1
    AND m.state IN ('handed_over', 'done', 'stopped')
    AND COALESCE(m.done_at, m.stopped_at, m.handed_over_at, m.created_at) < $1
-   AND NOT EXISTS (SELECT 1 FROM delivery d
-     WHERE d.message_id = m.id AND d.state IN ('queued', 'sending', 'accepted', 'in_doubt'))"
+   AND NOT EXISTS (SELECT 1 FROM message_count c
+     WHERE c.message_id = m.id AND c.state IN ('queued', 'sending', 'accepted', 'in_doubt') AND c.deliveries > 0)"
     };
 }
 
@@ -27,6 +27,12 @@ const DUE_OBSERVATIONS: &str = "SELECT o.id
  FROM observation o
  WHERE o.disposed_at IS NULL
    AND o.received_at < $1
+   AND (o.kind <> 'observation' OR EXISTS (SELECT 1 FROM observation f
+     WHERE f.id = COALESCE(o.part_of, o.id)
+       AND (f.state = 'fed_back' OR f.answered_at IS NOT NULL OR f.archived_at IS NOT NULL)))
+   AND NOT EXISTS (SELECT 1 FROM reply r
+     JOIN delivery d ON d.message_id = r.message_id
+     WHERE r.observation_id = o.id AND d.state IN ('queued', 'sending', 'accepted', 'in_doubt'))
  ORDER BY o.received_at
  LIMIT $2";
 const DUE_MESSAGES: &str = concat!("SELECT m.id FROM message m WHERE ", over!(), " ORDER BY m.created_at LIMIT $2");
@@ -43,6 +49,7 @@ const DUE_MAIL: &str = "SELECT i.id
    AND i.received_at < $1
    AND i.observation_id IS NULL
    AND i.state <> 'new'
+   AND (i.folder IS NULL OR i.folder <> 'tray' OR i.handled_at IS NOT NULL)
  ORDER BY i.received_at
  LIMIT $2";
 
@@ -61,30 +68,28 @@ pub async fn due(session: &mut Session, rule: Rule, before: i64, limit: i64) -> 
     Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
-/// Takes out what is personal; `ids` are from [`due`]. Says whether all of it is gone: of a large message a piece goes at a
-/// time.
+/// Takes out what is personal, and marks that it is gone; `ids` are from [`due`]. The recipients of a message have gone before, by
+/// [`dispose_recipients`].
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn dispose(session: &mut Session, rule: Rule, ids: &[String], now: i64) -> Result<bool> {
+pub async fn dispose(session: &mut Session, rule: Rule, ids: &[String], now: i64) -> Result<()> {
     let rows: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
     let rows = json!(rows).to_string();
     match rule {
-        Rule::Observations => every(session, &OBSERVATIONS, &rows, now).await.map(|()| true),
-        Rule::Mail => every(session, &MAIL, &rows, now).await.map(|()| true),
+        Rule::Observations => every(session, &OBSERVATIONS, &rows, now).await,
+        Rule::Mail => every(session, &MAIL, &rows, now).await,
         Rule::Imports => {
             for id in ids {
                 super::import::forget_rows(session, id).await?;
             }
-            every(session, &IMPORTS, &rows, now).await.map(|()| true)
+            every(session, &IMPORTS, &rows, now).await
         }
         Rule::Recipients => {
             for id in ids {
-                if !dispose_recipients(session, id).await? {
-                    return Ok(false);
-                }
+                dispose_rest(session, id).await?;
             }
-            every(session, &MESSAGES, &rows, now).await.map(|()| true)
+            every(session, &MESSAGES, &rows, now).await
         }
     }
 }
@@ -109,9 +114,6 @@ const OBSERVATIONS: [&str; 8] = [
     "UPDATE delivery
  SET address = 'disposed-' || CAST(id AS TEXT), contact_person_id = NULL, detail = NULL
  WHERE $2 > 0 AND id IN (SELECT r.delivery_id FROM reply r WHERE r.observation_id IN (SELECT v.id FROM {rows $1: id TEXT}))",
-    "UPDATE message
- SET body = ''
- WHERE $2 > 0 AND id IN (SELECT r.message_id FROM reply r WHERE r.observation_id IN (SELECT v.id FROM {rows $1: id TEXT}))",
     "UPDATE reply
  SET contact_person_id = NULL
  WHERE $2 > 0 AND observation_id IN (SELECT v.id FROM {rows $1: id TEXT})",
@@ -120,6 +122,14 @@ const OBSERVATIONS: [&str; 8] = [
     "UPDATE observation
  SET sender = 'disposed-' || id, reference = 'disposed-' || id, text = '', place = '', contact_person_id = NULL, disposed_at = $2
  WHERE id IN (SELECT v.id FROM {rows $1: id TEXT})",
+    // One word may answer many: it goes with the last of them.
+    "UPDATE message
+ SET body = ''
+ WHERE $2 > 0
+   AND id IN (SELECT r.message_id FROM reply r WHERE r.observation_id IN (SELECT v.id FROM {rows $1: id TEXT}))
+   AND NOT EXISTS (SELECT 1 FROM reply l
+     JOIN observation o ON o.id = l.observation_id
+     WHERE l.message_id = message.id AND o.disposed_at IS NULL)",
 ];
 
 const MAIL: [&str; 2] = [
@@ -141,9 +151,9 @@ const MESSAGES: [&str; 1] = ["UPDATE message
 const PIECE: &str = "SELECT d.id
  FROM delivery d
  WHERE d.message_id = $1
-   AND d.address NOT LIKE 'disposed-%'
+   AND d.id > $2
  ORDER BY d.id
- LIMIT $2";
+ LIMIT $3";
 
 const ATTEMPTS: &str = "UPDATE attempt
  SET detail = NULL, gateway_ref = NULL
@@ -176,16 +186,25 @@ const SPREAD_UNNAMED: &str = "UPDATE spread_confirmation
  WHERE message_id = $1
    AND contact_person_id = v.id";
 
-/// Takes a piece of a message's recipients out; says whether that was the last.
-async fn dispose_recipients(session: &mut Session, message_id: &str) -> Result<bool> {
-    let piece: Vec<(i64,)> = session.list(session.sql(PIECE).bind(message_id.to_owned()).bind(ROWS)).await?;
-    if !piece.is_empty() {
-        let rows = json!(piece.iter().map(|(id,)| json!({ "id": id })).collect::<Vec<_>>()).to_string();
-        for statement in [ATTEMPTS, RECEIPTS, RECIPIENTS, DELIVERIES] {
-            session.execute(session.sql(statement).bind(rows.clone())).await?;
-        }
-        return Ok(false);
+/// Takes the next piece of a message's recipients out, after the delivery `after`; says the last of them, or nothing when there was
+/// none.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn dispose_recipients(session: &mut Session, message_id: &str, after: i64) -> Result<Option<i64>> {
+    let statement = session.sql(PIECE).bind(message_id.to_owned()).bind(after).bind(ROWS);
+    let piece: Vec<(i64,)> = session.list(statement).await?;
+    let Some((last,)) = piece.last() else { return Ok(None) };
+    let rows = json!(piece.iter().map(|(id,)| json!({ "id": id })).collect::<Vec<_>>()).to_string();
+    for statement in [ATTEMPTS, RECEIPTS, RECIPIENTS, DELIVERIES] {
+        session.execute(session.sql(statement).bind(rows.clone())).await?;
     }
+    Ok(Some(*last))
+}
+
+/// What names people of a message beside its deliveries.
+async fn dispose_rest(session: &mut Session, message_id: &str) -> Result<()> {
+    super::deputy::clear(session, message_id).await?;
     session.execute(session.sql(NOT_REACHED).bind(message_id.to_owned())).await?;
     let spread: Vec<(String,)> = session.list(session.sql(SPREAD).bind(message_id.to_owned())).await?;
     let unnamed = |(at, (id,)): (usize, &(String,))| json!({ "id": id, "unnamed": format!("disposed-{at}") });
@@ -194,5 +213,5 @@ async fn dispose_recipients(session: &mut Session, message_id: &str) -> Result<b
         let statement = session.sql(SPREAD_UNNAMED).bind(message_id.to_owned()).bind(json!(rows).to_string());
         session.execute(statement).await?;
     }
-    Ok(true)
+    Ok(())
 }

@@ -20,7 +20,11 @@ const AWAITING_TURN: Duration = Duration::from_secs(60);
 pub fn start((desk, turn): (Desk, Turn), stop: CancellationToken, tracker: &TaskTracker) {
     tracker.spawn(async move {
         while !stop.is_cancelled() {
-            let removed = if turn.is_ours() { retention::run(&desk).await } else { Ok(Vec::new()) };
+            let removed = if turn.is_ours() {
+                retention::run(&desk, || turn.is_ours() && !stop.is_cancelled()).await
+            } else {
+                Ok(Vec::new())
+            };
             match removed {
                 Ok(removed) => {
                     for (rule, things) in removed {

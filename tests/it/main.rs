@@ -28,6 +28,7 @@ mod mail_in;
 mod mail_relay;
 mod observations;
 mod own_page;
+mod own_page_safety;
 mod pages;
 mod passkey;
 mod planted_mistakes;

@@ -18,7 +18,6 @@ use super::frame::show;
 use super::own_page_visit::{AtOwnPage, OwnForm, OwnFrame, let_out};
 use super::register_words::{address_line, area_words, languages};
 use super::visit;
-use crate::actions::own_page::short_name;
 use crate::actions::own_page_act::{self, Details};
 use crate::actions::{ActionError, deputy};
 use crate::domain::phone;
@@ -87,8 +86,7 @@ async fn page(
 ) -> Result<Response, Problem> {
     let mut session = web.desk.store.read().await?;
     let tree = store::area::tree(&mut session).await?;
-    let deputy = store::deputy::of(&mut session, &who.person().id).await?;
-    let stands_for = store::deputy::stands_for(&mut session, &who.person().id).await?;
+    let (deputy, stands_for) = deputy::own_named(&mut session, &who.person().id).await?;
     drop(session);
     let own = who.frame(web, ("Mina uppgifter", "details")).saying(notice, !faults.is_empty());
     let person = who.person();
@@ -113,8 +111,8 @@ async fn page(
             person.letters == 1 && person.letters_opt_out_at.is_none()
         },
         paused_until: paused.map(|until| own.frame.wall.text(until)),
-        deputy: deputy.map(|one| short_name(&one.name)),
-        stands_for: stands_for.into_iter().map(|(id, name)| (id, short_name(&name))).collect(),
+        deputy,
+        stands_for,
         form_key: visit::new_secret(),
         typed,
         faults,

@@ -19,6 +19,7 @@ use super::register_words::{address_line, area_words, is_email_lost, is_mobile_d
 use super::time::{Wall, number};
 use super::visit::SignedIn;
 use crate::actions::contact_person::{self, Edit, PersonView};
+use crate::actions::deputy::Named;
 use crate::actions::{ActionError, FieldProblem, channel_health, deputy, own_page, register, require};
 use crate::domain::coverage::NotReached;
 use crate::domain::delivery::DeliveryState;
@@ -108,9 +109,9 @@ struct PersonPage {
     shares_number: bool,
     has_email: bool,
     /// Who stands in: path and name.
-    deputy: Option<(String, String)>,
+    deputy: Option<Named>,
     /// For whom the person stands in: path and name.
-    stands_for: Vec<(String, String)>,
+    stands_for: Vec<Named>,
     history: Vec<HistoryRow>,
     older: usize,
 }
@@ -159,7 +160,7 @@ async fn page(
             None => 0,
         };
         let health = channel_health::of_person(session, id).await?;
-        let deputies = (store::deputy::of(session, id).await?, store::deputy::stands_for(session, id).await?);
+        let deputies = deputy::named(session, who.actor(), id).await?;
         (view, messages, store::area::tree(session).await?, others, health, deputies)
     })?;
     let frame = Frame::of(web, headers, who, (Section::Register, "Kontaktombud")).await;
@@ -185,8 +186,8 @@ async fn page(
         paused_until: person.paused_until_at.filter(|until| *until > now).map(|until| wall.text(until)),
         shares_number: others > 1,
         has_email: person.email.is_some(),
-        deputy: deputy.map(|one| (format!("/register/persons/{}", one.contact_person_id), one.name)),
-        stands_for: stands_for.into_iter().map(|(id, name)| (format!("/register/persons/{id}"), name)).collect(),
+        deputy,
+        stands_for,
         history: shown.map(|row| history(wall, row)).collect(),
         older: messages.len().saturating_sub(HISTORY),
         id: person.id,

@@ -205,7 +205,7 @@ on_both_databases! {
         assert!(!own_page::use_link(&mut session, "h1", NOW + 99).await.unwrap(), "once");
         assert_eq!(own_page::link(&mut session, "h1").await.unwrap().unwrap().used_at, Some(NOW + 99));
         let new = |id: &str| own_page::OwnPageSession {
-            id: id.into(), token_hash: format!("hash {id}"), contact_person_id: "p1".into(), created_at: NOW, seen_at: NOW, expires_at: NOW + 1_000,
+            id: id.into(), token_hash: format!("hash {id}"), contact_person_id: "p1".into(), created_at: NOW, seen_at: NOW, expires_at: NOW + 1_000, email_key: "a@example.org".into(),
         };
         for id in ["s1", "s2", "s3"] {
             own_page::insert(&mut session, &new(id)).await.unwrap();
@@ -225,6 +225,11 @@ on_both_databases! {
         assert_eq!(shown.iter().map(|one| one.id.as_str()).collect::<Vec<_>>(), ["m1"]);
         assert_eq!(own_page::alerts(&mut session, ("nobody", "2303"), (NOW + 10, NOW - 10), 5).await.unwrap(), []);
         assert_eq!(own_page::letters(&mut session, "p1", 5).await.unwrap(), []);
+        assert!(own_page::sent_to(&mut session, &link("h1", NOW)).await.unwrap().is_some());
+        own_page::forget_links(&mut session, NOW + 100).await.unwrap();
+        assert_eq!(own_page::links(&mut session, "p1", 0).await.unwrap().len(), 2, "not yet");
+        own_page::forget_links(&mut session, NOW + 101).await.unwrap();
+        assert_eq!(own_page::links(&mut session, "p1", 0).await.unwrap().len(), 2, "not while a mail may go");
         own_page::erase(&mut session, "p1").await.unwrap();
         assert_eq!(own_page::links(&mut session, "p1", 0).await.unwrap(), []);
         assert_eq!(own_page::of_person(&mut session, "p1").await.unwrap(), []);

@@ -9,6 +9,7 @@ mod mail;
 mod messages;
 mod observations;
 mod persons;
+mod retention;
 
 use std::collections::BTreeSet;
 

@@ -35,6 +35,7 @@ on_both_databases! {
         contact_person::put(&mut session, &stored).await.unwrap();
         assert_eq!(contact_person::get(&mut session, "p1").await.unwrap(), Some(stored.clone()));
         assert_eq!(contact_person::get(&mut session, "p2").await.unwrap(), None);
+        assert_eq!(contact_person::get_locked(&mut session, "p1").await.unwrap(), Some(stored.clone()));
         assert_eq!(contact_person::by_mobile(&mut session, "+46701740601").await.unwrap().len(), 1);
         let find = |words: &str, number: &str, after: &str| Search {
             words: words.into(), number: number.into(), areas_json: AREAS.into(), after: after.into(),
@@ -81,21 +82,26 @@ on_both_databases! {
             for (begins, expected) in &asked {
                 // Who is behind is found by the word alone; who fits is decided afterwards.
                 if is_behind && !begins.whole.is_empty() { continue; }
-                let found = register_word::candidates(&mut session, begins, everywhere, 10).await.unwrap();
+                let (found, is_cut) = register_word::candidates(&mut session, begins, everywhere, 10).await.unwrap();
+                assert!(!is_cut);
                 assert_eq!(found.join(" "), *expected, "{begins:?}");
             }
             register_word::catch_up(&mut session, &behind).await.unwrap();
         }
         let here = Within { areas_json: r#"[{"code":"2380"}]"#, is_everywhere: false, named_json: "[]" };
-        assert_eq!(register_word::candidates(&mut session, &word("mar", &[]), here, 10).await.unwrap(), [""; 0]);
+        assert_eq!(register_word::candidates(&mut session, &word("mar", &[]), here, 10).await.unwrap().0, [""; 0]);
         let vik = Within { named_json: r#"[{"code":"2380"}]"#, ..here };
-        assert_eq!(register_word::candidates(&mut session, &Begins::default(), vik, 10).await.unwrap(), ["p4"]);
-        assert_eq!(register_word::candidates(&mut session, &word("mar", &[]), everywhere, 2).await.unwrap().len(), 2);
+        assert_eq!(register_word::candidates(&mut session, &Begins::default(), vik, 10).await.unwrap().0, ["p4"]);
+        let elsewhere = Begins { email: "a@".into(), number: "+4670174".into(), ..Begins::default() };
+        assert_eq!(register_word::candidates(&mut session, &elsewhere, here, 10).await.unwrap().0, [""; 0], "those of other areas take no room");
+        assert!(register_word::candidates(&mut session, &word("mar", &[]), everywhere, 2).await.unwrap().1);
+        let twice = Begins { word: "a".into(), email: "a@".into(), ..Begins::default() };
+        assert!(register_word::candidates(&mut session, &twice, everywhere, 3).await.unwrap().1, "found several ways is not few");
 
         contact_person::put(&mut session, &named("p1", "anna lund")).await.unwrap();
         let behind = register_word::behind(&mut session, 10).await.unwrap();
         register_word::catch_up(&mut session, &behind).await.unwrap();
-        assert_eq!(register_word::candidates(&mut session, &word("maria", &[]), everywhere, 10).await.unwrap(), ["p2", "p3"]);
+        assert_eq!(register_word::candidates(&mut session, &word("maria", &[]), everywhere, 10).await.unwrap().0, ["p2", "p3"]);
         contact_person::erase(&mut session, &named("p2", "maria anna"), NOW).await.unwrap();
         register_word::forget(&mut session, "p3").await.unwrap();
         register_word::forget_import(&mut session, "i1").await.unwrap();
@@ -210,6 +216,9 @@ on_both_databases! {
         contact_person::put(&mut session, &taken).await.unwrap();
         assert_eq!(deputy::absences(&mut session, &message.id, NOW).await.unwrap(), [], "their number has one");
         assert_eq!(deputy::count(&mut session, AREAS, NOW).await.unwrap(), 0);
+        deputy::hand_over(&mut session, "d1", "d9").await.unwrap();
+        assert_eq!(deputy::stands_for(&mut session, "d9").await.unwrap()[0].0, "p0");
+        deputy::hand_over(&mut session, "d9", "d1").await.unwrap();
         deputy::erase(&mut session, "d1").await.unwrap();
         assert_eq!(deputy::of(&mut session, "p0").await.unwrap(), None);
     }
