@@ -127,6 +127,7 @@ impl Daemon {
             upkeep::channel_health::start(in_turn(), engine.stop.clone(), &engine.tracker);
             upkeep::retention::start(in_turn(), engine.stop.clone(), &engine.tracker);
             upkeep::duty::start(in_turn(), engine.stop.clone(), &engine.tracker);
+            upkeep::takeover::start(in_turn(), engine.stop.clone(), &engine.tracker);
         }
         if roles.dispatch {
             engine.start_leases();

@@ -10,6 +10,7 @@ use super::{ActionError, Desk, Result, holds_areas, require};
 use crate::domain::operator::{Actor, Right};
 use crate::store::alert::{Ending, Unreached};
 use crate::store::alert_email::Sent;
+use crate::store::deputy::Takeover;
 use crate::store::message::Message;
 use crate::store::{self, Session};
 
@@ -31,6 +32,8 @@ pub struct AlertFigures {
     pub following: Vec<Message>,
     /// What was written to such persons, in order.
     pub emails: Vec<Sent>,
+    /// The messages by which deputies took it over, in order.
+    pub takeovers: Vec<Takeover>,
     /// The one that it follows.
     pub first: Option<Message>,
 }
@@ -65,6 +68,7 @@ pub async fn get(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) ->
         counted_at,
         following: store::alert::following(session, id).await?,
         emails: store::alert_email::sent(session, id).await?,
+        takeovers: store::deputy::takeovers(session, id).await?,
         first,
         view,
     })

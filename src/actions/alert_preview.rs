@@ -19,6 +19,7 @@ use crate::domain::operator::{Actor, Right};
 use crate::domain::plain_text::clean_line;
 use crate::domain::sms_text::{Offending, SmsText};
 use crate::store::alert::AlertRow;
+use crate::store::deputy::DeputyCount;
 use crate::store::message::Message;
 use crate::store::{self, Session};
 
@@ -55,8 +56,8 @@ pub struct Preview {
     pub audience: AlertAudience,
     /// Why some would not be reached, and how many: `no_mobile`, `opted_out`, `alerts_off`, `paused`.
     pub not_reached: Vec<(String, i64)>,
-    /// How many deputies get it in place of those who are paused.
-    pub deputies: i64,
+    /// How many deputies get it.
+    pub deputies: DeputyCount,
     /// How many of those reached have been proven to get SMS in the last 90 days; `None` for audiences too large to ask.
     pub proven: Option<i64>,
     /// SEK, by the first gateway on the route.

@@ -113,7 +113,7 @@ pub(super) async fn load(desk: &Desk, session: &mut Session, id: &str) -> Result
     let spread_reach = store::spread::reach(session, id).await?;
     let may_spread = alert.spread == Spread::Households.code();
     Ok(AlertView {
-        silent: if may_spread { (message.reach_persons - spread_reach.contact_persons).max(0) } else { 0 },
+        silent: if may_spread { (message.reach_persons - spread_reach.recipients).max(0) } else { 0 },
         spread_reach,
         audience: audience_of(&message.audience),
         segmentation: sms.segmentation(),

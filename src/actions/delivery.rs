@@ -41,6 +41,8 @@ pub struct DeliveryView {
     pub events: Vec<Event>,
     /// Reports on it in order.
     pub receipts: Vec<Receipt>,
+    /// Ids of contact persons whose deputy it goes to, if any.
+    pub stands_in_for: Vec<String>,
 }
 
 /// A delivery of the actor's areas. The look is logged, since it shows a person's address.
@@ -55,6 +57,7 @@ pub async fn get(desk: &Desk, session: &mut Session, actor: &Actor, id: i64) -> 
         attempts: store::attempt::of_delivery(session, id).await?,
         events: store::delivery::events(session, id).await?,
         receipts: store::receipt::of_delivery(session, id).await?,
+        stands_in_for: store::deputy::of_delivery(session, id).await?,
         delivery,
     };
     let detail = serde_json::json!({ "persons": 1 });
@@ -175,11 +178,14 @@ async fn check_message(session: &mut Session, actor: &Actor, message_id: &str, d
         };
         return if is_within { require(actor, Right::WorkInbox) } else { Err(ActionError::NotFound) };
     }
-    let areas = store::message::chosen_areas(session, message_id).await?;
+    // What follows an alert by another way, such as to deputies, is the alert's.
+    let alert = message.follows.as_deref().filter(|_| message.kind == "test");
+    let areas = store::message::chosen_areas(session, alert.unwrap_or(message_id)).await?;
     if !holds_areas(actor, &tree, &areas) {
         return Err(ActionError::NotFound);
     }
-    let right = match (message.kind.as_str(), decides) {
+    let kind = if alert.is_some() { "alert" } else { message.kind.as_str() };
+    let right = match (kind, decides) {
         ("alert", false) => Right::ReadAlerts,
         ("alert", true) => Right::SendAlerts,
         (_, false) => Right::ReadLetters,

@@ -1,10 +1,12 @@
-//! Owns deputies: who stands in for whom, and that an alert goes to them while somebody is away.
+//! Owns deputies: who stands in for whom, and that an alert goes to them while somebody is away or silent.
 //!
-//! Somebody away counts as not reached, also when their deputy got the alert: the accounts stay those of persons, and the
-//! deputy's delivery covers nobody. Invariants: a deputy is another person of the register, who may say no; no number gets
+//! It does not know when a deputy takes over later (`actions::deputy_takeover`). Somebody away counts as not reached, also when
+//! their deputy got the alert; somebody silent still gets their own: the accounts stay those of persons, and the deputy's
+//! delivery covers nobody. Invariants: a deputy is another person of the register, who may say no; no number gets
 //! an alert twice; a deputy of a deputy is never used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
 use serde_json::json;
 
@@ -14,19 +16,16 @@ use super::message::freeze as freeze_of;
 use super::own_page::short_name;
 use super::{ActionError, Desk, Result, require};
 use crate::domain::area::AreaTree;
-use crate::domain::coverage::{POSITIONS, PlannedDelivery};
+use crate::domain::coverage::{FIRST_DEPUTY, FIRST_TAKEOVER, POSITIONS, PlannedDelivery};
 use crate::domain::delivery::Channel;
 use crate::domain::email_address;
 use crate::domain::operator::{Actor, Right};
 use crate::domain::phone::PhoneNumber;
 use crate::store::contact_person::ContactPerson;
-use crate::store::coverage::{add_deliveries, delivery_rows};
+use crate::store::coverage::{Rows, add_deliveries, delivery_rows};
 use crate::store::deputy::{Absence, StandIn};
 use crate::store::message::Message;
 use crate::store::{self, Session};
-
-/// Positions of deputies begin here: behind everybody of the audience and all copies.
-const FIRST_POSITION: i64 = 9_000_000;
 
 /// Writes down that the person with this number or e-mail address stands in for another; empty = nobody does. Whoever does
 /// it has asked both.
@@ -149,39 +148,89 @@ pub async fn decline(desk: &Desk, session: &mut Session, deputy: &ContactPerson,
     desk.audit(session, &actor, "contact_person.deputy_declined", object, json!({ "deputy": deputy.id })).await
 }
 
-/// Adds a delivery to each deputy of those of a frozen audience who are paused, unless their number has one already; says how
-/// many.
+/// Adds a delivery to each deputy of those of a frozen audience who are paused or silent, unless their number has one already;
+/// says how many.
 pub(super) async fn freeze(desk: &Desk, session: &mut Session, message: &Message) -> Result<u64> {
-    let absences = store::deputy::absences(session, &message.id, desk.now()).await?;
+    let absences = absences(session, &message.id, (desk.now(), false)).await?;
     if absences.is_empty() {
         return Ok(0);
     }
+    let calls = calls(&absences, FIRST_DEPUTY..FIRST_TAKEOVER);
+    let rows = rows(message.number, &calls);
+    let deliveries = add_deliveries(session, &freeze_of(message, desk.now()), &rows).await?;
+    store::deputy::add(session, &message.id, &stand_ins(message.number, &calls), desk.now()).await?;
+    Ok(deliveries)
+}
+
+/// Those of a frozen audience who are paused or silent, with deputies whose number is not in it.
+pub(super) async fn absences(
+    session: &mut Session,
+    message_id: &str,
+    (now, is_large): (i64, bool),
+) -> Result<Vec<Absence>> {
+    let absences = store::deputy::absences(session, message_id, now, is_large).await?;
+    without_taken(session, message_id, absences).await
+}
+
+/// Leaves out those whose deputy's number has the alert or will.
+pub(super) async fn without_taken(
+    session: &mut Session,
+    message_id: &str,
+    mut absences: Vec<Absence>,
+) -> Result<Vec<Absence>> {
+    if !absences.is_empty() {
+        let numbers = absences.iter().map(|absence| absence.mobile.as_str());
+        let taken = store::deputy::taken(session, message_id, numbers).await?;
+        let taken: BTreeSet<&str> = taken.iter().map(String::as_str).collect();
+        absences.retain(|absence| !taken.contains(absence.mobile.as_str()));
+    }
+    Ok(absences)
+}
+
+/// A number that an alert goes to in place of, or beside, some persons.
+#[derive(Debug)]
+pub(super) struct Call<'a> {
+    position: i64,
+    number: &'a str,
+    absences: Vec<&'a Absence>,
+}
+
+/// One call for each number, at these positions within its message.
+pub(super) fn calls(absences: &[Absence], positions: Range<i64>) -> Vec<Call<'_>> {
     let mut by_number: BTreeMap<&str, Vec<&Absence>> = BTreeMap::new();
-    for absence in &absences {
+    for absence in absences {
         by_number.entry(&absence.mobile).or_default().push(absence);
     }
-    let mut planned = Vec::new();
-    let mut stand_ins = Vec::new();
-    for (position, (number, absences)) in (FIRST_POSITION..POSITIONS).zip(&by_number) {
-        planned.push(PlannedDelivery {
-            position,
-            channel: Channel::Sms,
-            address: number,
-            contact_person_id: None,
-            area_code: absences.first().map(|absence| absence.area_code.as_str()),
-            persons: 0,
-            households: 0,
-            // In the first round: where one is away there may be nobody else.
-            place: 1,
-        });
-        stand_ins.extend(absences.iter().map(|absence| StandIn {
+    let call = |(position, (number, absences))| Call { position, number, absences };
+    positions.zip(by_number).map(call).collect()
+}
+
+/// The deliveries of these calls.
+pub(super) fn rows(message_number: i64, calls: &[Call<'_>]) -> Rows {
+    let planned = calls.iter().map(|call| PlannedDelivery {
+        position: call.position,
+        channel: Channel::Sms,
+        address: call.number,
+        contact_person_id: None,
+        area_code: call.absences.first().map(|absence| absence.area_code.as_str()),
+        persons: 0,
+        households: 0,
+        // In the first round: where one is away there may be nobody else.
+        place: 1,
+    });
+    delivery_rows(message_number, planned)
+}
+
+/// For whom these calls are.
+pub(super) fn stand_ins(message_number: i64, calls: &[Call<'_>]) -> Vec<StandIn> {
+    let of = |call: &Call<'_>| {
+        let delivery_id = message_number * POSITIONS + call.position;
+        let stand_in = |absence: &&Absence| StandIn {
             stands_for: absence.stands_for.clone(),
             contact_person_id: absence.contact_person_id.clone(),
-            delivery_id: message.number * POSITIONS + position,
-        }));
-    }
-    let rows = delivery_rows(message.number, planned.into_iter());
-    let deliveries = add_deliveries(session, &freeze_of(message, desk.now()), &rows).await?;
-    store::deputy::add(session, &message.id, &stand_ins, desk.now()).await?;
-    Ok(deliveries)
+            delivery_id,
+        };
+        call.absences.iter().map(stand_in).collect::<Vec<_>>()
+    };
+    calls.iter().flat_map(of).collect()
 }

@@ -1,13 +1,13 @@
 //! Owns follow-ups: the alert that closes, corrects or adds to another.
 //!
-//! Invariants: it goes to exactly those whose phone may have the first; one that closes stops the rest of the first in
+//! Invariants: it goes to exactly those whose phone may have the first, deputies who took it over among them; one that closes stops the rest of the first in
 //! the same transaction and can never be overtaken by it.
 
 use super::alert::{self, Checked};
 use super::alert_text::{Draft, audit_detail, compose, in_frame};
 use super::alert_view::{self, AlertView};
 use super::freezing::{NEVER, refuse_under_way};
-use super::{ActionError, Desk, Result, alert_email, message, require};
+use super::{ActionError, Desk, Result, alert_email, deputy_takeover, message, require};
 use crate::domain::alert::{AlertKind, Spread};
 use crate::domain::audience::AlertAudience;
 use crate::domain::delivery::DeliveryState;
@@ -82,7 +82,8 @@ pub async fn create(
     store::message::insert(session, &message).await?;
     let first = First { message_id: &first.id, number: first.number, silent_only: new.silent_only };
     let whole = store::coverage::ids_of(first.number);
-    let deliveries = store::coverage::follow_up(session, &message::freeze(&message, at), first, whole).await?;
+    let mut deliveries = store::coverage::follow_up(session, &message::freeze(&message, at), first, whole).await?;
+    deliveries += store::coverage::follow_up_takeovers(session, &message::freeze(&message, at), first).await?;
     refuse_nobody(deliveries)?;
     let audience = store::coverage::count(session, &id).await?;
     message = compose(desk, actor, draft(audience))?;
@@ -116,6 +117,7 @@ pub(super) async fn begin(
     if kind.closes() {
         message::stop_rest(desk, session, actor, first.clone()).await?;
         alert_email::stop_rest(desk, session, actor, &first.id).await?;
+        deputy_takeover::stop_rest(desk, session, actor, &first.id).await?;
     }
     let following = Following { first: first.id.clone(), first_at: first.created_at, kind };
     Ok((first, following, checked))
@@ -188,12 +190,14 @@ pub async fn preview(
     let checked = check(desk, session, actor, (&first, &new)).await?;
     let following = Following { first: first.id.clone(), first_at: first.created_at, kind };
     let until = desk.now() + checked.expires_in_minutes * 60_000;
+    let deputies = store::coverage::count_takeovers(session, first_id, new.silent_only).await?;
     Ok(FollowUpPreview {
         sms: in_frame(desk, &checked, (desk.now(), until), Some(&following))?,
-        recipients: match new.silent_only {
-            true => store::spread::silent(session, first_id).await?,
-            false => store::audience::count_follow_up(session, first_id).await?,
-        },
+        recipients: deputies
+            + match new.silent_only {
+                true => store::spread::silent(session, first_id).await?,
+                false => store::audience::count_follow_up(session, first_id).await?,
+            },
     })
 }
 

@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::{ActionError, Desk, Result};
+use super::{ActionError, Desk, Result, deputy};
 use crate::ambient::{self, Clock};
-use crate::domain::coverage::Coverage;
+use crate::domain::coverage::{Coverage, FIRST_DEPUTY, FIRST_TAKEOVER};
 use crate::store::coverage::{First, Freeze, Rows, delivery_rows, recipient_rows};
+use crate::store::deputy::StandIn;
 use crate::store::freezing::{Dead, Undo};
 use crate::store::{self, Session, Store, StoreError};
 
@@ -69,11 +70,32 @@ impl Freezing {
             let mut session = desk.store.read().await?;
             let end = store::coverage::piece_end(&mut session, first.message_id, after, size.limit()).await?;
             drop(session);
-            let Some(until) = end else { return Ok(deliveries) };
+            let Some(until) = end else { break };
             let piece = Piece::FollowUp(freeze, first, (after, until));
             deliveries += self.write_piece(desk, &mut size, &piece).await?;
             after = until;
         }
+        Ok(deliveries + self.write_piece(desk, &mut size, &Piece::Takeovers(freeze, first)).await?)
+    }
+
+    /// Writes in pieces the deliveries to deputies of those who are paused or silent, when the audience stands. Returns their
+    /// number.
+    pub(super) async fn write_deputies(&self, desk: &Desk, freeze: &Freeze<'_>) -> Result<u64> {
+        let absences = {
+            let mut session = desk.store.read().await?;
+            deputy::absences(&mut session, freeze.message_id, (freeze.now, true)).await?
+        };
+        let calls = deputy::calls(&absences, FIRST_DEPUTY..FIRST_TAKEOVER);
+        let mut size = PieceSize::new(&desk.store, desk.config.database.rows_at_once);
+        let (mut rest, mut deliveries) = (calls.as_slice(), 0);
+        while !rest.is_empty() {
+            let (piece, after) = rest.split_at(size.rows.min(rest.len()));
+            let stand_ins = deputy::stand_ins(freeze.number, piece);
+            let piece = Piece::Deputies(freeze, deputy::rows(freeze.number, piece), stand_ins);
+            deliveries += self.write_piece(desk, &mut size, &piece).await?;
+            rest = after;
+        }
+        Ok(deliveries)
     }
 
     /// Takes back in pieces the audience that the message had before.
@@ -115,6 +137,13 @@ impl Freezing {
             Piece::FollowUp(freeze, first, range) => {
                 store::coverage::follow_up(&mut session, freeze, *first, *range).await?
             }
+            Piece::Takeovers(freeze, first) => {
+                store::coverage::follow_up_takeovers(&mut session, freeze, *first).await?
+            }
+            Piece::Deputies(freeze, rows, stand_ins) => {
+                store::deputy::add(&mut session, freeze.message_id, stand_ins, now).await?;
+                store::coverage::add_deliveries(&mut session, freeze, rows).await?
+            }
             Piece::Thaw(limit) => store::coverage::thaw(&mut session, message_id, *limit).await?,
         };
         session.commit().await?;
@@ -153,6 +182,8 @@ enum Piece<'a> {
     Deliveries(&'a Freeze<'a>, Rows),
     Recipients(&'a Freeze<'a>, Rows),
     FollowUp(&'a Freeze<'a>, First<'a>, (i64, i64)),
+    Takeovers(&'a Freeze<'a>, First<'a>),
+    Deputies(&'a Freeze<'a>, Rows, Vec<StandIn>),
     Thaw(i64),
 }
 

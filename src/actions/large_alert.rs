@@ -105,6 +105,7 @@ pub async fn revise(desk: &Desk, actor: &Actor, id: &str, new: &NewAlert) -> Res
     let message = draft(desk, actor, (ids, &checked, None))?;
     let areas_json = area_rows(&tree, &checked.areas);
     let freezing = Freezing::begin(desk, &mut session, id, Undo::ToDraft).await?;
+    store::deputy::clear(&mut session, id).await?;
     session.commit().await?;
     let thawed = freezing.thaw(desk).await;
     freezing.or_undo(desk, thawed).await?;
@@ -232,7 +233,8 @@ async fn freeze_areas(
     let coverage = tokio::task::spawn_blocking(move || Coverage::of(crowd, &[])).await;
     let coverage = coverage.expect("ordering people does not panic");
     freezing.write(desk, &not_due(message), &coverage).await?;
-    Ok((coverage.len() as u64, audience))
+    let deputies = freezing.write_deputies(desk, &not_due(message)).await?;
+    Ok((coverage.len() as u64 + deputies, audience))
 }
 
 async fn freeze_follow_up(

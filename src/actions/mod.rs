@@ -24,6 +24,7 @@ pub mod contact_person;
 pub mod decision;
 pub mod delivery;
 pub mod deputy;
+pub mod deputy_takeover;
 pub mod duty;
 pub mod error;
 pub mod export;

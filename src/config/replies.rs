@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::ConfigError;
 use super::letters::QuietHours;
+use crate::domain::alert::LONGEST_VALIDITY_MINUTES;
 
 /// Rules for what contact persons answer.
 #[derive(Debug, Clone, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Replies {
     pub duty_number: String,
     /// How long an urgent answer may lie before that.
     pub duty_after_seconds: u32,
+    /// How long after an alert to be passed on has gone to a person their deputy gets it, too, unless the person has said that
+    /// it is passed on; 0 = never.
+    pub deputy_after_minutes: u32,
 }
 
 impl Replies {
@@ -56,6 +60,9 @@ impl Replies {
         }
         if self.duty_after_seconds == 0 || self.duty_after_seconds > 3_600 {
             return Err(ConfigError::invalid("replies.duty_after_seconds", "must be 1 to 3600"));
+        }
+        if i64::from(self.deputy_after_minutes) > LONGEST_VALIDITY_MINUTES {
+            return Err(ConfigError::invalid("replies.deputy_after_minutes", "must be at most 10080, or 0 for never"));
         }
         if self.window_hours > 30 * 24 {
             return Err(ConfigError::invalid("replies.window_hours", "must be at most 720"));

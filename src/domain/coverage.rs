@@ -12,6 +12,10 @@ use super::email_address;
 
 /// Positions that one message has room for; a delivery's id is its message's number times this, plus its position.
 pub const POSITIONS: i64 = 10_000_000;
+/// Positions of deputies begin here: behind everybody of the audience and all copies.
+pub const FIRST_DEPUTY: i64 = 9_000_000;
+/// Positions of deputies who take over later begin here; a follow-up has both.
+pub const FIRST_TAKEOVER: i64 = 9_500_000;
 /// Positions of paper begin here, those of copies at twice that.
 const POSITIONS_PER_CHANNEL: u32 = 4_000_000;
 /// Copies go after everybody in the register.

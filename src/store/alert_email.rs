@@ -75,6 +75,7 @@ const SENT: &str = "SELECT m.id, m.created_at, m.created_by, m.state
  FROM message m
  WHERE m.follows = $1
    AND m.kind = 'test'
+   AND EXISTS (SELECT 1 FROM delivery d WHERE d.message_id = m.id AND d.channel = 'email')
  ORDER BY m.id";
 
 /// E-mails that were written instead of an alert, as one message.

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Result, Session, json};
 use crate::domain::audience::AlertAudience;
-use crate::domain::coverage::{Coverage, NotReached, POSITIONS, PlannedDelivery, PlannedRecipient};
+use crate::domain::coverage::{Coverage, FIRST_TAKEOVER, NotReached, POSITIONS, PlannedDelivery, PlannedRecipient};
 
 /// Rows written by one statement.
 const ROWS: usize = 2_000;
@@ -233,6 +233,76 @@ pub async fn follow_up(
         session.sql(FOLLOW_UP_STAND_INS).bind(freeze.message_id.to_owned()).bind(after + shift).bind(until + shift);
     session.execute(statement).await?;
     Ok(deliveries)
+}
+
+const FOLLOW_UP_TAKEOVERS: &str = "INSERT INTO delivery (id, message_id, channel, address, area_code,
+   persons, households, state, priority, due_at, place, expires_at, queued_at, waits_for)
+ SELECT $1 + d.id % $2, $3, d.channel, d.address, d.area_code,
+   0, 0, 'queued', $4, $5, d.place, $6, $7, d.id
+ FROM delivery d
+ WHERE d.id IN (SELECT s.delivery_id FROM stand_in s WHERE s.message_id = $8)
+   AND d.message_id <> $8
+   AND (d.state IN ('accepted', 'in_doubt', 'delivered', 'unconfirmed')
+     OR (d.state = 'sending' AND d.stamped_at IS NOT NULL)
+     OR (d.state = 'failed' AND d.reason = 'in_doubt.given_up'))
+   AND d.address NOT LIKE 'disposed-%'
+   AND ($9 = 0 OR NOT EXISTS (
+     SELECT 1
+     FROM stand_in s
+     JOIN spread_confirmation c ON c.message_id = s.message_id AND c.contact_person_id = s.contact_person_id
+     WHERE s.delivery_id = d.id
+       AND s.message_id = $8))";
+
+/// Freezes a follow-up to those deputies, too, who took the first message over and whose phone may have it. Returns the number
+/// of deliveries.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn follow_up_takeovers(session: &mut Session, freeze: &Freeze<'_>, first: First<'_>) -> Result<u64> {
+    let (before, last) = ids_of(freeze.number);
+    let statement = session
+        .sql(FOLLOW_UP_TAKEOVERS)
+        .bind(before)
+        .bind(POSITIONS)
+        .bind(freeze.message_id.to_owned())
+        .bind(freeze.priority)
+        .bind(freeze.due_at)
+        .bind(freeze.expires_at)
+        .bind(freeze.now)
+        .bind(first.message_id.to_owned())
+        .bind(i64::from(first.silent_only));
+    let deliveries = session.execute(statement).await?;
+    let statement = session
+        .sql(FOLLOW_UP_STAND_INS)
+        .bind(freeze.message_id.to_owned())
+        .bind(before + FIRST_TAKEOVER - 1)
+        .bind(last);
+    session.execute(statement).await?;
+    Ok(deliveries)
+}
+
+const COUNT_TAKEOVERS: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS deliveries
+ FROM delivery d
+ WHERE d.id IN (SELECT s.delivery_id FROM stand_in s WHERE s.message_id = $1)
+   AND d.message_id <> $1
+   AND (d.state IN ('accepted', 'in_doubt', 'delivered', 'unconfirmed')
+     OR (d.state = 'sending' AND d.stamped_at IS NOT NULL)
+     OR (d.state = 'failed' AND d.reason = 'in_doubt.given_up'))
+   AND ($2 = 0 OR NOT EXISTS (
+     SELECT 1
+     FROM stand_in s
+     JOIN spread_confirmation c ON c.message_id = s.message_id AND c.contact_person_id = s.contact_person_id
+     WHERE s.delivery_id = d.id
+       AND s.message_id = $1))";
+
+/// How many [`follow_up_takeovers`] would freeze.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn count_takeovers(session: &mut Session, first: &str, silent_only: bool) -> Result<i64> {
+    let statement = session.sql(COUNT_TAKEOVERS).bind(first.to_owned()).bind(i64::from(silent_only));
+    let row: Option<(i64,)> = session.one(statement).await?;
+    Ok(row.unwrap_or_default().0)
 }
 
 const PIECE_END: &str = "SELECT MAX(q.id) AS id

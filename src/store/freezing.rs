@@ -146,6 +146,7 @@ const REMOVE: [&str; 5] = [
 /// # Errors
 /// [`super::StoreError`].
 pub async fn undo(session: &mut Session, dead: &Dead, now: i64) -> Result<()> {
+    super::deputy::clear(session, &dead.message_id).await?;
     match dead.undo {
         Undo::Keep => end(session, &dead.message_id).await,
         Undo::ToDraft => {

@@ -37,11 +37,14 @@ pub struct SpreadReach {
     pub contact_persons: i64,
     /// Households they have reached.
     pub households: i64,
+    /// Those of the persons whom the alert went to: not deputies, nor who has it from the own page only.
+    pub recipients: i64,
 }
 
 const REACH: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS contact_persons,
-   CAST(COALESCE(SUM(s.households), 0) AS BIGINT) AS households
+   CAST(COALESCE(SUM(s.households), 0) AS BIGINT) AS households, CAST(COUNT(r.delivery_id) AS BIGINT) AS recipients
  FROM spread_confirmation s
+ LEFT JOIN message_recipient r ON r.message_id = s.message_id AND r.contact_person_id = s.contact_person_id AND r.channel = 'sms'
  WHERE s.message_id = $1";
 
 /// How far an alert was passed on.

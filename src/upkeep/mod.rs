@@ -16,6 +16,7 @@ pub mod reminder;
 pub mod rescue;
 pub mod retention;
 pub mod seal;
+pub mod takeover;
 pub mod turn;
 pub mod verify;
 

@@ -12,6 +12,7 @@ mod console;
 mod crash;
 mod daemons;
 mod database_faults;
+mod deputies;
 mod disk_faults;
 mod elks_gateway;
 mod faults;

@@ -123,6 +123,9 @@ struct DeliveryDetail {
     attempts: Vec<Attempt>,
     events: Vec<Event>,
     receipts: Vec<Receipt>,
+    /// Contact persons whose deputy this goes to; it covers none of them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stands_in_for: Vec<String>,
 }
 
 impl From<DeliveryView> for DeliveryDetail {
@@ -144,6 +147,7 @@ impl From<DeliveryView> for DeliveryDetail {
             queued_at: row.queued_at,
             accepted_at: row.accepted_at,
             final_at: row.final_at,
+            stands_in_for: view.stands_in_for,
             attempts: view
                 .attempts
                 .into_iter()

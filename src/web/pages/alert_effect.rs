@@ -8,6 +8,7 @@ use crate::actions::alert_preview::{Alive, Preview};
 use crate::actions::alert_view::Warning;
 use crate::domain::area::AreaTree;
 use crate::domain::sms_text::{Encoding, Offending, SmsText, gsm7_code};
+use crate::store::deputy::DeputyCount;
 
 /// Letters in a row that are, or are not, outside the short alphabet.
 #[derive(Debug)]
@@ -109,12 +110,13 @@ impl Effect {
             not_reached: number(audience.not_reached),
             reasons: {
                 let reasons = preview.not_reached.iter().map(|(reason, n)| because(reason, *n));
-                let deputies = match preview.deputies {
-                    0 => None,
-                    1 => Some("1 ersättare får sms i stället".to_owned()),
-                    n => Some(format!("{} ersättare får sms i stället", number(n))),
-                };
-                reasons.chain(deputies).collect()
+                let DeputyCount { instead, also } = preview.deputies;
+                let deputies = [
+                    (instead, "ersättare får sms i stället"),
+                    (also, "ersättare får också sms, för någon som de senaste sms:en inte har nått"),
+                ];
+                let deputies = deputies.into_iter().filter(|(n, _)| *n > 0);
+                reasons.chain(deputies.map(|(n, words)| format!("{} {words}", number(n)))).collect()
             },
             proven: preview.proven.map(|proven| {
                 let of = number(audience.by_sms);

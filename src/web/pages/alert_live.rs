@@ -543,6 +543,9 @@ fn moments(figures: &AlertFigures, names: &ActorNames, wall: &Wall) -> Vec<Momen
         let words = format!("E-post i stället, av {who}: {} av {} skickade", number(sent), number(total));
         found.push((email.at, words, None));
     }
+    for takeover in &figures.takeovers {
+        found.push((takeover.at, format!("Ersättare tog över för {}", number(takeover.persons)), None));
+    }
     found.sort_by_key(|(at, ..)| *at);
     found.into_iter().map(|(at, words, href)| Moment { at: wall.short(at), words, href }).collect()
 }

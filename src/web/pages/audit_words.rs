@@ -9,6 +9,7 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("alert.sent_unreviewed", "Sms-utskick skickat utan granskning"),
     ("alert.stopped", "Sms-utskick stoppat"),
     ("alert.followed_up", "Sms-utskick följt upp"),
+    ("alert.deputies_took_over", "Ersättare tog över ett sms-utskick"),
     ("alert.sent_by_email", "Sms-utskick skickat med e-post i stället"),
     ("alert.emails_stopped", "E-post i stället för sms stoppad"),
     ("alert_draft.begun", "Utkast till sms-utskick påbörjat"),
