@@ -8,6 +8,8 @@ CARGO ?= cargo
 BINARY := target/release/grannpost
 # Written by npm ci: newer than the lock file when everything in it is there.
 LIBRARIES := web/node_modules/.package-lock.json
+# Stories that take minutes between them: `make test-faults` runs these too.
+SLOW := soak:: database_faults:: come_and_go gateway_faults::postgres disk_faults::postgres
 # Root installs by itself, everybody else through sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -22,10 +24,10 @@ build: setup-build $(LIBRARIES) ## Build target/release/grannpost
 demo: build ## Build, then run the demo: nothing to configure, nothing leaves the machine
 	$(BINARY) demo
 
-test: setup-test $(LIBRARIES) ## Install what tests need, then check format, lints and all tests
+test: setup-test $(LIBRARIES) ## Install what tests need, then check format, lints and all tests but the slowest
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
-	$(CARGO) test --locked
+	$(CARGO) test --locked -- $(addprefix --skip ,$(SLOW))
 
 # The stories of docs/faults.md with many runs and seeds. What failed stands in the table too, and in target/faults.log.
 FAULTS = $$(grep -oE '`[a-z_]+::[a-z_0-9]+`' docs/faults.md | sed -E 's/.*::|`//g' | sort -u)
