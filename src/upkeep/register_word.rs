@@ -2,11 +2,15 @@
 //!
 //! Invariant: each piece is a short transaction, so that no alert waits for a large import's words.
 
+use std::time::Duration;
+
 use super::Upkeep;
 use crate::store::{StoreError, register_word};
 
 /// Records at once.
-const PIECE: i64 = 1_000;
+const PIECE: i64 = 250;
+/// Rest between two pieces, in which others come to write.
+const BREATH: Duration = Duration::from_millis(20);
 
 /// Writes the words of everybody whose are behind.
 pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
@@ -18,6 +22,7 @@ pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
         let behind = register_word::behind(&mut session, PIECE).await?;
         register_word::catch_up(&mut session, &behind).await?;
         session.commit().await?;
+        tokio::time::sleep(BREATH).await;
     }
     Ok(())
 }
