@@ -104,7 +104,7 @@ pub async fn pace(kind: Kind, rate: u32) -> Vec<Line> {
 pub async fn instant_gateway(kind: Kind) -> Vec<Line> {
     const RECIPIENTS: usize = 50_000;
     let behaviour = json!({ "receipts": { "delay_ms": 300 } });
-    let scene = Scene::set(&Plan { kind, persons: RECIPIENTS, behaviour, rate: 100_000, concurrency: 64 }).await;
+    let scene = Scene::set(&Plan { kind, persons: RECIPIENTS, behaviour, rate: 100_000, concurrency: 256 }).await;
     let id = scene.alert("Röd skåpbil söks", 1).await;
     let alert = scene.alert_when(&id, |alert| alert["state"] == "done").await;
     assert_eq!(alert["counts"]["delivered"], json!(RECIPIENTS));

@@ -135,7 +135,8 @@ impl Scene {
                 return alert;
             }
             assert!(begun.elapsed() < Duration::from_secs(300), "the round never ended: {}", alert["counts"]);
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            // Seldom, since each look costs the daemon time that it is measured with.
+            tokio::time::sleep(Duration::from_millis(250)).await;
         }
     }
 }

@@ -11,6 +11,7 @@ use super::alert_figures::SlowFigures;
 use super::census::Census;
 use super::{Desk, Result};
 use crate::store::alert::Passed;
+use crate::store::queue::QueueDepth;
 use crate::store::register::AreaCover;
 
 /// Values kept of one kind.
@@ -29,6 +30,8 @@ pub struct Lately {
     pub figures: Kept<SlowFigures>,
     /// How the deliveries of an alert passed from state to state, by its id.
     pub passed: Kept<Vec<Passed>>,
+    /// What waits in each lane, under the empty key.
+    pub depths: Kept<Vec<QueueDepth>>,
 }
 
 /// Values by key, each with when it was counted.
