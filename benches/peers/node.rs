@@ -47,7 +47,7 @@ pub async fn nodemailer(count: usize) -> f64 {
     let (host, port) = gateway.mail.strip_prefix("smtp://").unwrap().split_once(':').unwrap();
     let mails: Mails = run(
         "mailer.js",
-        &[("HOST", host), ("PORT", port), ("N", &count.to_string()), ("TEXT", "2200"), ("HTML", "5000")],
+        &[("HOST", host), ("PORT", port), ("N", &count.to_string()), ("TEXT", "1570"), ("HTML", "3560")],
     );
     mails.sent_ms
 }
