@@ -21,7 +21,7 @@ pub struct Sms {
 /// One alert to so many.
 pub async fn sms(kind: Kind, count: usize) -> Sms {
     let behaviour = json!({ "receipts": { "delay_ms": 300 } });
-    let scene = Scene::set(&Plan { kind, persons: count, behaviour, rate: 100_000, concurrency: 64 }).await;
+    let scene = Scene::set(&Plan { kind, persons: count, behaviour, rate: 100_000, concurrency: 256 }).await;
     let begun = Instant::now();
     let id = scene.alert("Röd skåpbil söks", 1).await;
     let frozen = begun.elapsed().as_secs_f64();

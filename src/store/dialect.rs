@@ -38,17 +38,18 @@ impl Dialect {
     /// `INTEGER PRIMARY KEY` only (with any other type the key is an index beside the table);
     /// `{by its key}` behind a table keeps it in the order of another key;
     /// `{as bytes}` compares a column's text as bytes, as SQLite does anyway, so that an index finds how it begins;
-    /// `{on postgres}` before a line leaves it out for SQLite.
+    /// `{on postgres}` before a line leaves it out for SQLite, `{on sqlite}` for PostgreSQL.
     #[must_use]
     pub fn expand_schema(self, sql: &str) -> String {
-        let [row_id, by_its_key, as_bytes, on_postgres] = match self {
-            Self::Sqlite => ["INTEGER", " WITHOUT ROWID", "", "-- "],
-            Self::Postgres => ["BIGINT", "", AS_BYTES, ""],
+        let [row_id, by_its_key, as_bytes, on_postgres, on_sqlite] = match self {
+            Self::Sqlite => ["INTEGER", " WITHOUT ROWID", "", "-- ", ""],
+            Self::Postgres => ["BIGINT", "", AS_BYTES, "", "-- "],
         };
         sql.replace("{row id}", row_id)
             .replace("{by its key}", by_its_key)
             .replace("{as bytes}", as_bytes)
             .replace("{on postgres}", on_postgres)
+            .replace("{on sqlite}", on_sqlite)
     }
 
     /// Replaces the marks in `sql`:
