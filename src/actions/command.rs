@@ -164,7 +164,7 @@ async fn start(
         let channel = if observation.channel == Channel::Sms.code() { "sms" } else { "email" };
         let fingerprint = desk.token_key.fingerprint(channel, &observation.sender);
         changed = store::contact_person::suppressed(session, &fingerprint, channel).await?.is_some();
-        store::contact_person::unsuppress(session, &fingerprint, channel).await?;
+        store::contact_person::unsuppress(session, (&fingerprint, channel), now).await?;
     }
     for person in persons {
         let mut row = person.clone();
@@ -177,7 +177,7 @@ async fn start(
         }
         for (channel, text) in wanted(person, reach) {
             let fingerprint = desk.token_key.fingerprint(channel, &text);
-            store::contact_person::unsuppress(session, &fingerprint, channel).await?;
+            store::contact_person::unsuppress(session, (&fingerprint, channel), now).await?;
         }
         if row == *person {
             continue;

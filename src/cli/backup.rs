@@ -95,7 +95,7 @@ pub(super) async fn restore(args: &Args, loaded: Loaded) -> Outcome {
     }
     let store = Store::open(config.database.url.expose(), config.database.max_connections).await?;
     store.migrate().await?;
-    let contents = backup::pause_restored(&store).await?;
+    let contents = backup::pause_restored(&store, Clock::System.now_ms()).await?;
     store.close().await;
     say(&format!(
         "Databasen är återställd: {} kontaktombud, {} utskick. Den står i paus.",
