@@ -306,6 +306,7 @@ fn source_words(source: &str) -> &str {
         "complaint" => "anmälde ett brev som skräppost",
         "register_file" => "stod i en importerad fil",
         "suppression" => "stod på spärrlistan",
+        "journal" => "ur journalen, efter en återläsning",
         "" => "okänt hur",
         other => other,
     }

@@ -137,6 +137,7 @@ impl TestApp {
             contact_person_id: None,
             message_id: None,
             is_automatic: false,
+            is_fetched: false,
             via_page: None,
         };
         let received = receive(&self.desk, &mut session, &incoming).await.unwrap();
