@@ -111,7 +111,8 @@ pub async fn receive(desk: &Desk, session: &mut Session, incoming: &Incoming) ->
     log(desk, session, &observation).await?;
     match command {
         Some(command) => {
-            let asked = command::Asked { observation: &observation, persons: &persons, is_fetched: incoming.is_fetched };
+            let asked =
+                command::Asked { observation: &observation, persons: &persons, is_fetched: incoming.is_fetched };
             command::obey(desk, session, asked, command).await?;
         }
         None if incoming.is_fetched => {}

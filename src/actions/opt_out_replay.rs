@@ -157,12 +157,12 @@ async fn heed(
         return Ok(());
     }
     let mut row = person.clone();
-    let alerts = wishes.alerts.and_then(|word| {
-        set(word, (&mut row.alerts, &mut row.alerts_opt_out_at, &mut row.alerts_opt_out_source))
-    });
-    let letters = wishes.letters.and_then(|word| {
-        set(word, (&mut row.letters, &mut row.letters_opt_out_at, &mut row.letters_opt_out_source))
-    });
+    let alerts = wishes
+        .alerts
+        .and_then(|word| set(word, (&mut row.alerts, &mut row.alerts_opt_out_at, &mut row.alerts_opt_out_source)));
+    let letters = wishes
+        .letters
+        .and_then(|word| set(word, (&mut row.letters, &mut row.letters_opt_out_at, &mut row.letters_opt_out_source)));
     for (change, channel) in [(alerts, "sms"), (letters, "email")] {
         let Some(is_wanted) = change else { continue };
         let count = if is_wanted { &mut redone.brought_back } else { &mut redone.opt_outs };

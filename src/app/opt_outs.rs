@@ -103,11 +103,7 @@ async fn pause(store: &Store, clock: &Clock) -> store::Result<()> {
 }
 
 /// Lines that were in the journal once and are not any more.
-async fn absent(
-    session: &mut store::Session,
-    file: &Path,
-    journal: &OptOutJournal,
-) -> store::Result<Vec<String>> {
+async fn absent(session: &mut store::Session, file: &Path, journal: &OptOutJournal) -> store::Result<Vec<String>> {
     let mut known = Vec::new();
     let mut after = String::new();
     loop {

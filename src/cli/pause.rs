@@ -58,7 +58,9 @@ pub(super) async fn resume(args: &ResumeArgs, loaded: Loaded) -> Outcome {
 fn with_the_way_out(error: ActionError) -> Failure {
     let flag = match &error {
         ActionError::Conflict { code: "restored.history_unread", .. } => "--without-history",
-        ActionError::Conflict { code: "restored.journal_missing" | "restored.journal_broken", .. } => "--without-journal",
+        ActionError::Conflict { code: "restored.journal_missing" | "restored.journal_broken", .. } => {
+            "--without-journal"
+        }
         _ => return error.into(),
     };
     let ActionError::Conflict { detail, .. } = error else { return error.into() };

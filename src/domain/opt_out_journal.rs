@@ -299,11 +299,8 @@ mod tests {
 
     #[test]
     fn a_line_comes_back_and_a_cut_or_changed_one_or_another_keys_does_not() {
-        let address = Address {
-            channel: "sms".into(),
-            fingerprint: "ab".repeat(32),
-            kept_out: Some("opted_out".into()),
-        };
+        let address =
+            Address { channel: "sms".into(), fingerprint: "ab".repeat(32), kept_out: Some("opted_out".into()) };
         let lines = [
             key().begun(1, "j"),
             key().word(2, "p1", Word::Paused(77)),

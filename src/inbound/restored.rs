@@ -61,16 +61,16 @@ impl CaughtUp {
             count(opt_outs, "avanmälning", "avanmälningar"),
             count(erased, "radering", "raderingar")
         );
-        if brought_back + pauses > 0 {
-            words += &format!(
-                ", liksom {} och {}",
-                count(brought_back, "ny anmälan", "nya anmälningar"),
-                count(pauses, "ändrad paus", "ändrade pauser")
-            );
+        if brought_back > 0 {
+            words += &format!(", liksom {}", count(brought_back, "ny anmälan", "nya anmälningar"));
+        }
+        if pauses > 0 {
+            words += &format!(", liksom {}", count(pauses, "ändrad paus", "ändrade pauser"));
         }
         words += &format!(". {} sms hämtades från sms-tjänsten.", self.sms);
         if self.spoiled > 0 {
-            words += &format!(" {} rader i journalen gick inte att läsa.", self.spoiled);
+            let lines = if self.spoiled == 1 { "rad" } else { "rader" };
+            words += &format!(" {} {lines} i journalen gick inte att läsa.", self.spoiled);
         }
         if !self.unasked.is_empty() {
             words += &format!(" Historiken hos {} är inte läst.", self.unasked.join(", "));

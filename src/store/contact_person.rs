@@ -308,11 +308,7 @@ const UNSUPPRESS: &str = "DELETE FROM suppression
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn unsuppress(
-    session: &mut Session,
-    (fingerprint, channel): (&str, &'static str),
-    now: i64,
-) -> Result<()> {
+pub async fn unsuppress(session: &mut Session, (fingerprint, channel): (&str, &'static str), now: i64) -> Result<()> {
     let statement = session.sql(UNSUPPRESS).bind(fingerprint.to_owned()).bind(channel);
     if session.execute(statement).await? > 0 {
         let address = Address { channel: channel.to_owned(), fingerprint: fingerprint.to_owned(), kept_out: None };

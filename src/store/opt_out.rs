@@ -14,7 +14,11 @@ const NOTE: &str = "INSERT INTO opt_out_word (mac, line, noted_at)
  ON CONFLICT (mac) DO NOTHING";
 
 /// Notes a line; it is in the journal before the commit returns.
-pub(super) async fn note(session: &mut Session, at: i64, line: impl FnOnce(&JournalKey) -> Option<String>) -> Result<()> {
+pub(super) async fn note(
+    session: &mut Session,
+    at: i64,
+    line: impl FnOnce(&JournalKey) -> Option<String>,
+) -> Result<()> {
     let Some(line) = session.journal_key().and_then(line) else { return Ok(()) };
     let statement = session.sql(NOTE).bind(mac_of(&line).to_owned()).bind(line.clone()).bind(at);
     if session.execute(statement).await? > 0 {

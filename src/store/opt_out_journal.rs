@@ -106,7 +106,8 @@ impl OptOutJournal {
                 None => return Err(JournalError::NotAJournal),
             }
         }
-        let journal = Self { file: file.to_owned(), key, written: Mutex::default(), is_failing: AtomicBool::new(false) };
+        let journal =
+            Self { file: file.to_owned(), key, written: Mutex::default(), is_failing: AtomicBool::new(false) };
         Ok((journal, is_new))
     }
 

@@ -182,7 +182,7 @@ on_both_databases! {
         operator::put_link(&mut session, &link).await.unwrap();
         sign_in_session::insert(&mut session, &a_sign_in_session("s1")).await.unwrap();
         session.commit().await.unwrap();
-        assert_eq!(backup::pause_restored(&store).await.unwrap(), contents);
+        assert_eq!(backup::pause_restored(&store, NOW).await.unwrap(), contents);
         let mut session = store.read().await.unwrap();
         assert_eq!(setting::get(&mut session, setting::PAUSED).await.unwrap().as_deref(), Some("restored"));
         assert_eq!(operator::link(&mut session, "t1").await.unwrap(), None);
