@@ -301,9 +301,9 @@ fn test_words(tested: Tested) -> (&'static str, String) {
 fn caught_up_words(done: &str) -> Option<(&'static str, String)> {
     let (opt_outs, erased) = done.strip_prefix("caught_up-")?.split_once('-')?;
     let (opt_outs, erased): (u32, u32) = (opt_outs.parse().ok()?, erased.parse().ok()?);
-    let words = format!(
-        "Utskicken går igen. Efter kopian hade {opt_outs} avanmälningar och {erased} raderingar gjorts; de är gjorda om."
-    );
+    let opt_outs = if opt_outs == 1 { "1 avanmälning".to_owned() } else { format!("{opt_outs} avanmälningar") };
+    let erased = if erased == 1 { "1 radering".to_owned() } else { format!("{erased} raderingar") };
+    let words = format!("Utskicken går igen. {opt_outs} och {erased} från tiden efter kopian är gjorda om.");
     Some(("notice--ok", words))
 }
 
