@@ -101,6 +101,7 @@ pub(super) async fn restore(args: &Args, loaded: Loaded) -> Outcome {
         "Databasen är återställd: {} kontaktombud, {} utskick. Den står i paus.",
         contents.contact_persons, contents.messages
     ));
+    say("Vad som har sagts efter kopian (avanmälningar, raderingar) görs om ur journalen när du släpper på utskicken.");
     if contents.waiting + contents.open > 0 {
         say(&format!(
             "I kopian väntade {} leveranser och {} saknade besked. De kan ha gått ut sedan kopian togs: stoppa dem som \

@@ -119,7 +119,7 @@ struct Said {
 async fn said_since(desk: &Desk, without: Without) -> Result<Said, ActionError> {
     let journal = match desk.store.journal() {
         Journal::Open(journal) => journal,
-        Journal::Off if was_kept(desk).await? && !without.journal => return Err(missing()),
+        Journal::Off if !without.journal => return Err(if was_kept(desk).await? { missing() } else { none_kept() }),
         Journal::Broken(code) if !without.journal => return Err(broken(code)),
         Journal::Off | Journal::Broken(_) => return Ok(Said { lost: written(desk).await?, ..Said::default() }),
     };
@@ -180,6 +180,12 @@ async fn was_kept(desk: &Desk) -> Result<bool, ActionError> {
 fn missing() -> ActionError {
     let detail = "Journalen över avanmälningar saknas eller är inte hel: det som har sagts efter kopian kan inte göras om. Lägg tillbaka \
                   journalen och dess nyckel, eller säg uttryckligen att utskicken ska släppas på utan den.";
+    ActionError::conflict("restored.journal_missing", detail)
+}
+
+fn none_kept() -> ActionError {
+    let detail = "Här förs ingen journal över avanmälningar: den som har sagt nej eller raderats efter kopian är glömd. Gå igenom det för \
+                  hand, och säg sedan uttryckligen att utskicken ska släppas på utan journal.";
     ActionError::conflict("restored.journal_missing", detail)
 }
 

@@ -214,6 +214,9 @@ on_both_databases! {
         let confirmations = house.gateway.journal().messages();
         let to_stopped = confirmations.iter().filter(|sms| sms.to == stops.mobile).count();
         assert_eq!(to_stopped, 1, "a STOP that is fetched is not confirmed again");
+        let file = format!("name,mobile,municipality,watch_area,households\nBo Berg,{},2326,Hackås,4\n", erased.mobile);
+        let again = api.send_bytes(reqwest::Method::POST, "/api/v1/imports?dry_run=true", "text/csv", file.into()).await;
+        assert_eq!((&again.json["counts"]["new"], &again.json["counts"]["ask"]), (&json!(0), &json!(1)), "{}", again.text);
         house.verify();
         let (done, words) = house.run(&["resume"]);
         assert!(done && !words.contains("gjordes om"), "once is enough: {words}");
@@ -309,6 +312,32 @@ on_both_databases! {
         for person in &people[..3] {
             assert_eq!(api.get(&format!("/contact-persons/{}", person.id)).await.status, 404);
         }
+        assert_eq!(daemon.signal_and_wait("TERM"), Some(0));
+    }
+
+    async fn a_no_is_of_the_address_only_when_nobody_else_in_the_restored_register_has_said_it(kind: Kind) {
+        let house = House::build(kind).await;
+        let (daemon, api) = house.serve();
+        let people = persons(&api).await;
+        let [moved, alone, together, ..] = &people[..] else { panic!("seven") };
+        let shared = json!({ "name": "Maj Hed", "mobile": together.mobile, "municipality": "2326", "watch_area": "Hackås", "households": 2 });
+        let with_them = api.post("/contact-persons", shared).await.json["id"].as_str().unwrap().to_owned();
+        house.back_up();
+        let no = json!({ "opt_outs": [{ "channel": "sms", "source": "ringde" }] });
+        // The number goes to somebody whom the copy does not know, and they say no.
+        api.patch(&format!("/contact-persons/{}", moved.id), json!({ "mobile": "070-174 06 20" })).await;
+        let new = json!({ "name": "Nya Person", "mobile": moved.mobile, "municipality": "2326", "watch_area": "Hackås", "households": 2 });
+        let new = api.post("/contact-persons", new).await.json["id"].as_str().unwrap().to_owned();
+        assert_eq!(api.patch(&format!("/contact-persons/{new}"), no.clone()).await.status, 200);
+        assert_eq!(api.patch(&format!("/contact-persons/{}", together.id), no).await.status, 200);
+        let (daemon, api) = house.restore(daemon);
+        let (done, words) = house.run(&["resume"]);
+        assert!(done && words.contains("2 avanmälningar"), "{words}");
+        let has_said_no = async |id: &str| has_opted_out(&api.get(&format!("/contact-persons/{id}")).await.json);
+        assert!(has_said_no(&moved.id).await, "an SMS to that number would come to who said no");
+        assert!(has_said_no(&together.id).await);
+        assert!(!has_said_no(&with_them).await, "who shares a telephone with somebody who said no has not said it");
+        assert!(!has_said_no(&alone.id).await);
         assert_eq!(daemon.signal_and_wait("TERM"), Some(0));
     }
 
@@ -417,4 +446,23 @@ async fn an_administrator_resumes_a_restored_database_from_the_pages() {
     assert!(page.says("1 avanmälning och 0 raderingar från tiden efter kopian är gjorda om"), "{}", page.html);
     assert!(has_opted_out(&app.api.get(&format!("/contact-persons/{}", people[0].id)).await.json));
     assert_eq!(app.verify().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_no_journal_is_kept_a_restored_database_is_resumed_by_an_explicit_act() {
+    let house = House::build(Kind::Sqlite).await;
+    let text = std::fs::read_to_string(&house.config).unwrap();
+    let text = text
+        .replace(&format!("opt_outs.journal_file = \"{}\"", house.journal.display()), "opt_outs.journal_file = \"\"");
+    std::fs::write(&house.config, text).unwrap();
+    let (_, words) = house.run(&["check"]);
+    assert!(words.contains("VARNING: ingen"), "{words}");
+    let (daemon, _) = house.serve();
+    house.back_up();
+    let (daemon, _) = house.restore(daemon);
+    let (done, words) = house.run(&["resume"]);
+    assert!(!done && words.contains("--without-journal"), "{words}");
+    let (done, words) = house.run(&["resume", "--without-journal"]);
+    assert!(done, "{words}");
+    assert_eq!(daemon.signal_and_wait("TERM"), Some(0));
 }

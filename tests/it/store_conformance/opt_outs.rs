@@ -42,9 +42,9 @@ on_both_databases! {
         let macs = ["00".to_owned(), lines[0].mac.clone()];
         assert_eq!(opt_out::unknown(&mut session, &macs).await.unwrap(), ["00"]);
         let later = key.read(&key.word(NOW + 3, "p1", Word::Erased)).unwrap();
-        opt_out::heed(&mut session, &[later.clone()], NOW + 4).await.unwrap();
-        assert_eq!(opt_out::unknown(&mut session, &[later.mac.clone()]).await.unwrap(), Vec::<String>::new());
-        opt_out::forget(&mut session, &[later.mac.clone()]).await.unwrap();
+        opt_out::heed(&mut session, std::slice::from_ref(&later), NOW + 4).await.unwrap();
+        assert_eq!(opt_out::unknown(&mut session, std::slice::from_ref(&later.mac)).await.unwrap(), Vec::<String>::new());
+        opt_out::forget(&mut session, std::slice::from_ref(&later.mac)).await.unwrap();
         assert_eq!(opt_out::unknown(&mut session, &[later.mac]).await.unwrap().len(), 1);
         let somebody = opt_out::persons(&mut session, "", 10).await.unwrap();
         assert_eq!((somebody.len(), somebody[0].mobile.as_deref()), (1, Some("+46701740601")));
