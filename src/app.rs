@@ -2,6 +2,8 @@
 //!
 //! It holds no rule. Invariant: this is the only place where the rings meet.
 
+mod opt_outs;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -55,6 +57,7 @@ pub async fn open(config: Arc<Config>, clock: Clock, migrate: bool) -> anyhow::R
     } else if store.migrations().await?.iter().any(|migration| !migration.applied) {
         anyhow::bail!("migrations are pending; run grannpost migrate, or serve without --no-migrate");
     }
+    let store = opt_outs::open(&config, store, &clock).await?;
     let (tree, places) = config.region.tree()?;
     let mut session = store.begin().await?;
     let mut areas: Vec<_> = tree.iter().collect();
@@ -263,6 +266,14 @@ fn upkeep(engine: &Engine) -> Upkeep {
         turn: upkeep::turn::Turn::default(),
         stop: engine.stop.clone(),
     }
+}
+
+/// The gateways whose incoming SMS this configuration can read.
+///
+/// # Errors
+/// When a gateway cannot be set up.
+pub fn gateway_hooks(config: &Config) -> anyhow::Result<BTreeMap<String, GatewayHook>> {
+    Ok(hooks(config, &gateways(config)?))
 }
 
 fn gateways(config: &Config) -> anyhow::Result<BTreeMap<String, SmsGateway>> {

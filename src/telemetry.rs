@@ -67,6 +67,7 @@ fn describe() {
     metrics::describe_gauge!("grannpost_mail_unread", "Incoming mails that are kept and not read yet");
     metrics::describe_gauge!("grannpost_mailbox_up", "1 when the mailbox can be read, else 0");
     metrics::describe_gauge!("grannpost_mail_tray", "Incoming mails that wait for a person to read them");
+    metrics::describe_gauge!("grannpost_opt_outs_unjournalled", "Words about consent that wait for the journal's disk");
     metrics::describe_gauge!("grannpost_days_since_letter", "Days since the last letter to an area");
 }
 

@@ -46,17 +46,31 @@ impl Reach {
     }
 }
 
+/// Who asks.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// What came.
+    pub(super) observation: &'a Observation,
+    /// Everybody with the sender's number.
+    pub(super) persons: &'a [ContactPerson],
+    /// Whether it was fetched from the gateway's history after a restore.
+    pub(super) is_fetched: bool,
+}
+
+impl Asked<'_> {
+    /// When it holds from: what was said before a restore must not undo what was said later.
+    fn at(&self, desk: &Desk) -> i64 {
+        if self.is_fetched { self.observation.received_at.min(desk.now()) } else { desk.now() }
+    }
+}
+
 /// Does what a command asks for, for everybody with the sender's number.
-pub(super) async fn obey(
-    desk: &Desk,
-    session: &mut Session,
-    (observation, persons): (&Observation, &[ContactPerson]),
-    command: Command,
-) -> Result<()> {
+pub(super) async fn obey(desk: &Desk, session: &mut Session, asked: Asked<'_>, command: Command) -> Result<()> {
+    let Asked { observation, persons, is_fetched } = asked;
     let confirmation = match command {
         Command::Stop(scope) => {
             let reach = Reach::of(scope, &observation.channel);
-            stop(desk, session, (observation, persons), reach).await?.then(|| {
+            stop(desk, session, asked, reach).await?.then(|| {
                 let again = if reach.alerts { "START" } else { "START BREV" };
                 format!(
                     "Du får inga fler {} om grannsamverkan från polisen. Skriv {again} om du ändrar dig.",
@@ -66,12 +80,12 @@ pub(super) async fn obey(
         }
         Command::Start(scope) => {
             let reach = Reach::of(scope, &observation.channel);
-            start(desk, session, (observation, persons), reach).await?.then(|| {
+            start(desk, session, asked, reach).await?.then(|| {
                 let what = reach.words().replace("eller", "och");
                 format!("Du får {what} om grannsamverkan från polisen igen. Skriv STOP för att avsluta.")
             })
         }
-        Command::Pause(days) => pause(desk, session, persons, days).await?.map(|until| {
+        Command::Pause(days) => pause(desk, session, asked, days).await?.map(|until| {
             let until = local(desk, until);
             format!(
                 "Du får inga sms eller brev om grannsamverkan förrän {}/{}. Skriv START för att få dem igen.",
@@ -85,8 +99,8 @@ pub(super) async fn obey(
         }
     };
     match confirmation {
-        Some(text) => confirm(desk, session, observation, &text).await,
-        None => Ok(()),
+        Some(text) if !is_fetched => confirm(desk, session, observation, &text).await,
+        Some(_) | None => Ok(()),
     }
 }
 
@@ -107,16 +121,12 @@ fn source_of(observation: &Observation) -> String {
 }
 
 /// Ends alerts or letters; says whether anything changed.
-async fn stop(
-    desk: &Desk,
-    session: &mut Session,
-    (observation, persons): (&Observation, &[ContactPerson]),
-    reach: Reach,
-) -> Result<bool> {
+async fn stop(desk: &Desk, session: &mut Session, asked: Asked<'_>, reach: Reach) -> Result<bool> {
+    let Asked { observation, persons, .. } = asked;
     if persons.is_empty() {
         return stop_unknown(desk, session, observation).await;
     }
-    let now = desk.now();
+    let now = asked.at(desk);
     let mut changed = false;
     for person in persons {
         let mut row = person.clone();
@@ -152,19 +162,15 @@ async fn stop_unknown(desk: &Desk, session: &mut Session, observation: &Observat
 }
 
 /// Brings alerts or letters back, and ends a pause; says whether anything changed.
-async fn start(
-    desk: &Desk,
-    session: &mut Session,
-    (observation, persons): (&Observation, &[ContactPerson]),
-    reach: Reach,
-) -> Result<bool> {
-    let now = desk.now();
+async fn start(desk: &Desk, session: &mut Session, asked: Asked<'_>, reach: Reach) -> Result<bool> {
+    let Asked { observation, persons, .. } = asked;
+    let now = asked.at(desk);
     let mut changed = false;
     if persons.is_empty() {
         let channel = if observation.channel == Channel::Sms.code() { "sms" } else { "email" };
         let fingerprint = desk.token_key.fingerprint(channel, &observation.sender);
         changed = store::contact_person::suppressed(session, &fingerprint, channel).await?.is_some();
-        store::contact_person::unsuppress(session, &fingerprint, channel).await?;
+        store::contact_person::unsuppress(session, (&fingerprint, channel), now).await?;
     }
     for person in persons {
         let mut row = person.clone();
@@ -177,7 +183,7 @@ async fn start(
         }
         for (channel, text) in wanted(person, reach) {
             let fingerprint = desk.token_key.fingerprint(channel, &text);
-            store::contact_person::unsuppress(session, &fingerprint, channel).await?;
+            store::contact_person::unsuppress(session, (&fingerprint, channel), now).await?;
         }
         if row == *person {
             continue;
@@ -196,8 +202,9 @@ fn wanted(person: &ContactPerson, reach: Reach) -> Vec<(&'static str, String)> {
 }
 
 /// Pauses everything for so many days; says until when if anything changed.
-async fn pause(desk: &Desk, session: &mut Session, persons: &[ContactPerson], days: u32) -> Result<Option<i64>> {
-    let now = desk.now();
+async fn pause(desk: &Desk, session: &mut Session, asked: Asked<'_>, days: u32) -> Result<Option<i64>> {
+    let persons = asked.persons;
+    let now = asked.at(desk);
     let until = now + i64::from(days) * DAY_MS;
     let mut changed = false;
     for person in persons {

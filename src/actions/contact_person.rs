@@ -278,7 +278,7 @@ pub(super) async fn erase_row(desk: &Desk, session: &mut Session, actor: &Actor,
         let fingerprint = desk.token_key.fingerprint(channel, &text);
         store::contact_person::suppress(session, (fingerprint, channel), "erased", now).await?;
     }
-    store::contact_person::erase(session, row, now).await?;
+    store::contact_person::erase(session, row, None, now).await?;
     store::observation::pseudonymise(session, id).await?;
     store::import::forget_person(session, id).await?;
     desk.audit(session, actor, "contact_person.erased", ("contact_person", id), serde_json::json!({})).await
@@ -406,7 +406,7 @@ pub(super) async fn opt_out(desk: &Desk, session: &mut Session, row: &mut Row, o
         let fingerprint = desk.token_key.fingerprint(channel, &text);
         match at {
             Some(_) => store::contact_person::suppress(session, (fingerprint, channel), "opted_out", now).await?,
-            None => store::contact_person::unsuppress(session, &fingerprint, channel).await?,
+            None => store::contact_person::unsuppress(session, (&fingerprint, channel), now).await?,
         }
     }
     Ok(())

@@ -45,10 +45,28 @@ impl Folder {
 /// # Errors
 /// [`ActionError::Forbidden`].
 pub async fn list(desk: &Desk, session: &mut Session, actor: &Actor, folder: Folder) -> Result<Vec<InboundMail>> {
+    Ok(page(desk, session, actor, folder, ("", MOST)).await?.0)
+}
+
+/// A page of a folder after the mail with the id `after`, and the id to go on after; the look is logged.
+///
+/// # Errors
+/// [`ActionError::Forbidden`].
+pub async fn page(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    folder: Folder,
+    (after, limit): (&str, i64),
+) -> Result<(Vec<InboundMail>, Option<String>)> {
     allowed(session, actor).await?;
-    let mails = store::inbound_mail::page(session, folder.code(), ("", MOST)).await?;
+    let mut mails = store::inbound_mail::page(session, folder.code(), (after, limit + 1)).await?;
+    let shown = usize::try_from(limit).unwrap_or(usize::MAX);
+    let has_more = mails.len() > shown;
+    mails.truncate(shown);
     desk.audit(session, actor, "mail.tray_read", ("mail", ""), json!({ "mails": mails.len() })).await?;
-    Ok(mails)
+    let next = mails.last().filter(|_| has_more).map(|mail| mail.id.clone());
+    Ok((mails, next))
 }
 
 /// A mail of a folder and the beginning of its octets; the look is logged.
@@ -68,17 +86,19 @@ pub async fn open(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
     Ok((mail, raw))
 }
 
-/// Puts a mail of the tray aside. Doing it twice changes nothing more.
+/// Puts a mail of the tray aside, and gives it as it is then. Doing it twice changes nothing more.
 ///
 /// # Errors
 /// [`ActionError::NotFound`].
-pub async fn put_aside(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<()> {
+pub async fn put_aside(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<InboundMail> {
     allowed(session, actor).await?;
-    store::inbound_mail::get(session, id).await?.ok_or(ActionError::NotFound)?;
-    if store::inbound_mail::handle(session, id, &actor.id, desk.now()).await? {
+    let is_in_tray = |mail: &InboundMail| mail.folder.as_deref() == Some(Folder::Tray.code());
+    let mail = store::inbound_mail::get(session, id).await?.filter(is_in_tray).ok_or(ActionError::NotFound)?;
+    let now = desk.now();
+    if store::inbound_mail::handle(session, id, &actor.id, now).await? {
         desk.audit(session, actor, "mail.put_aside", ("mail", id), json!({})).await?;
     }
-    Ok(())
+    Ok(InboundMail { handled_at: mail.handled_at.or(Some(now)), ..mail })
 }
 
 async fn allowed(session: &mut Session, actor: &Actor) -> Result<()> {

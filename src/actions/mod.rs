@@ -56,6 +56,7 @@ pub mod observation_export;
 pub mod observation_view;
 pub mod observation_work;
 pub mod operator;
+pub mod opt_out_replay;
 pub mod own_page;
 pub mod own_page_act;
 pub mod own_page_view;

@@ -43,6 +43,8 @@ pub struct Incoming {
     pub message_id: Option<String>,
     /// Whether a machine sent it: it is filed apart, and never answered.
     pub is_automatic: bool,
+    /// Whether it was fetched from a gateway's history after a restore: done as of when it came, and never answered by itself.
+    pub is_fetched: bool,
     /// Where something was seen, if it was left at the sender's own page: no word of it is a command then.
     pub via_page: Option<String>,
 }
@@ -98,6 +100,8 @@ pub async fn receive(desk: &Desk, session: &mut Session, incoming: &Incoming) ->
     belong(session, &mut observation, incoming, (&persons, &alerts, kind)).await?;
     if kind == IncomingKind::Observation {
         weigh(desk, session, &mut observation, &incoming.text).await?;
+        // The duty number has been told of it by the database that is gone.
+        observation.is_urgent &= i64::from(!incoming.is_fetched);
     }
     if !store::observation::insert(session, &observation).await? {
         // Another daemon has just taken it in.
@@ -106,7 +110,12 @@ pub async fn receive(desk: &Desk, session: &mut Session, incoming: &Incoming) ->
     }
     log(desk, session, &observation).await?;
     match command {
-        Some(command) => command::obey(desk, session, (&observation, &persons), command).await?,
+        Some(command) => {
+            let asked =
+                command::Asked { observation: &observation, persons: &persons, is_fetched: incoming.is_fetched };
+            command::obey(desk, session, asked, command).await?;
+        }
+        None if incoming.is_fetched => {}
         None => automatic_answer::give(desk, session, &observation).await?,
     }
     metrics::counter!("grannpost_observations_total", "channel" => channel, "kind" => kind.code()).increment(1);

@@ -211,6 +211,32 @@ pub async fn end(desk: &Desk, session: &mut Session, visitor: &OwnVisitor) -> Re
     desk.audit(session, &of(&visitor.person), "own_page.closed", object, json!({ "session": visitor.session.id })).await
 }
 
+/// Ends whatever lets anybody into a person's page, sessions and links that nobody has used: a lost phone, or a mailbox that others
+/// read. Says how many sessions there were. The person may ask for a new link at once.
+///
+/// # Errors
+/// [`ActionError::NotFound`] for a person outside the actor's areas.
+pub async fn end_all(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<usize> {
+    require(actor, Right::ChangeRegister)?;
+    let tree = store::area::tree(session).await?;
+    held(session, actor, &tree, id).await?;
+    let now = desk.now();
+    let sessions = store::own_page::of_person(session, id).await?;
+    for one in &sessions {
+        store::own_page::end(session, &one.id).await?;
+    }
+    let links = store::own_page::links(session, id, now - HOUR_MS).await?;
+    let mut unused = 0;
+    for link in links.iter().filter(|link| link.used_at.is_none() && link.expires_at > now) {
+        unused += usize::from(store::own_page::use_link(session, &link.token_hash, now).await?);
+    }
+    if sessions.len() + unused > 0 {
+        let detail = json!({ "sessions": sessions.len(), "links": unused });
+        desk.audit(session, actor, "own_page.all_closed", ("contact_person", id), detail).await?;
+    }
+    Ok(sessions.len())
+}
+
 async fn person_of(session: &mut Session, id: &str) -> Result<Option<ContactPerson>> {
     Ok(store::contact_person::get(session, id).await?.filter(|person| person.erased_at.is_none()))
 }

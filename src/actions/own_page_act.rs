@@ -126,6 +126,7 @@ fn incoming(
         contact_person_id: Some(person.id.clone()),
         message_id: about.map(|alert| alert.follows.unwrap_or(alert.id)),
         is_automatic: false,
+        is_fetched: false,
         via_page: Some(place),
     }
 }

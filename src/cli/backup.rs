@@ -95,12 +95,13 @@ pub(super) async fn restore(args: &Args, loaded: Loaded) -> Outcome {
     }
     let store = Store::open(config.database.url.expose(), config.database.max_connections).await?;
     store.migrate().await?;
-    let contents = backup::pause_restored(&store).await?;
+    let contents = backup::pause_restored(&store, Clock::System.now_ms()).await?;
     store.close().await;
     say(&format!(
         "Databasen är återställd: {} kontaktombud, {} utskick. Den står i paus.",
         contents.contact_persons, contents.messages
     ));
+    say("Vad som har sagts efter kopian (avanmälningar, raderingar) görs om ur journalen när du släpper på utskicken.");
     if contents.waiting + contents.open > 0 {
         say(&format!(
             "I kopian väntade {} leveranser och {} saknade besked. De kan ha gått ut sedan kopian togs: stoppa dem som \

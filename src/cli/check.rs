@@ -9,6 +9,7 @@ use crate::ambient::Clock;
 use crate::app;
 use crate::config::{Config, Loaded};
 use crate::provider::SmsGateway;
+use crate::store::Journal;
 
 /// One thing that was looked at.
 struct Finding {
@@ -18,7 +19,9 @@ struct Finding {
 }
 
 pub(super) async fn run(loaded: Loaded, as_json: bool) -> Outcome {
-    let mut findings = vec![database(&loaded.config).await];
+    let (database, journal) = database(&loaded.config).await;
+    let mut findings = vec![database];
+    findings.extend(journal);
     findings.extend(gateways(&loaded.config).await);
     findings.push(mail(&loaded.config).await);
     let all_ok = findings.iter().all(|finding| finding.ok);
@@ -44,15 +47,32 @@ pub(super) async fn run(loaded: Loaded, as_json: bool) -> Outcome {
     if all_ok { Ok(()) } else { Err(Failure::Reported) }
 }
 
-async fn database(config: &Config) -> Finding {
+/// The database, and the journal of opt-outs that belongs to it.
+async fn database(config: &Config) -> (Finding, Option<Finding>) {
     let what = "databas".to_owned();
     match app::open(Arc::new(config.clone()), Clock::System, true).await {
         Ok(desk) => {
+            let journal = journal(desk.store.journal());
             desk.store.close().await;
-            Finding { what, ok: true, detail: "nås, och schemat är aktuellt".to_owned() }
+            (Finding { what, ok: true, detail: "nås, och schemat är aktuellt".to_owned() }, Some(journal))
         }
-        Err(error) => Finding { what, ok: false, detail: format!("{error:#}") },
+        Err(error) => (Finding { what, ok: false, detail: format!("{error:#}") }, None),
     }
+}
+
+fn journal(journal: &Journal) -> Finding {
+    let what = "journal över avanmälningar".to_owned();
+    let (ok, detail) = match journal {
+        Journal::Open(journal) => (true, format!("skrivs i {}", journal.file().display())),
+        Journal::Broken(code) => {
+            (false, format!("går inte att använda ({code}): filen och nyckeln hör inte ihop eller går inte att läsa"))
+        }
+        Journal::Off => {
+            let detail = "VARNING: ingen (opt_outs.journal_file): efter en återläsning är avanmälningar och raderingar sedan kopian glömda";
+            (true, detail.to_owned())
+        }
+    };
+    Finding { what, ok, detail }
 }
 
 async fn gateways(config: &Config) -> Vec<Finding> {

@@ -86,7 +86,7 @@ enum Verb {
     /// Stoppa alla utskick, även larm.
     Pause(pause::Args),
     /// Släpp på utskicken igen.
-    Resume,
+    Resume(pause::ResumeArgs),
     /// Kör en simulerad sms-gateway och e-postmottagare, för prov och tester.
     #[command(hide = true)]
     Simulate(simulate::Args),
@@ -248,7 +248,7 @@ async fn dispatch(cli: Cli) -> Outcome {
         Verb::Backup(args) => backup::backup(&args, loaded).await,
         Verb::Restore(args) => backup::restore(&args, loaded).await,
         Verb::Pause(args) => pause::pause(&args, loaded).await,
-        Verb::Resume => pause::resume(loaded).await,
+        Verb::Resume(args) => pause::resume(&args, loaded).await,
         Verb::Demo(_) | Verb::ReceiveMail(_) | Verb::Simulate(_) | Verb::Completions(_) | Verb::Man => Ok(()),
     }
 }

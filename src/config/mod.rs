@@ -12,6 +12,7 @@ pub mod letters;
 pub mod log;
 pub mod mail;
 pub mod mail_in;
+pub mod opt_outs;
 pub mod region;
 pub mod replies;
 pub mod retention;
@@ -34,6 +35,7 @@ pub use letters::{Letters, QuietHours};
 pub use log::{Log, LogFormat};
 pub use mail::Mail;
 pub use mail_in::{AfterReading, MailIn, MailboxAddress};
+pub use opt_outs::OptOuts;
 pub use region::Region;
 pub use replies::Replies;
 pub use retention::{Retention, Term};
@@ -69,6 +71,8 @@ pub struct Config {
     pub replies: Replies,
     /// How long what is personal is kept.
     pub retention: Retention,
+    /// The journal of opt-outs and erasures.
+    pub opt_outs: OptOuts,
     /// The audit chain's anchor.
     pub audit: Audit,
     /// The engine.
@@ -184,6 +188,8 @@ impl Config {
             self.mail_in.imap_password_file.as_deref(),
         )?;
         secret::resolve("mail.dkim_key", &mut self.mail.dkim_key, self.mail.dkim_key_file.as_deref())?;
+        let OptOuts { journal_key, journal_key_file, .. } = &mut self.opt_outs;
+        secret::resolve("opt_outs.journal_key", journal_key, journal_key_file.as_deref())?;
         secret::resolve("audit.signing_key", &mut self.audit.signing_key, self.audit.signing_key_file.as_deref())?;
         secret::resolve(
             "sign_in.oidc_client_secret",
@@ -203,6 +209,7 @@ impl Config {
         self.letters.validate()?;
         self.replies.validate()?;
         self.retention.validate()?;
+        self.opt_outs.validate()?;
         self.dispatch.validate()?;
         self.sign_in.validate()
     }

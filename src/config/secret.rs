@@ -52,6 +52,7 @@ pub(super) fn is_secret_key(key: &str) -> bool {
             | "callback_secret"
             | "dkim_key"
             | "signing_key"
+            | "journal_key"
             | "oidc_client_secret"
             | "url"
     )

@@ -22,6 +22,7 @@ pub mod mix_up;
 pub mod observation;
 pub mod one_time_code;
 pub mod operator;
+pub mod opt_out_journal;
 pub mod own_page_token;
 pub mod password;
 pub mod personal_number;

@@ -403,6 +403,7 @@ async fn answer(
         contact_person_id: addressee.and(outcome.read.contact_person_id.clone()),
         message_id: outcome.proven.as_ref().map(|(delivery, _)| delivery.message_id.clone()),
         is_automatic: false,
+        is_fetched: false,
         via_page: None,
     };
     let received = observation::receive(desk, session, &incoming).await?;

@@ -10,4 +10,5 @@ pub mod mailbox;
 pub mod mime;
 pub mod poll;
 pub mod receipt;
+pub mod restored;
 pub mod sms;

@@ -16,7 +16,8 @@ use crate::actions::observation::{Incoming, receive};
 use crate::actions::{ActionError, Desk};
 use crate::ambient::{Clock, Wakeup};
 use crate::domain::delivery::Channel;
-use crate::store::inbound_sms::{NewSms, UnreadSms};
+use crate::provider::InboundSms;
+use crate::store::inbound_sms::{FetchedSms, NewSms, UnreadSms};
 use crate::store::{Session, Store, StoreError, inbound_sms};
 
 /// SMS kept in one transaction.
@@ -105,6 +106,37 @@ async fn keep_some(store: &Store, clock: &Clock, waiting: &[Brought]) -> Result<
     session.commit().await
 }
 
+/// Keeps what a gateway's history holds of SMS that came, known by the same id as when a hook brings them; says how many were new.
+///
+/// # Errors
+/// [`StoreError`].
+pub(super) async fn keep_fetched(
+    desk: &Desk,
+    hook: &GatewayHook,
+    name: &str,
+    sms: &[InboundSms],
+) -> Result<u64, StoreError> {
+    let mut kept = 0;
+    for piece in sms.chunks(BATCH) {
+        let mut rows: Vec<FetchedSms> = piece.iter().map(|sms| fetched(desk, hook, name, sms)).collect();
+        rows.sort_by(|a, b| a.digest.cmp(&b.digest));
+        let mut session = desk.store.begin().await?;
+        kept += inbound_sms::keep_fetched(&mut session, &rows).await?;
+        session.commit().await?;
+    }
+    Ok(kept)
+}
+
+fn fetched(desk: &Desk, hook: &GatewayHook, name: &str, sms: &InboundSms) -> FetchedSms {
+    let body = hook.gateway.encode_inbound(sms);
+    FetchedSms {
+        gateway: name.to_owned(),
+        digest: digest(hook, &body),
+        raw: data_encoding::BASE64.encode(&body),
+        received_at: sms.created_at.map_or_else(|| desk.now(), jiff::Timestamp::as_millisecond),
+    }
+}
+
 /// A number that two daemons make alike of a sender.
 fn sender_key(sender: &str) -> i64 {
     let digest = Sha256::digest(format!("sender\n{}", sender.trim()));
@@ -145,7 +177,7 @@ impl SmsReader {
     }
 
     /// Reads a batch; says how many. A batch that fails is read one by one, so that what nobody can read holds up nothing.
-    async fn read_some(&self) -> Result<usize, ActionError> {
+    pub(super) async fn read_some(&self) -> Result<usize, ActionError> {
         if !inbound_sms::is_any_unread(&mut self.desk.store.read().await?).await? {
             return Ok(0);
         }
@@ -222,6 +254,7 @@ impl SmsReader {
             contact_person_id: None,
             message_id: None,
             is_automatic: false,
+            is_fetched: sms.fetched == 1,
             via_page: None,
         })
     }

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::config;
 
-pub use wire::{decode_inbound, decode_receipt};
+pub use wire::{decode_inbound, decode_receipt, encode_inbound};
 
 /// Rows a page of the history may hold.
 const PAGE: &str = "100";

@@ -193,6 +193,17 @@ pub struct HistoryPage {
     pub next: Option<String>,
     /// Rows that could not be read: with any, the page proves no absence.
     pub unreadable: usize,
+    /// The incoming SMS on the page.
+    pub incoming: Vec<InboundSms>,
+}
+
+/// Every incoming SMS that a gateway lists for a [`HistoryWindow`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IncomingListing {
+    /// The SMS, oldest first, each id once.
+    pub sms: Vec<InboundSms>,
+    /// Whether the whole window was listed.
+    pub complete: bool,
 }
 
 /// Everything a gateway lists for a [`HistoryWindow`].

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 
 use super::elks::{self, ElksGateway};
 use super::{
-    Accepted, Balance, DecodeError, HandOverError, HistoryPage, HistoryRow, HistoryWindow, InboundSms, Listing,
-    LookUpError, OutgoingSms, Receipt, SetupError,
+    Accepted, Balance, DecodeError, HandOverError, HistoryPage, HistoryRow, HistoryWindow, InboundSms, IncomingListing,
+    Listing, LookUpError, OutgoingSms, Receipt, SetupError,
 };
 use crate::config::{self, GatewayKind};
 
@@ -103,6 +103,38 @@ impl SmsGateway {
         Ok(listing)
     }
 
+    /// Every incoming SMS that the gateway lists for `window`, page by page.
+    ///
+    /// # Errors
+    /// [`LookUpError`] when not even the first page came. A later failure gives what there is, not complete.
+    pub async fn incoming(&self, window: &HistoryWindow) -> Result<IncomingListing, LookUpError> {
+        let mut listing = IncomingListing::default();
+        let mut seen = HashSet::new();
+        let is_within = |at: Option<Timestamp>| at.is_none_or(|at| at >= window.newer_than);
+        let mut page = self.history(window, None).await?;
+        for _ in 0..MAX_PAGES {
+            let is_older = |row: &HistoryRow| row.created_at < window.newer_than;
+            // A gateway that ignores the lower end of the window would list its whole past.
+            let ended_by_age = !(page.rows.is_empty() && page.incoming.is_empty())
+                && page.rows.iter().all(is_older)
+                && !page.incoming.iter().any(|sms| is_within(sms.created_at));
+            for sms in page.incoming.into_iter().filter(|sms| is_within(sms.created_at)) {
+                if seen.insert(sms.gateway_ref.clone()) {
+                    listing.sms.push(sms);
+                }
+            }
+            listing.complete = page.next.is_none() || ended_by_age;
+            let Some(next) = page.next.filter(|_| !ended_by_age) else { break };
+            let older = self.history(window, Some(&next)).await.ok();
+            match older.filter(|older| older.next.as_ref() != Some(&next)) {
+                Some(older) => page = older,
+                None => break,
+            }
+        }
+        listing.sms.sort_by_key(|sms| sms.created_at);
+        Ok(listing)
+    }
+
     /// One message by the gateway's id.
     ///
     /// # Errors
@@ -140,6 +172,14 @@ impl SmsGateway {
     pub fn decode_inbound(&self, body: &[u8]) -> Result<InboundSms, DecodeError> {
         match self {
             Self::Elks(_) => elks::decode_inbound(body),
+        }
+    }
+
+    /// The body that a call of our hook would bring this SMS in.
+    #[must_use]
+    pub fn encode_inbound(&self, sms: &InboundSms) -> Vec<u8> {
+        match self {
+            Self::Elks(_) => elks::encode_inbound(sms),
         }
     }
 }

@@ -88,6 +88,8 @@ struct GatewayState {
     calls: AtomicU64,
     history_calls: AtomicU64,
     journal: SmsJournal,
+    /// What came in, with when, by its wall clock.
+    incoming: Mutex<Vec<(InboundMessage, jiff::Timestamp)>>,
     callbacks: Arc<CallbackPoster>,
     stop: CancellationToken,
 }
@@ -112,6 +114,7 @@ impl SimulatedGateway {
             calls: AtomicU64::new(0),
             history_calls: AtomicU64::new(0),
             journal: SmsJournal::new(run, file),
+            incoming: Mutex::default(),
             callbacks: CallbackPoster::new(),
             stop: stop.clone(),
             options,

@@ -171,11 +171,20 @@ const UNREACHED_AREAS: &str = "SELECT r.area_code, CAST(SUM(r.households) AS BIG
  FROM message_recipient r
  LEFT JOIN delivery d ON d.id = r.delivery_id
  WHERE r.message_id = $1
+   AND r.area_code NOT IN (
+     SELECT q.area_code
+     FROM stand_in s
+     JOIN delivery e ON e.id = s.delivery_id
+     JOIN message_recipient q ON q.message_id = s.message_id AND q.contact_person_id = s.stands_for
+     WHERE s.message_id = $1
+       AND q.area_code IS NOT NULL
+       AND e.state IN ('queued', 'sending', 'accepted', 'in_doubt', 'delivered'))
  GROUP BY r.area_code
  HAVING SUM(CASE WHEN d.state IN ('queued', 'sending', 'accepted', 'in_doubt', 'delivered') THEN 1 ELSE 0 END) = 0
  ORDER BY r.area_code";
 
-/// Areas in which nobody has got an alert and nobody can get it any more, with the households there.
+/// Areas in which nobody has got an alert, no deputy of anybody there either, and nobody can get it any more, with the households
+/// there.
 ///
 /// # Errors
 /// [`super::StoreError`].

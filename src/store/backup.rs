@@ -74,12 +74,26 @@ const FORGET_LINKS: &str = "DELETE FROM sign_in_link
 ///
 /// # Errors
 /// [`StoreError`].
-pub async fn pause_restored(store: &Store) -> Result<Contents> {
+pub async fn pause_restored(store: &Store, now: i64) -> Result<Contents> {
     let mut session = store.begin().await?;
-    setting::set(&mut session, setting::PAUSED, "restored".to_owned()).await?;
+    mark_restored(&mut session, now).await?;
     session.execute(session.sql(FORGET_SESSIONS)).await?;
     session.execute(session.sql(FORGET_LINKS)).await?;
     let contents = contents(&mut session).await?;
     session.commit().await?;
     Ok(contents)
+}
+
+/// Not further back than this is asked what was said since a copy whose age nobody knows: 30 days.
+const LONGEST_AGO_MS: i64 = 30 * 24 * 3_600_000;
+
+/// Pauses, and notes that what was said since the copy has to be done again before the pause ends.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn mark_restored(session: &mut Session, now: i64) -> Result<()> {
+    let newest = setting::get(session, setting::NEWEST_AT).await?.and_then(|at| at.parse::<i64>().ok());
+    let since = newest.unwrap_or(now - LONGEST_AGO_MS);
+    setting::set(session, setting::PAUSED, "restored".to_owned()).await?;
+    setting::set(session, setting::RESTORED_SINCE, since.to_string()).await
 }

@@ -1,6 +1,7 @@
 //! Owns the contact person table: the register itself.
 
-use super::{Result, Session};
+use super::{Result, Session, opt_out};
+use crate::domain::opt_out_journal::{Address, Word};
 
 /// A contact person as stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
@@ -95,6 +96,7 @@ const PUT: &str =
 /// # Errors
 /// [`super::StoreError`].
 pub async fn put(session: &mut Session, person: &ContactPerson) -> Result<()> {
+    opt_out::note_change(session, person).await?;
     let p = person.clone();
     let statement = session
         .sql(PUT)
@@ -274,7 +276,12 @@ pub async fn suppress(
     source: &'static str,
     now: i64,
 ) -> Result<()> {
-    session.execute(session.sql(SUPPRESS).bind(fingerprint).bind(channel).bind(source).bind(now)).await.map(drop)
+    let statement = session.sql(SUPPRESS).bind(fingerprint.clone()).bind(channel).bind(source).bind(now);
+    if session.execute(statement).await? > 0 {
+        let address = Address { channel: channel.to_owned(), fingerprint, kept_out: Some(source.to_owned()) };
+        opt_out::note_address(session, now, address).await?;
+    }
+    Ok(())
 }
 
 const IS_SUPPRESSED: &str = "SELECT source
@@ -301,8 +308,13 @@ const UNSUPPRESS: &str = "DELETE FROM suppression
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn unsuppress(session: &mut Session, fingerprint: &str, channel: &'static str) -> Result<()> {
-    session.execute(session.sql(UNSUPPRESS).bind(fingerprint.to_owned()).bind(channel)).await.map(drop)
+pub async fn unsuppress(session: &mut Session, (fingerprint, channel): (&str, &'static str), now: i64) -> Result<()> {
+    let statement = session.sql(UNSUPPRESS).bind(fingerprint.to_owned()).bind(channel);
+    if session.execute(statement).await? > 0 {
+        let address = Address { channel: channel.to_owned(), fingerprint: fingerprint.to_owned(), kept_out: None };
+        opt_out::note_address(session, now, address).await?;
+    }
+    Ok(())
 }
 
 const ERASE_ADDRESSES: &str = "UPDATE delivery
@@ -314,11 +326,12 @@ const ERASE_ATTEMPTS: &str = "UPDATE attempt
  SET detail = NULL
  WHERE delivery_id IN (SELECT d.id FROM delivery d WHERE d.contact_person_id = $1 AND d.persons = 1)";
 
-/// Erases a person's fields, addresses and the providers' words about them; counts, states and the pseudonym stay.
+/// Erases a person's fields, addresses and the providers' words about them; counts, states and the pseudonym stay. `into` is the
+/// record that a merged one goes into.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn erase(session: &mut Session, person: &ContactPerson, now: i64) -> Result<()> {
+pub async fn erase(session: &mut Session, person: &ContactPerson, into: Option<&str>, now: i64) -> Result<()> {
     let pseudonym = ContactPerson {
         id: person.id.clone(),
         name: "Raderad".to_owned(),
@@ -330,6 +343,10 @@ pub async fn erase(session: &mut Session, person: &ContactPerson, now: i64) -> R
         erased_at: Some(now),
         ..ContactPerson::default()
     };
+    match into {
+        None => opt_out::note_word(session, &person.id, now, Word::Erased).await?,
+        Some(kept) => opt_out::note(session, now, |key| Some(key.merged(now, &person.id, kept))).await?,
+    }
     put(session, &pseudonym).await?;
     super::channel_health::clear(session, &person.id, now).await?;
     super::channel_health::trust_mobile(session, &person.id, now).await?;

@@ -33,6 +33,47 @@ pub async fn keep(session: &mut Session, sms: &[NewSms], now: i64) -> Result<u64
     session.execute(session.sql(KEEP).bind(json(&sms)).bind(now)).await
 }
 
+/// An SMS out of a gateway's history, on its way to the database.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FetchedSms {
+    /// The gateway.
+    pub gateway: String,
+    /// What it is known by, as for one that a hook brought.
+    pub digest: String,
+    /// Base64 of the body that a hook would have brought.
+    pub raw: String,
+    /// When the gateway got it, Unix ms.
+    pub received_at: i64,
+}
+
+const KEEP_FETCHED: &str = "INSERT INTO inbound_sms (gateway, digest, raw, received_at, fetched)
+ SELECT v.gateway, v.digest, v.raw, v.received_at, 1
+ FROM {rows $1: gateway TEXT, digest TEXT, raw TEXT, received_at BIGINT}
+ WHERE 1 = 1
+ ON CONFLICT (gateway, digest) DO NOTHING";
+
+/// Keeps SMS that a gateway's history holds; says how many had not been here.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn keep_fetched(session: &mut Session, sms: &[FetchedSms]) -> Result<u64> {
+    session.execute(session.sql(KEEP_FETCHED).bind(json(&sms))).await
+}
+
+const FETCHED_UNREAD: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS n
+ FROM inbound_sms
+ WHERE read_at IS NULL
+   AND fetched = 1";
+
+/// How many fetched SMS wait to be read.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn fetched_unread(session: &mut Session) -> Result<i64> {
+    let row: Option<(i64,)> = session.one(session.sql(FETCHED_UNREAD)).await?;
+    Ok(row.map_or(0, |(n,)| n))
+}
+
 /// An SMS that waits to be read.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct UnreadSms {
@@ -46,9 +87,11 @@ pub struct UnreadSms {
     pub received_at: i64,
     /// Readings that failed.
     pub tries: i64,
+    /// 1 when it was fetched from the gateway's history after a restore.
+    pub fetched: i64,
 }
 
-const UNREAD: &str = "SELECT gateway, digest, raw, received_at, tries
+const UNREAD: &str = "SELECT gateway, digest, raw, received_at, tries, fetched
  FROM inbound_sms
  WHERE read_at IS NULL
    AND gateway IN (SELECT v.name FROM {rows $2: name TEXT})

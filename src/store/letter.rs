@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Result, Session, json};
 use crate::domain::letter::{CopyRecipientFields, Letter, LetterFields, SignatureFields};
+use crate::domain::opt_out_journal::Word;
 
 /// A letter's own fields as stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq, sqlx::FromRow)]
@@ -173,7 +174,11 @@ const OPT_OUT: &str = "UPDATE contact_person
 /// [`super::StoreError`].
 pub async fn opt_out(session: &mut Session, contact_person_id: &str, source: &'static str, now: i64) -> Result<bool> {
     let statement = session.sql(OPT_OUT).bind(contact_person_id.to_owned()).bind(now).bind(source);
-    Ok(session.execute(statement).await? > 0)
+    let has_changed = session.execute(statement).await? > 0;
+    if has_changed {
+        super::opt_out::note_word(session, contact_person_id, now, Word::LettersOff).await?;
+    }
+    Ok(has_changed)
 }
 
 const LAST_SENT: &str = "SELECT a.code, CAST(MAX(m.sends_at) AS BIGINT) AS sent_at

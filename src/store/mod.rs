@@ -36,6 +36,8 @@ pub mod message;
 pub mod observation;
 pub mod observation_tag;
 pub mod operator;
+pub mod opt_out;
+pub mod opt_out_journal;
 pub mod own_page;
 pub mod passkey;
 pub mod queue;
@@ -62,7 +64,10 @@ use sqlx::{
     Any, AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor, FromRow, SqlSafeStr as _, Transaction,
 };
 
+use crate::domain::opt_out_journal::JournalKey;
+
 pub use dialect::Dialect;
+pub use opt_out_journal::Journal;
 
 /// The database: pools for writing, reading and dispatch, so that none starves another.
 #[derive(Debug, Clone)]
@@ -71,6 +76,7 @@ pub struct Store {
     write: AnyPool,
     read: AnyPool,
     dispatch: AnyPool,
+    journal: Journal,
 }
 
 /// What went wrong in the database, by what a caller does about it.
@@ -176,6 +182,9 @@ pub type Result<T> = std::result::Result<T, StoreError>;
 pub struct Session {
     inner: Inner,
     dialect: Dialect,
+    journal: Journal,
+    /// Lines for the journal of opt-outs that belong to this transaction.
+    noted: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -238,15 +247,25 @@ impl Session {
         Ok(statement.fetch_optional(self.conn()).await?)
     }
 
-    /// Makes the transaction's writes durable; a read has nothing to commit.
+    /// The key of the journal of opt-outs, where one is kept.
+    pub(crate) fn journal_key(&self) -> Option<&JournalKey> {
+        self.journal.open().map(|journal| journal.key())
+    }
+
+    /// Makes the transaction's writes durable; a read has nothing to commit. Words about consent are in the journal when this ends, or
+    /// wait for a disk that takes them.
     ///
     /// # Errors
     /// [`StoreError`]; nothing is written then.
     pub async fn commit(self) -> Result<()> {
         match self.inner {
-            Inner::Write(transaction) => Ok(transaction.commit().await?),
-            Inner::Read(_) => Ok(()),
+            Inner::Write(transaction) => transaction.commit().await?,
+            Inner::Read(_) => return Ok(()),
         }
+        if let Some(journal) = self.journal.open().filter(|_| !self.noted.is_empty()) {
+            journal.write(self.noted).await;
+        }
+        Ok(())
     }
 }
 
@@ -292,7 +311,23 @@ impl Store {
                 })
                 .connect_lazy(&url)?,
         };
-        Ok(Self { dialect, write, read, dispatch })
+        Ok(Self { dialect, write, read, dispatch, journal: Journal::Off })
+    }
+
+    /// The same database with its journal of opt-outs.
+    #[must_use]
+    pub fn with_journal(self, journal: Journal) -> Self {
+        Self { journal, ..self }
+    }
+
+    /// The journal of opt-outs.
+    #[must_use]
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    fn session(&self, inner: Inner) -> Session {
+        Session { inner, dialect: self.dialect, journal: self.journal.clone(), noted: Vec::new() }
     }
 
     /// Begins a write.
@@ -313,7 +348,7 @@ impl Store {
 
     async fn begin_on(&self, pool: &AnyPool) -> Result<Session> {
         let transaction = pool.begin_with(self.dialect.begin_write()).await?;
-        Ok(Session { inner: Inner::Write(transaction), dialect: self.dialect })
+        Ok(self.session(Inner::Write(transaction)))
     }
 
     /// A connection for reading.
@@ -321,7 +356,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when no connection was to be had.
     pub async fn read(&self) -> Result<Session> {
-        Ok(Session { inner: Inner::Read(self.read.acquire().await?), dialect: self.dialect })
+        Ok(self.session(Inner::Read(self.read.acquire().await?)))
     }
 
     /// A connection for reading what a hand-over needs, which no request takes away.
@@ -331,7 +366,7 @@ impl Store {
     pub async fn read_dispatch(&self) -> Result<Session> {
         // With SQLite dispatch shares the one connection that writes, and a read would wait for every write.
         let pool = if self.has_one_writer() { &self.read } else { &self.dispatch };
-        Ok(Session { inner: Inner::Read(pool.acquire().await?), dialect: self.dialect })
+        Ok(self.session(Inner::Read(pool.acquire().await?)))
     }
 
     /// Whether writers wait for each other, whatever they write: a long transaction holds up everybody then.

@@ -4,6 +4,8 @@ use super::{Result, Session};
 
 /// Set while nothing may be handed over; the value says why.
 pub const PAUSED: &str = "paused";
+/// Set from a restore until what was said since the copy has been done again; the newest time the copy knew, Unix ms.
+pub const RESTORED_SINCE: &str = "restored_since";
 /// Base64 of the key that delivery tokens are signed with.
 pub const TOKEN_KEY: &str = "token_key";
 /// Base64 of the Ed25519 seed that audit heads are signed with, when none is configured.

@@ -63,16 +63,20 @@ macro_rules! email_unusable {
     };
 }
 
-/// Whether a delivery goes to a deputy who does not want it any more at `$3`: it covers no person, and has no recipient row.
+/// Whether a delivery goes to deputies none of whom wants it any more at `$3`: it covers no person, and has no recipient row. Two with
+/// one telephone are two, and one who has said no does not speak for the other.
 macro_rules! deputy_refuses {
     () => {
-        "EXISTS (
+        "(EXISTS (SELECT 1 FROM stand_in s WHERE s.delivery_id = delivery.id) AND NOT EXISTS (
        SELECT 1
        FROM stand_in s
        JOIN contact_person p ON p.id = s.contact_person_id
        WHERE s.delivery_id = delivery.id
-         AND (p.erased_at IS NOT NULL OR p.alerts <> 1 OR p.alerts_opt_out_at IS NOT NULL OR p.paused_until_at > $3
-           OR p.mobile IS NULL OR p.mobile <> delivery.address))"
+         AND p.erased_at IS NULL
+         AND p.alerts = 1
+         AND p.alerts_opt_out_at IS NULL
+         AND (p.paused_until_at IS NULL OR p.paused_until_at <= $3)
+         AND p.mobile = delivery.address))"
     };
 }
 

@@ -10,6 +10,7 @@ pub mod duty;
 pub mod expire;
 pub mod freezing;
 pub mod gauge;
+pub mod opt_out_journal;
 pub mod presence;
 pub mod register_word;
 pub mod reminder;
@@ -51,8 +52,8 @@ pub struct Upkeep {
 }
 
 impl Upkeep {
-    /// Starts what every daemon does, whatever its roles: it shows that it lives, watches its own clock, hears the others and
-    /// sets its own gauges. `takes_turns` says whether it also takes its turn at the rest.
+    /// Starts what every daemon does, whatever its roles: it shows that it lives, watches its own clock, hears the others,
+    /// keeps its journal of opt-outs and sets its own gauges. `takes_turns` says whether it also takes its turn at the rest.
     pub fn start(&self, tracker: &TaskTracker, presence: presence::Presence, takes_turns: bool) {
         let presence = Arc::new(tokio::sync::Mutex::new(presence));
         let upkeep = self.clone();
@@ -78,6 +79,9 @@ impl Upkeep {
         }));
         let upkeep = self.clone();
         tracker.spawn(self.clone().every(Duration::from_secs(2), "gauge", move || gauge::round(upkeep.clone())));
+        let upkeep = self.clone();
+        let words = move || opt_out_journal::round(upkeep.clone());
+        tracker.spawn(self.clone().every(Duration::from_secs(1), "opt_outs", words));
         bell::start(self, tracker);
     }
 

@@ -23,6 +23,7 @@ pub struct OwnPageLimits {
     asked_from_network: DefaultKeyedRateLimiter<IpAddr>,
     links_from_network: DefaultKeyedRateLimiter<IpAddr>,
     told_by_person: DefaultKeyedRateLimiter<String>,
+    extracts_by_person: DefaultKeyedRateLimiter<String>,
 }
 
 impl Default for OwnPageLimits {
@@ -32,6 +33,7 @@ impl Default for OwnPageLimits {
             asked_from_network: RateLimiter::keyed(one_each(30, 20)),
             links_from_network: RateLimiter::keyed(one_each(2, 60)),
             told_by_person: RateLimiter::keyed(one_each(30, 20)),
+            extracts_by_person: RateLimiter::keyed(one_each(20, 10)),
         }
     }
 }
@@ -67,6 +69,14 @@ impl OwnPageLimits {
     /// 429 with the time to wait.
     pub fn note_act(&self, contact_person_id: &str) -> Result<(), Problem> {
         note(&self.told_by_person, &contact_person_id.to_owned())
+    }
+
+    /// Notes that a person asks for all that is held on them: gathering it reads much, and each look is logged.
+    ///
+    /// # Errors
+    /// 429 with the time to wait.
+    pub fn note_extract(&self, contact_person_id: &str) -> Result<(), Problem> {
+        note(&self.extracts_by_person, &contact_person_id.to_owned())
     }
 }
 

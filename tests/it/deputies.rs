@@ -209,6 +209,51 @@ on_both_databases! {
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 
+    async fn an_area_in_which_a_deputy_got_the_alert_is_not_shown_as_one_where_nobody_did(kind: Kind) {
+        let (app, _) = TestApp::with_a_deputy(kind, "").await;
+        app.gives_up(EVA);
+        let alone = app.alert(&["2326"], json!({ "text": "Första" })).await;
+        app.alert(&["2326"], json!({ "text": "Andra" })).await;
+        let through_nils = app.alert(&["2326"], json!({ "text": "Tredje" })).await;
+        assert_eq!((app.texts_at(EVA).len(), app.texts_at(NILS).len()), (3, 1));
+        let mut operator = app.signed_in("operator", "").await;
+        let report = operator.get(&format!("/alerts/{alone}/report")).await;
+        assert!(report.says("Områden där ingen nåddes"), "{}", report.html);
+        let report = operator.get(&format!("/alerts/{through_nils}/report")).await;
+        assert!(!report.says("Områden där ingen nåddes"), "{}", report.html);
+        app.gives_up(NILS);
+        let nobody = app.alert(&["2326"], json!({ "text": "Fjärde" })).await;
+        let report = operator.get(&format!("/alerts/{nobody}/report")).await;
+        assert!(report.says("Områden där ingen nåddes"), "the deputy did not get it either: {}", report.html);
+    }
+
+    async fn of_two_deputies_with_one_telephone_the_one_who_said_no_does_not_speak_for_the_other(kind: Kind) {
+        let (app, _) = TestApp::with_a_deputy(kind, HALF_AN_HOUR).await;
+        for (name, mobile, municipality, email) in
+            [("Siv Sund", SIV, "2326", "siv@example.org"), ("Per Persson", NILS, "2321", "per@example.org")]
+        {
+            let body = json!({ "name": name, "mobile": mobile, "municipality": municipality, "watch_area": "Duved", "email": email });
+            assert_eq!(app.api.post("/contact-persons", body).await.status, 201);
+        }
+        app.stands_in("per@example.org", "Siv").await;
+        app.alert(&["2326"], to_households()).await;
+        app.advance(MINUTE * 29);
+        let mut admin = app.signed_in("admin", "").await;
+        let page = admin.get("/admin/gateways").await;
+        admin.submit(&page, "/admin/pause", &[("reason", "Något är fel")]).await;
+        app.advance(MINUTE * 2);
+        deputy_takeover::sweep(&app.desk).await.unwrap();
+        let rows = "SELECT d.state FROM delivery d WHERE d.id IN (SELECT s.delivery_id FROM stand_in s)";
+        assert_eq!(app.database.texts(rows).await, ["queued"], "one telephone, one SMS");
+        let found = app.api.get("/contact-persons?q=Nils").await.json;
+        let nils = format!("/contact-persons/{}", found["items"][0]["id"].as_str().unwrap());
+        app.api.patch(&nils, json!({ "opt_outs": [{ "channel": "sms", "source": "ringde" }] })).await;
+        let page = admin.get("/admin/resume").await;
+        admin.submit(&page, "/admin/resume", &[]).await;
+        app.until_texts_at(NILS, 1).await;
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
     async fn whose_number_is_doubtful_has_the_deputy_beside_them_at_once(kind: Kind) {
         let (app, eva) = TestApp::with_a_deputy(kind, "").await;
         app.gives_up(EVA);

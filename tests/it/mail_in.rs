@@ -502,6 +502,33 @@ on_both_databases! {
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 
+    async fn the_mail_tray_is_read_and_emptied_over_the_api(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        let mut ids = Vec::new();
+        for words in ["Goods", "Offers"] {
+            ids.push(app.strange_mail(words).await);
+            // Ids are in the order of the clock.
+            app.advance(Duration::from_secs(1));
+        }
+        let list = app.api.get("/mail-tray?limit=1").await.json;
+        assert_eq!((&list["items"][0]["id"], &list["items"][0]["subject"]), (&json!(ids[1]), &json!("Offers")), "newest first: {list:#}");
+        let rest = app.api.get(&format!("/mail-tray?after={}", list["next"].as_str().unwrap())).await.json;
+        assert_eq!((&rest["items"][0]["id"], &rest["next"]), (&json!(ids[0]), &Value::Null));
+        let one = app.api.get(&format!("/mail-tray/{}", ids[0])).await.json;
+        assert_eq!((one["text"].as_str().map(str::trim), &one["state"], &one["kind"]), (Some("Goods"), &json!("read"), &json!("unknown")), "{one:#}");
+        for _ in 0..2 {
+            let resolved = app.api.post(&format!("/mail-tray/{}/resolve", ids[0]), json!({})).await;
+            assert!(resolved.status == 200 && resolved.json["resolved_at"].is_string(), "{}", resolved.text);
+        }
+        assert_eq!(app.api.get("/mail-tray").await.json["items"].as_array().unwrap().len(), 1);
+        assert_eq!(app.api.get("/mail-tray?folder=automatic").await.json["items"], json!([]));
+        assert_eq!(app.api.get("/mail-tray?folder=reports").await.status, 422);
+        assert_eq!(app.api.post("/mail-tray/x/resolve", json!({})).await.status, 404);
+        let log = app.database.texts("SELECT action FROM audit WHERE object_kind = 'mail' ORDER BY action").await;
+        let wanted = ["mail.put_aside", "mail.read", "mail.tray_read", "mail.tray_read", "mail.tray_read", "mail.tray_read"];
+        assert_eq!(log, wanted, "who looked stands in the log");
+    }
+
     async fn the_pages_tell_what_came_back_and_let_people_work_with_it(kind: Kind) {
         let app = TestApp::spawn(kind).await;
         let person = app.add_letter_reader("Anna Ek", "anna.ek@example.org", true).await;

@@ -28,6 +28,7 @@ mod logs;
 mod mail_in;
 mod mail_relay;
 mod observations;
+mod opt_out_journal;
 mod own_page;
 mod own_page_safety;
 mod pages;

@@ -17,6 +17,32 @@ impl TestApp {
 }
 
 on_both_databases! {
+    async fn an_operator_ends_all_that_lets_anybody_into_a_persons_page(kind: Kind) {
+        let (app, id) = TestApp::with_eva(kind, "").await;
+        let mut phone = app.at_own_page(EVA).await;
+        let mut chief = app.signed_in("chief", "").await;
+        let page = chief.get(&format!("/register/persons/{id}")).await;
+        let done = chief.submit(&page, &format!("/register/persons/{id}/own-page-end"), &[]).await;
+        assert!(done.says("inloggningar på egen sida är avslutade"), "{}", done.html);
+        assert!(phone.get("/min-sida").await.says("Skicka länken"), "the phone is out at once");
+        let ended = app.api.post(&format!("/contact-persons/{id}/end-own-page"), json!({})).await;
+        assert_eq!((ended.status.as_u16(), &ended.json["ended"]), (200, &json!(0)));
+        let log = app.database.texts("SELECT detail FROM audit WHERE action = 'own_page.all_closed'").await;
+        assert_eq!(log.len(), 1, "{log:?}");
+    }
+
+    async fn all_that_is_held_can_be_asked_for_often_but_not_without_end(kind: Kind) {
+        let (app, _) = TestApp::with_eva(kind, "").await;
+        let mut eva = app.at_own_page(EVA).await;
+        let mut answers = Vec::new();
+        for _ in 0..15 {
+            answers.push(eva.get("/min-sida/utdrag.json").await.status.as_u16());
+        }
+        assert_eq!(answers[..10], [200; 10]);
+        assert!(answers.contains(&429), "{answers:?}");
+        assert_eq!(eva.get("/min-sida").await.status, 200, "the page itself goes on");
+    }
+
     async fn what_is_not_approved_timed_or_taken_back_is_nobodys_to_read(kind: Kind) {
         let (app, _) = TestApp::with_eva(kind, "alerts.approval = \"always\"").await;
         let mut eva = app.at_own_page(EVA).await;

@@ -177,6 +177,7 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/register/persons/{id}/opt-out", &["chief", "admin"]),
     ("/register/persons/{id}/end", &["chief", "admin"]),
     ("/register/persons/{id}/own-page-link", &READS_REGISTER),
+    ("/register/persons/{id}/own-page-end", &["chief", "admin"]),
     ("/register/persons/{id}/deputy", &["chief", "admin"]),
     ("/admin/operators/new", &["admin"]),
     ("/admin/operators/{id}/change", &["admin"]),

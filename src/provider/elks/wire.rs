@@ -38,6 +38,7 @@ pub fn decode_history(body: &[u8]) -> Option<HistoryPage> {
     let mut page = HistoryPage::default();
     for row in value.get("data")?.as_array()? {
         if row.get("direction").and_then(Value::as_str) == Some("incoming") {
+            page.incoming.extend(read_incoming(row));
             continue;
         }
         match read_row(row) {
@@ -75,6 +76,30 @@ fn read_row(row: &Value) -> Option<HistoryRow> {
         created_at: parse_time(text("created")?)?,
         receipt: text("status").and_then(state_of),
     })
+}
+
+/// An incoming SMS of the history; one without a time or a text cannot be told apart from what is not there.
+fn read_incoming(row: &Value) -> Option<InboundSms> {
+    let text = |key: &str| row.get(key).and_then(Value::as_str);
+    Some(InboundSms {
+        gateway_ref: text("id").filter(|id| is_id(id))?.to_owned(),
+        from: text("from").map(shorten).filter(|from| !from.is_empty())?,
+        to: text("to").map(shorten).unwrap_or_default(),
+        text: text("message").unwrap_or_default().replace('\0', ""),
+        created_at: text("created").and_then(parse_time),
+    })
+}
+
+/// The form that a hook would have brought an incoming SMS in.
+pub fn encode_inbound(sms: &InboundSms) -> Vec<u8> {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.append_pair("direction", "incoming").append_pair("id", &sms.gateway_ref);
+    form.append_pair("from", &sms.from).append_pair("to", &sms.to);
+    if let Some(at) = sms.created_at {
+        form.append_pair("created", &format_time(at));
+    }
+    form.append_pair("message", &sms.text);
+    form.finish().into_bytes()
 }
 
 /// A delivery report: form with `id`, `status` and, when delivered, `delivered`.

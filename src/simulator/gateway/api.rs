@@ -99,11 +99,33 @@ async fn history(State(gateway): Gateway, headers: HeaderMap, RawQuery(query): R
     let (rows, more) = gateway.journal.page(&page);
     let next = rows.last().filter(|_| more).map(|(sms, _)| format_time(sms.arrived_at()));
     let cost = gateway.behaviour().cost_per_part;
-    let rows: Vec<Value> = rows.iter().map(|(sms, state)| describe(sms, *state, cost)).collect();
+    let oldest_us = rows.last().filter(|_| more).map(|(sms, _)| sms.arrived_at().as_microsecond());
+    let mut rows: Vec<(Timestamp, Value)> =
+        rows.iter().map(|(sms, state)| (sms.arrived_at(), describe(sms, *state, cost))).collect();
+    rows.extend(incoming(&gateway, &page, oldest_us));
+    rows.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+    let rows: Vec<Value> = rows.into_iter().map(|(_, row)| row).collect();
     Ok(json_answer(&match next {
         Some(next) => json!({"data": rows, "next": next}),
         None => json!({"data": rows}),
     }))
+}
+
+/// The incoming SMS that belong to a page of outgoing ones, which ends at `oldest_us` when another follows.
+fn incoming(gateway: &GatewayState, page: &PageQuery, oldest_us: Option<i64>) -> Vec<(Timestamp, Value)> {
+    let newer_than = oldest_us.map(|at| at - 1).or(page.newer_than_us).unwrap_or(i64::MIN);
+    let older_than = page.older_than_us.unwrap_or(i64::MAX);
+    let incoming = lock(&gateway.incoming);
+    let within = incoming.iter().filter(|(sms, at)| {
+        let at = at.as_microsecond();
+        at > newer_than && at < older_than && page.to.as_ref().is_none_or(|to| *to == sms.to)
+    });
+    let described = within.map(|(sms, at)| {
+        let row = json!({"id": sms.id, "direction": "incoming", "from": sms.from, "to": sms.to,
+            "created": format_time(*at), "message": sms.text});
+        (*at, row)
+    });
+    described.collect()
 }
 
 async fn look_up(State(gateway): Gateway, headers: HeaderMap, Path(id): Path<String>) -> Result<Response, Refusal> {

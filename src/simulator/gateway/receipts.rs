@@ -62,6 +62,7 @@ pub(super) async fn report(gateway: &GatewayState, id: &str, fate: Fate) -> Vec<
 }
 
 pub(super) async fn post_inbound(gateway: &GatewayState, message: InboundMessage) -> CallbackRecord {
+    super::lock(&gateway.incoming).push((message.clone(), (gateway.options.wall_clock)()));
     let form = encode(&[
         ("direction", "incoming"),
         ("id", &message.id),

@@ -13,6 +13,7 @@ use utoipa_axum::routes;
 use super::List;
 use super::time::{shown, shown_option};
 use crate::actions::contact_person::{self, Edit, OptOut, PersonView};
+use crate::actions::own_page;
 use crate::domain::contact_person::{Field, yes_no};
 use crate::web::Web;
 use crate::web::auth::Caller;
@@ -22,7 +23,7 @@ use crate::web::transact::{Repeatable, act, look};
 
 /// The routes.
 pub fn routes() -> OpenApiRouter<Web> {
-    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, erase))
+    OpenApiRouter::new().routes(routes!(list, create)).routes(routes!(get, update, erase)).routes(routes!(end_own_page))
 }
 
 /// An opt-out from one channel.
@@ -237,6 +238,28 @@ async fn update(
     act!(turn, StatusCode::OK, |session| {
         let view = contact_person::update(&web.desk, session, &actor, &id, &edit).await?;
         ContactPerson::from(view)
+    })
+}
+
+/// What was ended.
+#[derive(Debug, Serialize, ToSchema)]
+struct EndedSessions {
+    /// Browsers that were in at the own page.
+    ended: usize,
+}
+
+/// Ends whatever lets anybody into the person's own page: sessions, and links that nobody has used.
+#[utoipa::path(post, path = "/contact-persons/{id}/end-own-page", tag = "register",
+    responses((status = 200, body = EndedSessions), (status = 404, body = Problem)))]
+async fn end_own_page(
+    State(web): State<Web>,
+    Caller(actor): Caller,
+    Path(id): Path<String>,
+    request: Repeatable,
+) -> Result<Response, Problem> {
+    let turn = request.turn(&web, &actor, &[])?;
+    act!(turn, StatusCode::OK, |session| {
+        EndedSessions { ended: own_page::end_all(&web.desk, session, &actor, &id).await? }
     })
 }
 

@@ -12,6 +12,7 @@ pub mod event;
 pub mod import;
 pub mod letter;
 pub mod letter_review;
+pub mod mail_tray;
 pub mod observation;
 pub mod text;
 pub mod time;
@@ -61,6 +62,7 @@ fn described() -> (Router<Web>, utoipa::openapi::OpenApi) {
         .merge(contact_person::routes())
         .merge(import::routes())
         .merge(observation::routes())
+        .merge(mail_tray::routes())
         .merge(decision::routes())
         .merge(audit::routes())
         .merge(text::routes())

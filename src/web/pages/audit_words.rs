@@ -71,6 +71,8 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("import.read", "Import läst"),
     ("import.missing_read", "De som saknas i en import lästa"),
     ("dispatch.paused", "Alla utskick pausade"),
+    ("own_page.all_closed", "Inloggningar på egen sida avslutade"),
+    ("dispatch.caught_up", "Det som sagts efter säkerhetskopian gjordes om"),
     ("dispatch.resumed", "Alla utskick påsläppta"),
     ("retention.removed", "Gallring"),
     ("audit.checked", "Loggens kedja kontrollerad"),

@@ -20,6 +20,7 @@ use crate::config::{Config, mail};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::operator::Right;
 use crate::domain::plain_text::clean_line;
+use crate::inbound::restored::{self, Without};
 use crate::store::gateway::GatewayState;
 use crate::store::{self, setting};
 use crate::web::Web;
@@ -127,6 +128,7 @@ async fn page(
         "resumed" => Some("Utskicken går igen."),
         _ => None,
     };
+    let tested = tested.or_else(|| caught_up_words(done));
     let page = GatewaysPage {
         rows: rows(&web.desk.config, &states, &frame.wall),
         frame: frame.with_notice(notice).with_faults(!faults.is_empty()),
@@ -295,11 +297,22 @@ fn test_words(tested: Tested) -> (&'static str, String) {
     }
 }
 
+/// What was done again before a restored database went on.
+fn caught_up_words(done: &str) -> Option<(&'static str, String)> {
+    let (opt_outs, erased) = done.strip_prefix("caught_up-")?.split_once('-')?;
+    let (opt_outs, erased): (u32, u32) = (opt_outs.parse().ok()?, erased.parse().ok()?);
+    let opt_outs = if opt_outs == 1 { "1 avanmälning".to_owned() } else { format!("{opt_outs} avanmälningar") };
+    let erased = if erased == 1 { "1 radering".to_owned() } else { format!("{erased} raderingar") };
+    let words = format!("Utskicken går igen. {opt_outs} och {erased} från tiden efter kopian är gjorda om.");
+    Some(("notice--ok", words))
+}
+
 #[derive(Template)]
 #[template(path = "pages/resume.html")]
 struct ResumePage {
     frame: Frame,
     paused: Option<String>,
+    is_restored: bool,
 }
 
 async fn ask_resume(
@@ -310,16 +323,24 @@ async fn ask_resume(
     require(who.actor(), Right::Administer)?;
     let mut session = web.desk.store.read().await?;
     let paused = setting::get(&mut session, setting::PAUSED).await?;
+    let is_restored = setting::get(&mut session, setting::RESTORED_SINCE).await?.is_some();
     drop(session);
     let frame = Frame::of(&web, &headers, &who, (Section::Administration, "Släpp på utskicken")).await;
     let paused = paused.map(|reason| pause_reason(&reason));
-    show(StatusCode::OK, &ResumePage { frame: frame.with_width("narrow"), paused })
+    show(StatusCode::OK, &ResumePage { frame: frame.with_width("narrow"), paused, is_restored })
 }
 
 async fn resume(State(web): State<Web>, form: ProvenForm) -> Result<Response, Problem> {
+    let is_ticked = |name: &str| form.fields.text(name) == "yes";
+    let without = Without { journal: is_ticked("without_journal"), history: is_ticked("without_history") };
+    let caught_up = restored::catch_up(&web.desk, &web.hooks, form.who.actor(), without).await?;
     let mut session = web.desk.store.begin().await?;
     pause::resume(&web.desk, &mut session, form.who.actor()).await?;
     session.commit().await?;
     web.desk.wakeup.ring();
-    Ok(Redirect::to("/admin/gateways?done=resumed").into_response())
+    let done = caught_up.map_or_else(
+        || "resumed".to_owned(),
+        |caught_up| format!("caught_up-{}-{}", caught_up.redone.opt_outs, caught_up.redone.erased),
+    );
+    Ok(Redirect::to(&format!("/admin/gateways?done={done}")).into_response())
 }

@@ -42,6 +42,7 @@ struct ExtractPage {
 }
 
 async fn page(State(web): State<Web>, who: AtOwnPage) -> Result<Response, Problem> {
+    web.own_page_limits.note_extract(&who.visitor.person.id)?;
     let all = look!(web, |session| own_page_view::extract(&web.desk, session, &who.visitor).await?)?;
     let own = who.frame(&web, ("Allt som finns om mig", "details"));
     let sections = sections(&own.frame.wall, &all);
@@ -49,6 +50,7 @@ async fn page(State(web): State<Web>, who: AtOwnPage) -> Result<Response, Proble
 }
 
 async fn file(State(web): State<Web>, who: AtOwnPage) -> Result<Response, Problem> {
+    web.own_page_limits.note_extract(&who.visitor.person.id)?;
     let all = look!(web, |session| own_page_view::extract(&web.desk, session, &who.visitor).await?)?;
     let headers = [
         (CONTENT_TYPE, "application/json; charset=utf-8"),

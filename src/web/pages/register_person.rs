@@ -46,6 +46,7 @@ pub fn router() -> Router<Web> {
         .route("/register/persons/{id}/number-trusted", post(number_trusted))
         .route("/register/persons/{id}/deputy", post(set_deputy))
         .route("/register/persons/{id}/own-page-link", post(own_page_link))
+        .route("/register/persons/{id}/own-page-end", post(end_own_page))
         .route("/register/persons/{id}/end", get(ask_end).post(end))
 }
 
@@ -140,6 +141,7 @@ async fn open(
         "usable" => Some("Sparat: brev går till e-postadressen igen."),
         "trusted" => Some("Sparat: numret fungerar."),
         "link_sent" => Some("Länken är på väg med e-post. Den gäller i 30 minuter."),
+        "own_page_ended" => Some("Personens inloggningar på egen sida är avslutade."),
         "deputy" => Some("Ersättaren är sparad."),
         "merged" => Some("Posterna är sammanslagna till den här."),
         _ => None,
@@ -306,6 +308,7 @@ fn source_words(source: &str) -> &str {
         "complaint" => "anmälde ett brev som skräppost",
         "register_file" => "stod i en importerad fil",
         "suppression" => "stod på spärrlistan",
+        "journal" => "ur journalen, efter en återläsning",
         "" => "okänt hur",
         other => other,
     }
@@ -476,6 +479,15 @@ async fn own_page_link(State(web): State<Web>, Path(id): Path<String>, form: Sig
     })?;
     web.desk.wakeup.ring();
     Ok(Redirect::to(&format!("/register/persons/{id}?done=link_sent")).into_response())
+}
+
+async fn end_own_page(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) -> Result<Response, Problem> {
+    again_when_busy!({
+        let mut session = web.desk.store.begin().await?;
+        own_page::end_all(&web.desk, &mut session, form.who.actor(), &id).await?;
+        session.commit().await?;
+    })?;
+    Ok(Redirect::to(&format!("/register/persons/{id}?done=own_page_ended")).into_response())
 }
 
 #[derive(Template)]

@@ -8,6 +8,7 @@ mod imports;
 mod mail;
 mod messages;
 mod observations;
+mod opt_outs;
 mod persons;
 mod retention;
 

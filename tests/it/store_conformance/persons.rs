@@ -53,9 +53,9 @@ on_both_databases! {
         contact_person::suppress(&mut session, mark(), "erased", NOW).await.unwrap();
         assert_eq!(contact_person::suppressed(&mut session, "fp", "sms").await.unwrap().as_deref(), Some("opted_out"));
         assert_eq!(contact_person::suppressed(&mut session, "fp", "email").await.unwrap(), None);
-        contact_person::unsuppress(&mut session, "fp", "sms").await.unwrap();
+        contact_person::unsuppress(&mut session, ("fp", "sms"), NOW).await.unwrap();
         assert_eq!(contact_person::suppressed(&mut session, "fp", "sms").await.unwrap(), None);
-        contact_person::erase(&mut session, &stored, NOW + 5).await.unwrap();
+        contact_person::erase(&mut session, &stored, None, NOW + 5).await.unwrap();
         let erased = contact_person::get(&mut session, "p1").await.unwrap().unwrap();
         assert_eq!((erased.erased_at, erased.mobile, erased.note.as_str()), (Some(NOW + 5), None, ""));
         assert_eq!(contact_person::by_mobile(&mut session, "+46701740601").await.unwrap(), []);
@@ -102,7 +102,7 @@ on_both_databases! {
         let behind = register_word::behind(&mut session, 10).await.unwrap();
         register_word::catch_up(&mut session, &behind).await.unwrap();
         assert_eq!(register_word::candidates(&mut session, &word("maria", &[]), everywhere, 10).await.unwrap().0, ["p2", "p3"]);
-        contact_person::erase(&mut session, &named("p2", "maria anna"), NOW).await.unwrap();
+        contact_person::erase(&mut session, &named("p2", "maria anna"), None, NOW).await.unwrap();
         register_word::forget(&mut session, "p3").await.unwrap();
         register_word::forget_import(&mut session, "i1").await.unwrap();
         session.commit().await.unwrap();
@@ -160,7 +160,7 @@ on_both_databases! {
         register::keep(&mut session, "p6").await.unwrap();
         assert_eq!(contact_person::get(&mut session, "p6").await.unwrap().unwrap().import_id, None);
         assert_eq!(register::under_way(&mut session, "p1").await.unwrap(), 0);
-        contact_person::erase(&mut session, &person("p5", None, None, 6), NOW).await.unwrap();
+        contact_person::erase(&mut session, &person("p5", None, None, 6), None, NOW).await.unwrap();
         frozen_alert(&mut session).await;
         assert_eq!(register::under_way(&mut session, "p1").await.unwrap(), 1);
     }
@@ -182,7 +182,7 @@ on_both_databases! {
         operator::put_link(&mut session, &link).await.unwrap();
         sign_in_session::insert(&mut session, &a_sign_in_session("s1")).await.unwrap();
         session.commit().await.unwrap();
-        assert_eq!(backup::pause_restored(&store).await.unwrap(), contents);
+        assert_eq!(backup::pause_restored(&store, NOW).await.unwrap(), contents);
         let mut session = store.read().await.unwrap();
         assert_eq!(setting::get(&mut session, setting::PAUSED).await.unwrap().as_deref(), Some("restored"));
         assert_eq!(operator::link(&mut session, "t1").await.unwrap(), None);

@@ -16,6 +16,7 @@ pub struct Things {
     pub letter: String,
     pub import: String,
     pub observation: String,
+    pub mail: String,
 }
 
 impl Things {
@@ -28,6 +29,7 @@ impl Things {
             "letters" => &self.letter,
             "imports" => &self.import,
             "observations" => &self.observation,
+            "mail-tray" => &self.mail,
             other => panic!("{other} has no ids"),
         }
     }
@@ -106,7 +108,7 @@ impl TestApp {
 
     /// One of each thing, made by the administrator. The clock stands still in the undo window: nothing goes out.
     pub async fn things(&self) -> Things {
-        self.strange_mail("Hej").await;
+        let mail = self.strange_mail("Hej").await;
         let person = id_of(&self.api.post("/contact-persons", person_body()).await);
         let alert = id_of(&self.api.post("/alerts", alert_body()).await);
         let delivery =
@@ -116,7 +118,7 @@ impl TestApp {
         let import = self.api.send_bytes(reqwest::Method::POST, "/api/v1/imports", "text/csv", csv.into()).await;
         let delivery = delivery.as_str().unwrap().to_owned();
         let observation = self.observation().await;
-        Things { person, alert, delivery, letter, import: id_of(&import), observation }
+        Things { person, alert, delivery, letter, import: id_of(&import), observation, mail }
     }
 
     /// An observation from the person of [`person_body`].
@@ -137,6 +139,7 @@ impl TestApp {
             contact_person_id: None,
             message_id: None,
             is_automatic: false,
+            is_fetched: false,
             via_page: None,
         };
         let received = receive(&self.desk, &mut session, &incoming).await.unwrap();
