@@ -11,3 +11,4 @@ pub mod mime;
 pub mod poll;
 pub mod receipt;
 pub mod sms;
+pub mod smpp;
