@@ -47,9 +47,6 @@ pub trait Carrier: Send + Sync + 'static {
     fn answers(&self) -> impl Future<Output = bool> + Send;
 
     /// Hands over, once. `pacer` has let the first call through; what needs more than one takes a slot for each.
-    fn hand_over(
-        &self,
-        parcel: &Parcel,
-        pacer: &Pacer,
-    ) -> impl Future<Output = Result<Accepted, HandOverError>> + Send;
+    fn hand_over(&self, parcel: &Parcel, pacer: &Pacer)
+    -> impl Future<Output = Result<Accepted, HandOverError>> + Send;
 }

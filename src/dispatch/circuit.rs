@@ -138,7 +138,9 @@ impl Circuit {
     pub(super) fn held_briefly(&self) -> Option<Instant> {
         let state = self.lock();
         let now = Instant::now();
-        state.hold_until.filter(|until| matches!(state.mode, Mode::Up | Mode::Unproven) && *until > now && *until - now <= BRIEF)
+        state
+            .hold_until
+            .filter(|until| matches!(state.mode, Mode::Up | Mode::Unproven) && *until > now && *until - now <= BRIEF)
     }
 
     /// Whether it is down and may be asked now.
@@ -201,7 +203,8 @@ impl State {
         }
         self.failures += 1;
         self.reason = Some(reason);
-        let is_probe = matches!(self.mode, Mode::Down(until) if until <= Instant::now()) || self.mode == Mode::Returning;
+        let is_probe =
+            matches!(self.mode, Mode::Down(until) if until <= Instant::now()) || self.mode == Mode::Returning;
         // What has never answered gets no more than its first calls, where another can take over.
         let most = if has_alternative && self.mode == Mode::Unproven { UNPROVEN_CALLS as u32 } else { FAILURES };
         let opens = self.failures >= most && !matches!(self.mode, Mode::Down(_));
@@ -223,7 +226,9 @@ impl State {
 
 fn log_change(before: Mode, now: Mode) {
     match (before, now) {
-        (Mode::Up | Mode::Unproven | Mode::Returning, Mode::Down(_)) => tracing::error!("provider is down; probing until it answers"),
+        (Mode::Up | Mode::Unproven | Mode::Returning, Mode::Down(_)) => {
+            tracing::error!("provider is down; probing until it answers")
+        }
         (_, Mode::Stopped) => tracing::error!("provider refuses our account or settings; stopped until resumed"),
         (Mode::Down(_), Mode::Up | Mode::Returning) => tracing::info!("provider answers again"),
         _ => {}

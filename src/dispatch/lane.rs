@@ -35,7 +35,15 @@ pub(super) struct Lane<C> {
 
 impl<C: Carrier> Lane<C> {
     pub(super) fn new(engine: Engine, outlets: Vec<Arc<Outlet<C>>>, settle: mpsc::Sender<Settlement>) -> Self {
-        Self { engine, outlets, settle, buffer: VecDeque::new(), begun: HashSet::new(), idle_rounds: 0, carried_by: None }
+        Self {
+            engine,
+            outlets,
+            settle,
+            buffer: VecDeque::new(),
+            begun: HashSet::new(),
+            idle_rounds: 0,
+            carried_by: None,
+        }
     }
 
     /// Runs until the engine stops, then gives back what was not stamped.

@@ -55,7 +55,8 @@ impl SmsCarrier {
             gateway,
             simulator: config.simulator,
             numeric_sender: (!config.has_numeric_sender()).then(|| engine.config.sms.inbound_reply_to.clone()),
-            receipt_base: (config.receipts == Receipts::Callback && config.kind == GatewayKind::Elks).then(|| engine.config.server.public_link(&path)),
+            receipt_base: (config.receipts == Receipts::Callback && config.kind == GatewayKind::Elks)
+                .then(|| engine.config.server.public_link(&path)),
             store: engine.store.clone(),
             clock: engine.clock.clone(),
             token_key: Arc::clone(&engine.token_key),

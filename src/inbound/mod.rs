@@ -10,5 +10,5 @@ pub mod mailbox;
 pub mod mime;
 pub mod poll;
 pub mod receipt;
-pub mod sms;
 pub mod smpp;
+pub mod sms;

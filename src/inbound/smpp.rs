@@ -123,7 +123,8 @@ impl SmppDesk {
 
     fn whole(&self, part: &InboundPart) -> Vec<u8> {
         let about_when = self.clock.now_ms() / AGAIN_MS;
-        let mut digest = Sha256::new_with_prefix(format!("{}\n{}\n{}\n{about_when}\n", part.from, part.to, part.coding));
+        let mut digest =
+            Sha256::new_with_prefix(format!("{}\n{}\n{}\n{about_when}\n", part.from, part.to, part.coding));
         digest.update(&part.octets);
         let key = data_encoding::HEXLOWER.encode(&digest.finalize());
         smpp::as_kept(&key, (&part.from, &part.to), &[(part.coding, part.octets.clone())])
@@ -362,7 +363,8 @@ fn receipt(report: &Matched, standing: &Standing) -> Receipt {
 async fn parts_of(session: &mut Session, delivery_id: i64) -> Result<i64, StoreError> {
     let Some(delivery) = store::delivery::get(session, delivery_id).await? else { return Ok(0) };
     let message = store::message::get(session, &delivery.message_id).await?;
-    let parts = message.and_then(|message| SmsText::parse(&message.body).ok()).map_or(0, |text| text.segmentation().parts);
+    let parts =
+        message.and_then(|message| SmsText::parse(&message.body).ok()).map_or(0, |text| text.segmentation().parts);
     Ok(i64::try_from(parts).unwrap_or(0))
 }
 

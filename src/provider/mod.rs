@@ -10,8 +10,8 @@ pub mod http;
 pub mod imap;
 pub mod mail_message;
 pub mod oidc;
-mod sms_gateway;
 pub mod smpp;
+mod sms_gateway;
 pub mod smtp;
 
 use std::time::Duration;

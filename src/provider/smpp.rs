@@ -150,7 +150,8 @@ impl SmppGateway {
     /// # Errors
     /// [`SetupError`] when its URL, TLS or the proxy cannot be used.
     pub fn new(name: &str, config: &config::Gateway, egress_proxy: &str) -> Result<Self, SetupError> {
-        let unusable = || SetupError::new("gateway.url_unusable", &format!("sms.gateways.{name}.url: smpp://HOST:PORT"));
+        let unusable =
+            || SetupError::new("gateway.url_unusable", &format!("sms.gateways.{name}.url: smpp://HOST:PORT"));
         let url = url::Url::parse(&config.url).map_err(|_| unusable())?;
         let host = url.host_str().ok_or_else(unusable)?.trim_matches(['[', ']']).to_owned();
         let is_tls = url.scheme() == "smpps";
@@ -302,7 +303,9 @@ impl SmppGateway {
         let submission = SubmitSm::builder()
             .source_addr_ton(ton)
             .source_addr_npi(npi)
-            .source_addr(sender.map_err(|_| HandOverError::Misconfigured { reason: Reason::new("gateway.sender_refused") })?)
+            .source_addr(
+                sender.map_err(|_| HandOverError::Misconfigured { reason: Reason::new("gateway.sender_refused") })?,
+            )
             .dest_addr_ton(Ton::International)
             .dest_addr_npi(Npi::Isdn)
             .destination_addr(number.map_err(|_| ()).map_err(unusable("gateway.number_invalid"))?)

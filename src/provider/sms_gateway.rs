@@ -73,7 +73,12 @@ impl SmsGateway {
     ///
     /// # Errors
     /// As [`SmsGateway::send`].
-    pub async fn send_in_turn<F, T>(&self, sms: &OutgoingSms, now: Timestamp, turn: F) -> Result<Accepted, HandOverError>
+    pub async fn send_in_turn<F, T>(
+        &self,
+        sms: &OutgoingSms,
+        now: Timestamp,
+        turn: F,
+    ) -> Result<Accepted, HandOverError>
     where
         F: Fn() -> T + Send,
         T: Future<Output = ()> + Send,

@@ -284,8 +284,12 @@ pub(super) fn read_proxy(url: &str) -> Result<Option<(String, u16, Option<String
     if url.is_empty() {
         return Ok(None);
     }
-    let unusable =
-        || SetupError::new("mail.proxy_unusable", "server.egress_proxy: mail and SMPP can go through http://HOST:PORT only");
+    let unusable = || {
+        SetupError::new(
+            "mail.proxy_unusable",
+            "server.egress_proxy: mail and SMPP can go through http://HOST:PORT only",
+        )
+    };
     let url = url::Url::parse(url).ok().filter(|url| url.scheme() == "http").ok_or_else(unusable)?;
     let host = url.host_str().ok_or_else(unusable)?.trim_matches(['[', ']']).to_owned();
     let login = (!url.username().is_empty()).then(|| {

@@ -264,7 +264,8 @@ pub async fn count_loose(session: &mut Session, gateway: &str, before: i64) -> R
     Ok(row.map_or(0, |(n,)| n))
 }
 
-const FORGET: [&str; 2] = ["DELETE FROM sms_part WHERE taken_at < $1", "DELETE FROM part_receipt WHERE received_at < $1"];
+const FORGET: [&str; 2] =
+    ["DELETE FROM sms_part WHERE taken_at < $1", "DELETE FROM part_receipt WHERE received_at < $1"];
 
 /// Removes parts taken and receipts kept before `before`.
 ///

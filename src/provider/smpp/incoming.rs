@@ -123,7 +123,8 @@ fn report(deliver: &DeliverSm, octets: &[u8], number: String, ids: ReceiptIds) -
         (None, Some(state)) => by_state(state),
         (None, None) => return None,
     };
-    let error = field(&words, "err:").filter(|error| state == Some(ReceiptState::Failed) && error.trim_matches('0') != "");
+    let error =
+        field(&words, "err:").filter(|error| state == Some(ReceiptState::Failed) && error.trim_matches('0') != "");
     let word = error.map_or_else(|| word.clone(), |error| format!("{word} err:{error}"));
     let word = word.chars().filter(|c| !c.is_control()).take(Reason::MAX_DETAIL).collect();
     (!gateway_ref.is_empty()).then_some(PartReport { gateway_ref, number, state, word })
@@ -202,7 +203,8 @@ impl Place {
 
 /// What a header says, and the text behind it (TS 23.040 9.2.3.24).
 fn split_header(octets: &[u8]) -> (Option<Place>, &[u8]) {
-    let Some((header, text)) = octets.split_first().and_then(|(length, rest)| rest.split_at_checked(usize::from(*length)))
+    let Some((header, text)) =
+        octets.split_first().and_then(|(length, rest)| rest.split_at_checked(usize::from(*length)))
     else {
         return (None, octets);
     };
@@ -380,8 +382,7 @@ mod tests {
             let Incoming::Sms(sms) = read(&deliver(0x40, octets, vec![]), ReceiptIds::AsGiven) else { panic!() };
             assert_eq!((sms.place, sms.octets.as_slice()), (place, text), "{octets:?}");
         }
-        let parameters =
-            vec![TlvValue::SarMsgRefNum(7), TlvValue::SarTotalSegments(2), TlvValue::SarSegmentSeqnum(2)];
+        let parameters = vec![TlvValue::SarMsgRefNum(7), TlvValue::SarTotalSegments(2), TlvValue::SarSegmentSeqnum(2)];
         let Incoming::Sms(sms) = read(&deliver(0, b"A", parameters), ReceiptIds::AsGiven) else { panic!() };
         assert_eq!(sms.place, Some(Place { reference: 7, total: 2, number: 2 }));
     }

@@ -96,11 +96,8 @@ impl Session {
         S: AsyncRead + AsyncWrite + Send + 'static,
     {
         let (outgoing, frames) = mpsc::channel(OUTGOING);
-        let shared = Arc::new(Shared {
-            open: Mutex::default(),
-            next: AtomicU32::new(1),
-            ended: CancellationToken::new(),
-        });
+        let shared =
+            Arc::new(Shared { open: Mutex::default(), next: AtomicU32::new(1), ended: CancellationToken::new() });
         let session = Self { outgoing, shared };
         let (reading, writing) = tokio::io::split(stream);
         tokio::spawn(read_all(session.clone(), reading, arrivals));

@@ -145,7 +145,8 @@ mod tests {
     #[test]
     fn a_letter_outside_it_takes_the_whole_text_to_ucs_2_in_parts_of_67() {
         let parts = parts(&"š".repeat(135), 0xa5).unwrap();
-        let shapes: Vec<_> = parts.iter().map(|part| (part.coding, part.octets.len(), part.octets[..6].to_vec())).collect();
+        let shapes: Vec<_> =
+            parts.iter().map(|part| (part.coding, part.octets.len(), part.octets[..6].to_vec())).collect();
         let header = |number| vec![5, 0, 3, 0xa5, 3, number];
         assert_eq!(shapes, [(8, 140, header(1)), (8, 140, header(2)), (8, 8, header(3))]);
         assert!(parts.iter().all(|part| part.has_header));
