@@ -25,6 +25,8 @@ const PROBES: BackOff = BackOff { first: Duration::from_secs(1), most: Duration:
 /// After a provider that had answered a question swallowed the delivery it got next, while another one carries: each such try
 /// costs somebody an alert that nobody can be sure of.
 const SACRIFICES: BackOff = BackOff { first: Duration::from_secs(30), most: Duration::from_secs(600) };
+/// A provider that has answered a question is shown as up once it has taken something, or nothing came for this long.
+const SHOWN_BACK: Duration = Duration::from_secs(5);
 /// A provider that asks for no more than this is waited for, also where another could take over.
 const BRIEF: Duration = Duration::from_secs(5);
 
@@ -51,7 +53,7 @@ enum Mode {
     #[default]
     Unproven,
     /// Answered a question after having been down; one call at a time until it has taken something.
-    Returning,
+    Returning(Instant),
     Up,
     /// No calls until then, one probe after.
     Down(Instant),
@@ -80,7 +82,7 @@ impl Circuit {
         match state.mode {
             Mode::Up => Allowance::Calls(usize::MAX),
             Mode::Unproven => Allowance::Calls(UNPROVEN_CALLS),
-            Mode::Returning => Allowance::Calls(1),
+            Mode::Returning(_) => Allowance::Calls(1),
             Mode::Down(until) if until > Instant::now() => Allowance::NotBefore(until),
             Mode::Down(_) => Allowance::Calls(1),
             Mode::Stopped => Allowance::None,
@@ -110,7 +112,7 @@ impl Circuit {
                 state.fail(reason.code, *after, has_alternative);
             }
             Err(HandOverError::InDoubt { reason }) if has_alternative => {
-                let back_off = if state.mode == Mode::Returning { SACRIFICES } else { PROBES };
+                let back_off = if matches!(state.mode, Mode::Returning(_)) { SACRIFICES } else { PROBES };
                 state.fail(reason.code, None, true);
                 state.rest(back_off);
             }
@@ -131,7 +133,7 @@ impl Circuit {
 
     /// Whether it has answered a question after having been down, and nothing else yet.
     pub(super) fn is_returning(&self) -> bool {
-        self.lock().mode == Mode::Returning
+        matches!(self.lock().mode, Mode::Returning(_))
     }
 
     /// Until when it asked us to wait, when that is so short that nobody else need take over.
@@ -151,13 +153,11 @@ impl Circuit {
     /// Notes that it answers, as far as a question or a new session tells. What it refused stays refused, but for a session.
     pub(super) fn reached(&self) {
         let mut state = self.lock();
-        let before = state.mode;
-        match before {
-            Mode::Down(_) => (state.mode, state.failures) = (Mode::Returning, 0),
+        match state.mode {
+            Mode::Down(_) => (state.mode, state.failures) = (Mode::Returning(Instant::now()), 0),
             Mode::Stopped if state.reason == Some(BIND_REFUSED) => *state = State::default(),
             _ => return,
         }
-        log_change(before, state.mode);
         drop(state);
         self.changed.notify_waiters();
     }
@@ -185,7 +185,8 @@ impl Circuit {
         let mut state = self.lock();
         let answered = std::mem::take(&mut state.answered);
         match state.mode {
-            Mode::Up | Mode::Unproven | Mode::Returning => ("up", None, answered),
+            Mode::Returning(since) if since.elapsed() < SHOWN_BACK => ("down", state.reason, answered),
+            Mode::Up | Mode::Unproven | Mode::Returning(_) => ("up", None, answered),
             Mode::Down(_) => ("down", state.reason, answered),
             Mode::Stopped => ("stopped", state.reason, answered),
         }
@@ -203,8 +204,8 @@ impl State {
         }
         self.failures += 1;
         self.reason = Some(reason);
-        let is_probe =
-            matches!(self.mode, Mode::Down(until) if until <= Instant::now()) || self.mode == Mode::Returning;
+        let is_probe = matches!(self.mode, Mode::Down(until) if until <= Instant::now())
+            || matches!(self.mode, Mode::Returning(_));
         // What has never answered gets no more than its first calls, where another can take over.
         let most = if has_alternative && self.mode == Mode::Unproven { UNPROVEN_CALLS as u32 } else { FAILURES };
         let opens = self.failures >= most && !matches!(self.mode, Mode::Down(_));
@@ -226,11 +227,11 @@ impl State {
 
 fn log_change(before: Mode, now: Mode) {
     match (before, now) {
-        (Mode::Up | Mode::Unproven | Mode::Returning, Mode::Down(_)) => {
+        (Mode::Up | Mode::Unproven, Mode::Down(_)) => {
             tracing::error!("provider is down; probing until it answers")
         }
         (_, Mode::Stopped) => tracing::error!("provider refuses our account or settings; stopped until resumed"),
-        (Mode::Down(_), Mode::Up | Mode::Returning) => tracing::info!("provider answers again"),
+        (Mode::Down(_) | Mode::Returning(_), Mode::Up) => tracing::info!("provider answers again"),
         _ => {}
     }
 }
