@@ -152,6 +152,7 @@ function submit(session, pdu) {
 }
 
 const server = smpp.createServer({}, (session) => {
+  session.setMaxListeners(0);
   session.on('error', () => session.destroy());
   session.on('bind_transceiver', (pdu) => {
     write({ bind: pdu.system_id, code: behaviour.bind_code });
