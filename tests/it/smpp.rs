@@ -255,7 +255,7 @@ on_both_databases! {
         let person = app.api.get("/contact-persons?q=Eva").await.json["items"][0].clone();
         assert_eq!(person["opt_outs"][0]["channel"], "sms", "{person}");
         let utf16 = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
-        let part = |number: u8, text: &str| [&[5, 0, 3, 77, 3, number], utf16(text).as_slice()].concat();
+        let part = |number: u8, text: &str| [[5, 0, 3, 77, 3, number].as_slice(), utf16(text).as_slice()].concat();
         let parts = [part(3, "Åre."), part(1, "Såg bilen Š"), part(2, " vid kyrkan i ")];
         let nils = "+46701740609";
         server.bring(&[(nils, 0x40, 8, &parts[0]), (nils, 0x40, 8, &parts[1]), (nils, 0x40, 8, &parts[2])]);
