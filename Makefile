@@ -10,12 +10,13 @@ BINARY := target/release/grannpost
 LIBRARIES := web/node_modules/.package-lock.json
 # The SMPP server that stories speak to.
 SMPP_SERVER := tests/smpp/node_modules/.package-lock.json
+PEERS := benches/peers/node_modules/.package-lock.json
 # Stories that take minutes between them: `make test-faults` runs these too.
 SLOW := soak:: database_faults:: come_and_go gateway_faults::postgres disk_faults::postgres
 # Root installs by itself, everybody else through sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
-.PHONY: help build demo test test-faults fuzz-api bench fuzz fmt lint audit sbom clean screenshots setup-build setup-test setup-test-faults
+.PHONY: help build demo test test-faults fuzz-api bench bench-peers fuzz fmt lint audit sbom clean screenshots setup-build setup-test setup-test-faults setup-bench-peers
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 10
@@ -49,6 +50,9 @@ fuzz-api: setup-build $(LIBRARIES) ## Put what schemathesis makes of the API's d
 bench: setup-test $(LIBRARIES) ## Measure the dispatch; ROUNDS="pace first" for some rounds only (docs/performance.md)
 	$(CARGO) bench --locked --bench dispatch -- $(ROUNDS)
 
+bench-peers: setup-bench-peers $(LIBRARIES) $(PEERS) ## Install comparable programs and measure them and ours in turns; PEER=kannel for one (docs/performance.md)
+	$(CARGO) bench --locked --bench peers -- $(PEER)
+
 # cargo-fuzz wants a nightly compiler. The same mails, broken at random, run within the ordinary tests too.
 fuzz: setup-build ## Fuzz the reader of incoming mail for FUZZ_SECONDS (60), beginning with the collection of bounces
 	@rustup toolchain list | grep -q nightly || rustup toolchain install nightly --profile minimal
@@ -74,7 +78,7 @@ sbom: ## Write what the program is made of to target/grannpost.cdx.json (Cyclone
 
 clean: ## Remove everything that was built
 	$(CARGO) clean
-	rm -rf web/node_modules tests/smpp/node_modules
+	rm -rf web/node_modules tests/smpp/node_modules benches/peers/node_modules
 
 screenshots: setup-test $(LIBRARIES) ## Take the pictures of docs/screenshots anew
 	SCREENSHOTS=docs/screenshots $(CARGO) test --locked --test it -- browser::pictures
@@ -104,6 +108,12 @@ $(SMPP_SERVER): tests/smpp/package.json tests/smpp/package-lock.json
 	cd tests/smpp && npm ci --no-audit --no-fund
 	@touch $@
 
+# What ours is measured against, and a Node.js that is new enough for it. Only bench-peers wants them.
+$(PEERS): benches/peers/package.json benches/peers/package-lock.json
+	@command -v npm >/dev/null || { $(call install,nodejs npm); }
+	cd benches/peers && npm ci --no-audit --no-fund
+	@touch $@
+
 # Stories in a browser drive Debian's Chromium. Tests start a PostgreSQL, a Dovecot and a Postfix of their own from their binaries, in temporary folders. No service of the machine is used.
 setup-test: setup-build $(SMPP_SERVER)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { $(call install,postgresql); }
@@ -116,3 +126,9 @@ setup-test: setup-build $(SMPP_SERVER)
 setup-test-faults: setup-test
 	@command -v strace >/dev/null && command -v sqlite3 >/dev/null && ls /usr/lib/*/faketime/libfaketimeMT.so.1 >/dev/null 2>&1 \
 	  || { $(call install,strace libfaketime sqlite3 python3-venv); }
+
+# The bench starts Kannel itself, with a configuration of its own; the service that comes with the package is not wanted.
+setup-bench-peers: setup-build
+	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { $(call install,postgresql); }
+	@test -x /usr/sbin/smtp-source || { $(call install,postfix); }
+	@test -x /usr/sbin/bearerbox || { $(call install,kannel); ! command -v systemctl >/dev/null || $(SUDO) systemctl disable --now kannel || true; }

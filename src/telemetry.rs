@@ -76,7 +76,7 @@ fn describe() {
 }
 
 /// Counts deliveries that have just changed their state.
-pub fn count_changes(changes: &[Change]) {
+pub fn count_changes<'a>(changes: impl IntoIterator<Item = &'a Change>) {
     for change in changes {
         metrics::counter!("grannpost_deliveries_total", "channel" => change.channel.clone(), "state" => change.to.code())
             .increment(1);

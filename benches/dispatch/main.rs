@@ -2,10 +2,15 @@
 //! to over HTTP, counted in the gateway's journal and in the states on disk.
 //!
 //! It asserts nothing about time: it prints one table, and `docs/performance.md` says how to read it. `cargo bench --bench
-//! dispatch -- pace first` runs the rows whose names begin so.
+//! dispatch -- pace first` runs the rows whose names begin so, with `sqlite` or `postgres` besides on that database only.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot be made ends loudly")]
-#![expect(clippy::cast_precision_loss, reason = "figures for people")]
+#![expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "figures for people"
+)]
 
 #[path = "../../tests/it/support/api.rs"]
 #[expect(dead_code, reason = "the stories call more of it")]
@@ -16,9 +21,12 @@ mod child;
 #[path = "../../tests/it/support/database.rs"]
 mod database;
 
+mod answers;
+mod large;
 mod pages;
 mod rounds;
 mod scene;
+mod wire;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -47,21 +55,37 @@ const ROUNDS: &[(&str, Round)] = &[
     ("pace-1000", |kind| Box::pin(rounds::pace(kind, 1_000))),
     ("pace-5000", |kind| Box::pin(rounds::pace(kind, 5_000))),
     ("instant", |kind| Box::pin(rounds::instant_gateway(kind))),
+    ("receipts", |kind| Box::pin(answers::receipts(kind))),
+    ("letters", |kind| Box::pin(answers::letters(kind))),
     ("claim", |kind| Box::pin(rounds::claim(kind))),
+    ("claim-old-snapshot", |kind| Box::pin(large::claim_under_an_old_snapshot(kind))),
+    ("claim-10m", |kind| Box::pin(large::claim_of_ten_millions(kind))),
     ("freeze", |kind| Box::pin(rounds::freeze(kind))),
+    ("counts", |kind| Box::pin(large::counts(kind))),
+    ("memory", |kind| Box::pin(large::memory(kind))),
+    ("alert-first", |kind| Box::pin(large::alert_first(kind))),
     ("pages", |kind| Box::pin(pages::pages(kind))),
     ("search", |kind| Box::pin(pages::search(kind))),
 ];
 
+/// A round's size: what it is in the table, or the share of it that `BENCH_SHARE` says, to try a round out.
+fn scaled(whole: usize) -> usize {
+    let share: f64 = std::env::var("BENCH_SHARE").ok().and_then(|share| share.parse().ok()).unwrap_or(1.0);
+    (whole as f64 * share) as usize
+}
+
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+    let (databases, wanted): (Vec<String>, Vec<String>) =
+        wanted.into_iter().partition(|word| word == "sqlite" || word == "postgres");
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| name.starts_with(wanted.as_str()));
+    let is_on = |kind: Kind| databases.is_empty() || databases.contains(&format!("{kind:?}").to_lowercase());
     rustls::crypto::ring::default_provider().install_default().expect("nobody was here before");
     database::WAITS_FOR_DISK.store(true, Ordering::Relaxed);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     println!("| work | database | ours | floor | ratio | bar |\n|---|---|---|---|---|---|");
     for (name, round) in ROUNDS.iter().filter(|(name, _)| is_wanted(name)) {
-        for kind in [Kind::Sqlite, Kind::Postgres] {
+        for kind in [Kind::Sqlite, Kind::Postgres].into_iter().filter(|kind| is_on(*kind)) {
             eprintln!("{name} on {kind:?} …");
             for line in runtime.block_on(round(kind)) {
                 let Line { work, database, ours, floor, ratio, bar } = line;

@@ -24,11 +24,12 @@ pub fn name(kind: Kind) -> &'static str {
 }
 
 /// A gateway that sends no receipts.
-fn silent(latency_ms: u64) -> Value {
+pub fn silent(latency_ms: u64) -> Value {
     json!({ "latency_ms": latency_ms, "receipts": { "delivered": 0.0 } })
 }
 
-fn median<T: PartialOrd + Copy>(mut values: Vec<T>) -> T {
+/// The middle one.
+pub fn median<T: PartialOrd + Copy>(mut values: Vec<T>) -> T {
     values.sort_by(|a, b| a.partial_cmp(b).expect("no measurement is NaN"));
     values[values.len() / 2]
 }
@@ -104,10 +105,11 @@ pub async fn pace(kind: Kind, rate: u32) -> Vec<Line> {
 pub async fn instant_gateway(kind: Kind) -> Vec<Line> {
     const RECIPIENTS: usize = 50_000;
     let behaviour = json!({ "receipts": { "delay_ms": 300 } });
-    let scene = Scene::set(&Plan { kind, persons: RECIPIENTS, behaviour, rate: 100_000, concurrency: 64 }).await;
+    let scene = Scene::set(&Plan { kind, persons: RECIPIENTS, behaviour, rate: 100_000, concurrency: 256 }).await;
     let id = scene.alert("Röd skåpbil söks", 1).await;
     let alert = scene.alert_when(&id, |alert| alert["state"] == "done").await;
     assert_eq!(alert["counts"]["delivered"], json!(RECIPIENTS));
+    assert_eq!(scene.gateway.journal().await["duplicates"], json!(0));
     let times = scene.gateway.arrivals().await;
     let sent_us = times[times.len() - 1].0 - times[0].0;
     let begun = unix_ms(&alert["sends_at"]);
@@ -147,9 +149,15 @@ pub async fn claim(kind: Kind) -> Vec<Line> {
     lines
 }
 
-async fn claim_time(scene: &Scene) -> f64 {
+/// The median of 50 claims of 100, seconds.
+pub async fn claim_time(scene: &Scene) -> f64 {
+    median(claim_times(scene, 50).await)
+}
+
+/// So many claims of 100 one after the other, seconds each.
+pub async fn claim_times(scene: &Scene, claims: usize) -> Vec<f64> {
     let mut times = Vec::new();
-    for _ in 0..50 {
+    for _ in 0..claims {
         let begun = Instant::now();
         let mut session = scene.desk.store.begin_dispatch().await.unwrap();
         let claim = Claim {
@@ -165,7 +173,7 @@ async fn claim_time(scene: &Scene) -> f64 {
         assert_eq!(claimed.len(), 100);
         times.push(begun.elapsed().as_secs_f64());
     }
-    median(times)
+    times
 }
 
 /// Freezing an audience, by the time its `POST /alerts` takes; and a claim of another alert meanwhile.

@@ -22,6 +22,15 @@ const PERSONS_IN_AREA: usize = 7;
 /// Areas stay few enough for a message to name them, however large the register.
 const MOST_AREAS: usize = 1_000;
 
+/// Sets the pace of letters to more than can be.
+pub const LETTERS_AT_ONCE: &str =
+    "rate_per_second = 1000000\nper_domain_per_second = 1000000\nconcurrency = 10\nmessages_per_connection = 1000000\n";
+/// Paragraphs of a letter of 9 KB as sent. Of 8 KB it cannot be: markup and what stands below every letter are 8.
+pub const PARAGRAPHS: usize = 2;
+
+/// What letters are made of.
+const LETTER_PARAGRAPH: &str = "Under hösten har flera förråd i området fått besök. Lås och märk det ni är rädda om, och ring 112 vid pågående brott.\n\n";
+
 /// The municipality that everybody of a scene lives in.
 pub const EVERYBODY: &str = "2321";
 
@@ -36,11 +45,11 @@ pub struct Gateway {
 }
 
 impl Gateway {
-    /// With the behaviour given as JSON (`simulator/behaviour.rs`).
+    /// With the behaviour given as JSON (`simulator/behaviour.rs`). Letters are counted, not kept.
     pub fn start(behaviour: &Value) -> Self {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut child = Command::new(BINARY)
-            .args(["simulate", "--gateway", &behaviour.to_string()])
+            .args(["simulate", "--gateway", &behaviour.to_string(), "--mail", r#"{"count_only":true}"#])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -56,6 +65,11 @@ impl Gateway {
         let rows: Vec<Value> = self.get("messages").await;
         let times = |row: &Value| (row["arrived_after_us"].as_u64().unwrap(), row["arrived_at_us"].as_i64().unwrap());
         rows.iter().map(times).collect()
+    }
+
+    /// How many it took and what came twice.
+    pub async fn journal(&self) -> Value {
+        self.get("journal").await
     }
 
     async fn get<T: serde::de::DeserializeOwned>(&self, what: &str) -> T {
@@ -75,10 +89,10 @@ impl Drop for Gateway {
 pub struct Scene {
     pub gateway: Gateway,
     pub api: Api,
-    _daemon: ServeProcess,
+    daemon: ServeProcess,
     /// The database from inside, for rounds that measure one statement.
     pub desk: Desk,
-    _database: Database,
+    database: Database,
 }
 
 /// How a scene is set.
@@ -95,10 +109,15 @@ pub struct Plan {
 impl Scene {
     /// Sets the scene; everything is idle afterwards.
     pub async fn set(plan: &Plan) -> Self {
+        Self::set_with(plan, "").await
+    }
+
+    /// The same with more lines at the end of the settings, which is within `[mail]`.
+    pub async fn set_with(plan: &Plan, more: &str) -> Self {
         let gateway = Gateway::start(&plan.behaviour);
         let database = Database::new(plan.kind);
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let text = settings(plan, &database.url, &gateway, port);
+        let text = settings(plan, &database.url, &gateway, port) + more;
         let file = database.folder.path().join("grannpost.toml");
         std::fs::write(&file, &text).unwrap();
         let desk = app::open(Arc::new(config::from_toml(&[&text]).unwrap()), Clock::System, true).await.unwrap();
@@ -106,15 +125,33 @@ impl Scene {
         let key = admin_key(&desk).await;
         let daemon = ServeProcess::start(&file);
         let api = Api::new(daemon.base.clone(), key);
-        Self { gateway, api, _daemon: daemon, desk, _database: database }
+        Self { gateway, api, daemon, desk, database }
     }
 
     /// An alert to everybody; its id.
     pub async fn alert(&self, text: &str, undo_seconds: u32) -> String {
-        let body = json!({ "text": text, "areas": [EVERYBODY], "decided_by": "Vakthavande befäl", "undo_seconds": undo_seconds });
+        self.alert_to(EVERYBODY, text, undo_seconds).await
+    }
+
+    /// An alert to an area; its id.
+    pub async fn alert_to(&self, area: &str, text: &str, undo_seconds: u32) -> String {
+        let body =
+            json!({ "text": text, "areas": [area], "decided_by": "Vakthavande befäl", "undo_seconds": undo_seconds });
         let made = self.api.post("/alerts", body).await;
         assert_eq!(made.status, 201, "{}", made.text);
         made.json["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A letter of so many paragraphs to everybody, on its way after a second; its id.
+    pub async fn letter(&self, paragraphs: usize) -> String {
+        let body = LETTER_PARAGRAPH.repeat(paragraphs);
+        let body = json!({ "subject": "Läget i höst", "body_markdown": body, "areas": [EVERYBODY], "no_registry_number": true });
+        let made = self.api.post("/letters", body).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        let id = made.json["id"].as_str().unwrap().to_owned();
+        let sent = self.api.post(&format!("/letters/{id}/send"), json!({ "undo_seconds": 1 })).await;
+        assert_eq!(sent.status, 200, "{}", sent.text);
+        id
     }
 
     /// An alert to everybody that waits until tomorrow; its id.
@@ -128,15 +165,74 @@ impl Scene {
 
     /// The alert once `done` says so of it.
     pub async fn alert_when(&self, id: &str, done: impl Fn(&Value) -> bool) -> Value {
+        self.when(&format!("/alerts/{id}"), done).await
+    }
+
+    /// What stands at a path of the API once `done` says so of it.
+    pub async fn when(&self, path: &str, done: impl Fn(&Value) -> bool) -> Value {
         let begun = Instant::now();
         loop {
-            let alert = self.api.get(&format!("/alerts/{id}")).await.json;
-            if done(&alert) {
-                return alert;
+            let shown = self.api.get(path).await.json;
+            if done(&shown) {
+                return shown;
             }
-            assert!(begun.elapsed() < Duration::from_secs(300), "the round never ended: {}", alert["counts"]);
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            assert!(begun.elapsed() < Duration::from_secs(300), "the round never ended: {}", shown["counts"]);
+            // Seldom, since each look costs the daemon time that it is measured with.
+            tokio::time::sleep(Duration::from_millis(250)).await;
         }
+    }
+
+    /// What the gateway would have told and we would have written had everybody of a message been handed over: so that
+    /// receipts can come for all without a dispatch before them.
+    pub async fn pretend_accepted(&self, message: &str) {
+        const ACCEPTED: &str = "
+            INSERT INTO attempt (delivery_id, number, gateway, owner, stamped_at, ended_at, outcome, gateway_ref)
+              SELECT id, 1, 'elks', 'bench', queued_at, queued_at, 'accepted', 's' || CAST(id AS TEXT) FROM delivery WHERE message_id = 'M';
+            INSERT INTO delivery_event (delivery_id, version, at, from_state, to_state, batch)
+              SELECT id, version + 1, queued_at, 'queued', 'accepted', 'bench' FROM delivery WHERE message_id = 'M';
+            UPDATE delivery SET state = 'accepted', version = version + 1, attempts = 1, gateway = 'elks', parts = 1,
+                gateway_ref = 's' || CAST(id AS TEXT), stamped_at = queued_at, accepted_at = queued_at WHERE message_id = 'M';
+            DELETE FROM message_count WHERE message_id = 'M';
+            INSERT INTO message_count (message_id, state, deliveries)
+              SELECT message_id, state, COUNT(*) FROM delivery WHERE message_id = 'M' GROUP BY message_id, state;";
+        self.execute(&ACCEPTED.replace("'M'", &format!("'{message}'"))).await;
+        self.tidy().await;
+    }
+
+    /// Statements past the store.
+    pub async fn execute(&self, sql: &str) {
+        let mut connection = self.connection().await;
+        sqlx::raw_sql(AssertSqlSafe(sql.to_owned())).execute(&mut connection).await.unwrap();
+    }
+
+    /// The first column of every row, past the store.
+    pub async fn numbers(&self, sql: &str) -> Vec<i64> {
+        let mut connection = self.connection().await;
+        sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await.unwrap()
+    }
+
+    /// A connection of its own, past the store.
+    pub async fn connection(&self) -> sqlx::AnyConnection {
+        sqlx::AnyConnection::connect(&self.database.url).await.unwrap()
+    }
+
+    /// What a database does by itself a while after so much was written to it.
+    pub async fn tidy(&self) {
+        let statements = match self.database.url.starts_with("postgres") {
+            true => ["VACUUM (ANALYZE) delivery", "VACUUM (ANALYZE) attempt", "CHECKPOINT"].as_slice(),
+            false => &["PRAGMA wal_checkpoint(TRUNCATE)"],
+        };
+        for statement in statements {
+            self.execute(statement).await;
+        }
+    }
+
+    /// A figure of the daemon's memory as the kernel tells it, such as `VmHWM` (the most so far) or `VmRSS`; MiB.
+    pub fn memory_mib(&self, name: &str) -> f64 {
+        let told = std::fs::read_to_string(format!("/proc/{}/status", self.daemon.pid())).unwrap();
+        let line = told.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        let kib: f64 = line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap();
+        kib / 1024.0
     }
 }
 

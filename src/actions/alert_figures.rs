@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::alert_view::{self, AlertView};
-use super::{ActionError, Desk, Result, holds_areas, require};
+use super::{ActionError, Desk, Result, holds_areas, lately, require};
 use crate::domain::operator::{Actor, Right};
 use crate::store::alert::{Ending, Unreached};
 use crate::store::alert_email::Sent;
@@ -39,7 +39,7 @@ pub struct AlertFigures {
 }
 
 /// Figures that read every delivery of an alert. Of a large one they are counted at most once in five seconds, for everybody who
-/// looks.
+/// looks, and beside the look.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SlowFigures {
     /// How deliveries ended that are not known to have arrived.
@@ -76,20 +76,38 @@ pub async fn get(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) ->
 
 async fn slow(desk: &Desk, session: &mut Session, view: &AlertView) -> Result<(i64, Arc<SlowFigures>)> {
     let (id, now) = (view.message.id.as_str(), desk.now());
-    if let Some(known) = desk.lately.figures.get(id, now, HOLDS_MS) {
-        return Ok(known);
-    }
     let may_write = view.message.expires_at.is_some_and(|at| at > now) && !desk.config.mail.url.is_empty();
-    let figures = Arc::new(SlowFigures {
-        endings: store::alert::endings(session, id).await?,
-        unreached_areas: store::alert::unreached_areas(session, id).await?,
-        by_email: if may_write { store::alert_email::count(session, id, now).await? } else { 0 },
-        doubtable: store::channel_health::count_doubtable(session, id).await?,
-    });
-    if view.audience.contact_persons > i64::from(desk.config.database.rows_at_once) {
+    if let Some(known) = desk.lately.figures.get(id, now, HOLDS_MS) {
+        if known.is_old {
+            let (store, id) = (desk.store.clone(), id.to_owned());
+            let counting = async move { count(&mut store.read().await?, &id, may_write.then_some(now)).await };
+            lately::count_beside(desk, |lately| &lately.figures, &view.message.id, counting);
+        }
+        return Ok((known.at, known.value));
+    }
+    let figures = Arc::new(count(session, id, may_write.then_some(now)).await?);
+    if is_large(desk, view) {
         desk.lately.figures.keep(id, now, Arc::clone(&figures));
     }
     Ok((now, figures))
+}
+
+/// Whether an alert has so many deliveries that they are not read at every look.
+pub(super) fn is_large(desk: &Desk, view: &AlertView) -> bool {
+    view.audience.contact_persons > i64::from(desk.config.database.rows_at_once)
+}
+
+/// `writes_at` is now, Unix ms, where persons may be written to.
+async fn count(session: &mut Session, id: &str, writes_at: Option<i64>) -> Result<SlowFigures> {
+    Ok(SlowFigures {
+        endings: store::alert::endings(session, id).await?,
+        unreached_areas: store::alert::unreached_areas(session, id).await?,
+        by_email: match writes_at {
+            Some(now) => store::alert_email::count(session, id, now).await?,
+            None => 0,
+        },
+        doubtable: store::channel_health::count_doubtable(session, id).await?,
+    })
 }
 
 /// Whom to call since the alert has not reached their phone; logged, since it shows numbers.

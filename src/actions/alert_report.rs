@@ -2,14 +2,18 @@
 //!
 //! It holds no contact person. Invariant: everything in it is on disk; what is not known is said to be unknown.
 
+use std::sync::Arc;
+
 use super::alert_figures::{self, AlertFigures};
-use super::{Desk, Result};
+use super::{Desk, Result, lately};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::operator::Actor;
 use crate::store::alert::Passed;
 use crate::store::audit::{Filter, Head, Stored};
 use crate::store::{self, Session};
 
+/// How long the counts over time of a large alert hold, in milliseconds.
+const HOLDS_MS: i64 = 5_000;
 /// Most entries of the log; an alert has some ten.
 const MOST_ENTRIES: i64 = 400;
 /// Minutes after the beginning at which the counts are shown.
@@ -35,6 +39,8 @@ pub struct AlertReport {
     pub figures: AlertFigures,
     /// How it went over time.
     pub tallies: Vec<Tally>,
+    /// When that was counted, Unix ms; now unless the audience is large.
+    pub tallied_at: i64,
     /// What the log says about it, in order.
     pub entries: Vec<Stored>,
     /// The log's head when the report was made.
@@ -52,14 +58,32 @@ pub async fn get(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) ->
     let filter = Filter { object_id: id.to_owned(), until: i64::MAX, ..Filter::default() };
     let mut entries = store::audit::page(session, &filter, MOST_ENTRIES).await?;
     entries.reverse();
-    let passed = store::alert::passed_by_minute(session, id).await?;
+    let (tallied_at, passed) = passed(desk, session, &figures).await?;
     Ok(AlertReport {
         tallies: tallies(&passed),
+        tallied_at,
         head: store::audit::head(session).await?,
         made_at: desk.now(),
         figures,
         entries,
     })
+}
+
+async fn passed(desk: &Desk, session: &mut Session, figures: &AlertFigures) -> Result<(i64, Arc<Vec<Passed>>)> {
+    let (id, now) = (figures.view.message.id.as_str(), desk.now());
+    if let Some(known) = desk.lately.passed.get(id, now, HOLDS_MS) {
+        if known.is_old {
+            let (store, id) = (desk.store.clone(), id.to_owned());
+            let counting = async move { Ok(store::alert::passed_by_minute(&mut store.read().await?, &id).await?) };
+            lately::count_beside(desk, |lately| &lately.passed, &figures.view.message.id, counting);
+        }
+        return Ok((known.at, known.value));
+    }
+    let passed = Arc::new(store::alert::passed_by_minute(session, id).await?);
+    if alert_figures::is_large(desk, &figures.view) {
+        desk.lately.passed.keep(id, now, Arc::clone(&passed));
+    }
+    Ok((now, passed))
 }
 
 /// The counts at some minutes after the first, and at the last in which anything happened.

@@ -1,12 +1,12 @@
 //! Owns the register counted by area: who is there, whom an alert would reach, and why not the others.
 //!
-//! A large register is counted at most once in ten seconds, for everybody who looks; an alert that is made counts its own
+//! A large register is counted at most once in ten seconds, for everybody who looks, and beside the look; an alert that is made counts its own
 //! audience anew. Invariant: figures of the same moment add up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Desk, Result};
+use super::{Desk, Result, lately};
 use crate::domain::audience::{AlertAudience, Population};
 use crate::store::audience::CensusRow;
 use crate::store::{self, Session};
@@ -27,17 +27,26 @@ pub struct Census {
 /// [`super::ActionError::Store`].
 pub async fn of(desk: &Desk, session: &mut Session) -> Result<Arc<Census>> {
     let now = desk.now();
-    if let Some((_, census)) = desk.lately.census.get("", now, HOLDS_MS) {
-        return Ok(census);
+    if let Some(known) = desk.lately.census.get("", now, HOLDS_MS) {
+        if known.is_old {
+            let store = desk.store.clone();
+            let counting = async move { count(&mut store.read().await?, now).await };
+            lately::count_beside(desk, |lately| &lately.census, "", counting);
+        }
+        return Ok(known.value);
     }
+    let census = Arc::new(count(session, now).await?);
+    if census.total > i64::from(desk.config.database.rows_at_once) {
+        desk.lately.census.keep("", now, Arc::clone(&census));
+    }
+    Ok(census)
+}
+
+async fn count(session: &mut Session, now: i64) -> Result<Census> {
     let mut census = Census::default();
     for row in store::audience::census(session, now).await? {
         census.total += row.contact_persons;
         census.areas.entry(row.area_code.clone()).or_default().push(row);
-    }
-    let census = Arc::new(census);
-    if census.total > i64::from(desk.config.database.rows_at_once) {
-        desk.lately.census.keep("", now, Arc::clone(&census));
     }
     Ok(census)
 }

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::contact_person::{self, PersonView, Typed, areas_below, view};
 use super::register_word::{self, Narrowed};
-use super::{ActionError, Desk, Result, require};
+use super::{ActionError, Desk, Result, lately, require};
 use crate::domain::area::AreaTree;
 use crate::domain::operator::{Actor, Right};
 use crate::store::extract::MessageRow;
@@ -114,21 +114,28 @@ pub async fn find(
 pub async fn cover(desk: &Desk, session: &mut Session, actor: &Actor) -> Result<Arc<BTreeMap<String, AreaCover>>> {
     require(actor, Right::ReadRegister)?;
     let now = desk.now();
-    if let Some((_, cover)) = desk.lately.cover.get(&actor.area, now, COVER_HOLDS_MS) {
-        return Ok(cover);
+    if let Some(known) = desk.lately.cover.get(&actor.area, now, COVER_HOLDS_MS) {
+        if known.is_old {
+            let (store, area) = (desk.store.clone(), actor.area.clone());
+            let counting = async move { count_cover(&mut store.read().await?, &area, now).await };
+            lately::count_beside(desk, |lately| &lately.cover, &actor.area, counting);
+        }
+        return Ok(known.value);
     }
-    let tree = store::area::tree(session).await?;
-    // Who goes to a drill is staff, and covers nothing.
-    let areas = tree.subtree([actor.area.as_str()]);
-    let areas = store::area::codes_json(areas.iter().map(String::as_str));
-    let rows = store::register::cover(session, areas, now).await?;
-    let persons: i64 = rows.iter().map(|row| row.contact_persons).sum();
-    let cover: BTreeMap<String, AreaCover> = rows.into_iter().map(|row| (row.area_code.clone(), row)).collect();
-    let cover = Arc::new(cover);
-    if persons > i64::from(desk.config.database.rows_at_once) {
+    let cover = Arc::new(count_cover(session, &actor.area, now).await?);
+    if cover.values().map(|row| row.contact_persons).sum::<i64>() > i64::from(desk.config.database.rows_at_once) {
         desk.lately.cover.keep(&actor.area, now, Arc::clone(&cover));
     }
     Ok(cover)
+}
+
+async fn count_cover(session: &mut Session, area: &str, now: i64) -> Result<BTreeMap<String, AreaCover>> {
+    let tree = store::area::tree(session).await?;
+    // Who goes to a drill is staff, and covers nothing.
+    let areas = tree.subtree([area]);
+    let areas = store::area::codes_json(areas.iter().map(String::as_str));
+    let rows = store::register::cover(session, areas, now).await?;
+    Ok(rows.into_iter().map(|row| (row.area_code.clone(), row)).collect())
 }
 
 /// One contact person with everything they were sent, the oldest first; the look is logged.

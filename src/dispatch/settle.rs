@@ -3,7 +3,7 @@
 //! Invariants: an answer is kept in memory until it is on disk, however long the database is away; an answer for a lease
 //! that was taken over changes nothing but the attempt's own row.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
@@ -12,10 +12,11 @@ use super::{Engine, POLL};
 use crate::ambient;
 use crate::domain::delivery::DeliveryState;
 use crate::provider::{Accepted, HandOverError};
+use crate::store::advance::Taken;
 use crate::store::attempt::{AttemptOutcome, Ending};
 use crate::store::delivery::{Claimed, Locked, Step};
 use crate::store::settle::Batch;
-use crate::store::{self, StoreError};
+use crate::store::{self, Session, StoreError};
 
 /// Answers written in one transaction.
 const BATCH: usize = 500;
@@ -84,14 +85,46 @@ async fn write(
         settlements.push(settlement);
     }
     let ids: Vec<i64> = settlements.iter().map(|settlement| settlement.delivery_id).collect();
-    let locked: HashMap<i64, Locked> =
-        store::delivery::lock(&mut session, &ids).await?.into_iter().map(|held| (held.id, held)).collect();
+    store::advance::hold(&mut session, &ids).await?;
     // Read only now: who held the rows before us has written a later time than when we began to wait for them.
     let now = engine.clock.now_ms();
+    let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.settled", now };
+    let taken: Vec<Taken<'_>> = settlements.iter().filter_map(taken).collect();
+    let taken = store::advance::take(&mut session, &batch, &engine.owner, &taken).await?;
+    let moved: HashSet<(i64, i64)> = taken.iter().map(|(fence, change)| (change.delivery_id, *fence)).collect();
+    let (mut endings, rest): (Vec<Ending>, Vec<&Settlement>) =
+        settlements.iter().fold((Vec::new(), Vec::new()), |(mut ended, mut rest), settlement| {
+            match moved.contains(&(settlement.delivery_id, settlement.fence)) {
+                true => ended.push(ending(settlement)),
+                false => rest.push(settlement),
+            }
+            (ended, rest)
+        });
+    let steps = look_at(engine, &mut session, &rest, (&mut endings, now)).await?;
+    store::attempt::end(&mut session, &endings, now).await?;
+    let id = ambient::new_id(&engine.clock);
+    let changes = store::delivery::apply(&mut session, &Batch { id: &id, ..batch }, steps).await?;
+    session.commit().await?;
+    crate::telemetry::count_changes(taken.iter().map(|(_, change)| change).chain(&changes));
+    Ok(())
+}
+
+/// What becomes of the deliveries that were not simply taken, or whose lease may not be ours any more.
+async fn look_at(
+    engine: &Engine,
+    session: &mut Session,
+    settlements: &[&Settlement],
+    (endings, now): (&mut Vec<Ending>, i64),
+) -> Result<Vec<Step>, StoreError> {
+    if settlements.is_empty() {
+        return Ok(Vec::new());
+    }
+    let ids: Vec<i64> = settlements.iter().map(|settlement| settlement.delivery_id).collect();
+    let locked: HashMap<i64, Locked> =
+        store::delivery::lock(session, &ids).await?.into_iter().map(|held| (held.id, held)).collect();
     let mut steps = Vec::with_capacity(settlements.len());
-    let mut endings = Vec::with_capacity(settlements.len());
     let mut unstamped = Vec::new();
-    for settlement in &*settlements {
+    for settlement in settlements {
         let Some(held) = locked.get(&settlement.delivery_id) else { continue };
         let is_ours = held.state() == DeliveryState::Sending
             && held.lease_owner.as_deref() == Some(&*engine.owner)
@@ -108,13 +141,18 @@ async fn write(
             metrics::counter!("grannpost_late_answers_total").increment(1);
         }
     }
-    store::delivery::release(&mut session, &engine.owner, &unstamped, 0).await?;
-    store::attempt::end(&mut session, &endings, now).await?;
-    let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.settled", now };
-    let changes = store::delivery::apply(&mut session, &batch, steps).await?;
-    session.commit().await?;
-    crate::telemetry::count_changes(&changes);
-    Ok(())
+    store::delivery::release(session, &engine.owner, &unstamped, 0).await?;
+    Ok(steps)
+}
+
+fn taken(settlement: &Settlement) -> Option<Taken<'_>> {
+    let Outcome::Answered { answer: Ok(accepted), .. } = &settlement.outcome else { return None };
+    Some(Taken {
+        id: settlement.delivery_id,
+        fence: settlement.fence,
+        gateway_ref: accepted.gateway_ref.as_deref(),
+        parts: accepted.parts,
+    })
 }
 
 /// The next state of a delivery whose lease is ours.

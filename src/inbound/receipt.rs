@@ -2,7 +2,7 @@
 //!
 //! Many calls of the hook that come at once are written in one transaction; each is answered only after the commit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -10,11 +10,12 @@ use crate::ambient::{self, Clock};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::delivery_token::DeliveryToken;
 use crate::provider::{Receipt, ReceiptState};
+use crate::store::advance::Arrived;
 use crate::store::attempt::{AttemptOutcome, Ending};
 use crate::store::delivery::{Locked, Step};
 use crate::store::receipt::NewReceipt;
-use crate::store::settle::Batch;
-use crate::store::{self, Store, StoreError};
+use crate::store::settle::{Batch, Change};
+use crate::store::{self, Session, Store, StoreError};
 
 /// Reports written in one transaction.
 const BATCH: usize = 1_000;
@@ -115,15 +116,44 @@ async fn write(
     let rows: Vec<NewReceipt> = incoming.iter().map(row).collect();
     let new = store::receipt::store(&mut session, &deduplicated(rows), received_at).await?;
     let ids: Vec<i64> = new.iter().map(|(delivery_id, ..)| *delivery_id).collect();
-    let mut held: HashMap<i64, Locked> =
-        store::delivery::lock(&mut session, &ids).await?.into_iter().map(|held| (held.id, held)).collect();
+    store::advance::hold(&mut session, &ids).await?;
     // Read only now: who held the rows before us has written a later time than when we began to wait for them.
     let now = clock.now_ms();
-    // Several reports on one delivery are applied one after the other, the furthest last, so that none is lost.
-    for round in rounds(incoming, &new) {
+    let rounds = rounds(incoming, &new);
+    let arrived: Vec<Arrived<'_>> = arrivals(&rounds).into_iter().map(arrived).collect();
+    let id = ambient::new_id(clock);
+    let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.receipts", now };
+    let mut changes = store::advance::arrive(&mut session, &batch, &arrived).await?;
+    let moved: HashSet<i64> = changes.iter().map(|change| change.delivery_id).collect();
+    changes.extend(look_at(&mut session, clock, (&rounds, &moved), now).await?);
+    if let Some(first) = incoming.first() {
+        store::gateway::put_receipt(&mut session, &first.gateway, now).await?;
+    }
+    session.commit().await?;
+    crate::telemetry::count_changes(&changes);
+    Ok(())
+}
+
+/// Applies what is left when those in `moved` have arrived. Several reports on one delivery are applied one after the other, the
+/// furthest last, so that none is lost.
+async fn look_at(
+    session: &mut Session,
+    clock: &Clock,
+    (rounds, moved): (&[Vec<&Incoming>], &HashSet<i64>),
+    now: i64,
+) -> Result<Vec<Change>, StoreError> {
+    let is_left = |report: &&&Incoming| !moved.contains(&report.token.delivery_id);
+    let ids: Vec<i64> = rounds.iter().flatten().filter(is_left).map(|report| report.token.delivery_id).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut held: HashMap<i64, Locked> =
+        store::delivery::lock(session, &ids).await?.into_iter().map(|held| (held.id, held)).collect();
+    let mut all = Vec::new();
+    for round in rounds {
         let mut steps = Vec::new();
         let mut endings = Vec::new();
-        for report in round {
+        for report in round.iter().filter(is_left) {
             let Some(delivery) = held.get(&report.token.delivery_id) else { continue };
             let Some(step) = step(delivery, report) else { continue };
             // Its own answer may still be under way, or lost with the daemon: the report is the proof that stays.
@@ -134,20 +164,30 @@ async fn write(
         }
         let id = ambient::new_id(clock);
         let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.receipts", now };
-        store::attempt::end(&mut session, &endings, now).await?;
-        let changes = store::delivery::apply(&mut session, &batch, steps).await?;
-        crate::telemetry::count_changes(&changes);
-        for change in changes {
+        store::attempt::end(session, &endings, now).await?;
+        let changes = store::delivery::apply(session, &batch, steps).await?;
+        for change in &changes {
             if let Some(delivery) = held.get_mut(&change.delivery_id) {
-                delivery.state = change.to.code().to_owned();
+                change.to.code().clone_into(&mut delivery.state);
                 delivery.version = change.version;
             }
         }
+        all.extend(changes);
     }
-    if let Some(first) = incoming.first() {
-        store::gateway::put_receipt(&mut session, &first.gateway, now).await?;
-    }
-    session.commit().await
+    Ok(all)
+}
+
+/// The reports on deliveries that have only this one, and say that they arrived.
+fn arrivals<'a>(rounds: &[Vec<&'a Incoming>]) -> Vec<&'a Incoming> {
+    let again: HashSet<i64> = rounds.iter().skip(1).flatten().map(|report| report.token.delivery_id).collect();
+    let is_one = |report: &&&Incoming| {
+        report.receipt.state == Some(ReceiptState::Delivered) && !again.contains(&report.token.delivery_id)
+    };
+    rounds.first().into_iter().flatten().filter(is_one).copied().collect()
+}
+
+fn arrived(report: &Incoming) -> Arrived<'_> {
+    Arrived { id: report.token.delivery_id, attempt: report.token.attempt, gateway_ref: &report.receipt.gateway_ref }
 }
 
 fn row(incoming: &Incoming) -> NewReceipt {
@@ -178,7 +218,7 @@ fn deduplicated(mut rows: Vec<NewReceipt>) -> Vec<NewReceipt> {
 
 /// New reports in rounds: at most one for each delivery in a round, in the order they came.
 fn rounds<'a>(incoming: &'a [Incoming], new: &[(i64, i64, String)]) -> Vec<Vec<&'a Incoming>> {
-    let mut new: std::collections::HashSet<(i64, i64, &str)> =
+    let mut new: HashSet<(i64, i64, &str)> =
         new.iter().map(|(delivery, attempt, word)| (*delivery, *attempt, word.as_str())).collect();
     let mut depth: HashMap<i64, usize> = HashMap::new();
     let mut rounds: Vec<Vec<&Incoming>> = Vec::new();

@@ -5,6 +5,7 @@
 
 mod api;
 mod control;
+mod plain;
 mod receipts;
 
 use std::collections::VecDeque;

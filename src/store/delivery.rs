@@ -1,7 +1,7 @@
 //! Owns the delivery table: claiming, moving and reading deliveries.
 //!
 //! It does not decide what happens next. Invariant: every change of a recorded state goes through [`apply`], which
-//! asks the state machine and writes history and counters with it.
+//! asks the state machine and writes history and counters with it, or is one of the two of [`super::advance`].
 
 use serde::Serialize;
 

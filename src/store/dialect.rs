@@ -105,13 +105,14 @@ impl Dialect {
             let _ = write!(into, "json_to_recordset(CAST({bind} AS json)) AS v ({columns})");
             return;
         }
+        // Of `jsonb_each` each value is an object read already; of `json_each` it would be text, to be read once for each column.
         into.push_str("(SELECT ");
         for (at, column) in columns.split(',').map(str::trim).enumerate() {
             let name = column.split(' ').next().unwrap_or(column);
             let separator = if at == 0 { "" } else { ", " };
             let _ = write!(into, "{separator}value ->> '{name}' AS {name}");
         }
-        let _ = write!(into, " FROM json_each({bind})) AS v");
+        let _ = write!(into, " FROM jsonb_each({bind})) AS v");
     }
 }
 
@@ -124,7 +125,7 @@ mod tests {
         let sql = "UPDATE t SET s = v.s FROM {rows $1: id BIGINT, s TEXT} WHERE t.id = v.id";
         assert_eq!(
             Dialect::Sqlite.expand(sql),
-            "UPDATE t SET s = v.s FROM (SELECT value ->> 'id' AS id, value ->> 's' AS s FROM json_each($1)) AS v WHERE t.id = v.id"
+            "UPDATE t SET s = v.s FROM (SELECT value ->> 'id' AS id, value ->> 's' AS s FROM jsonb_each($1)) AS v WHERE t.id = v.id"
         );
         assert_eq!(
             Dialect::Postgres.expand(sql),

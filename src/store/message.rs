@@ -230,20 +230,6 @@ pub async fn changed_since(session: &mut Session, since: i64, limit: i64) -> Res
     session.list(session.sql(CHANGED).bind(since).bind(limit)).await
 }
 
-const STATE: &str = "SELECT state
- FROM message
- WHERE id = $1
- {for update}";
-
-/// The state of a message, its row held until the transaction ends.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn state(session: &mut Session, id: &str) -> Result<Option<MessageState>> {
-    let row: Option<(String,)> = session.one(session.sql(STATE).bind(id.to_owned())).await?;
-    Ok(row.and_then(|(state,)| MessageState::from_code(&state)))
-}
-
 const SET_STATE: &str = "UPDATE message
  SET state = $2, sends_at = $3, stopped_at = $4, changed_at = $5
  WHERE id = $1";
@@ -303,19 +289,46 @@ pub async fn begin_sending(session: &mut Session, id: &str, now: i64) -> Result<
     session.execute(session.sql(BEGIN_SENDING).bind(id.to_owned()).bind(now)).await.map(drop)
 }
 
-const ADD_REACH: &str = "UPDATE message
- SET reach_persons = reach_persons + $2, reach_households = reach_households + $3
- WHERE id = $1";
+/// How far a message has come.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub(super) struct Progress {
+    /// A [`MessageState`]'s code.
+    pub state: String,
+    /// When nothing waited any more, Unix ms.
+    pub handed_over_at: Option<i64>,
+    /// When all was final, Unix ms.
+    pub done_at: Option<i64>,
+}
 
-/// Adds persons and households reached.
+const ADD_REACH: &str = "UPDATE message
+ SET reach_persons = reach_persons + $2, reach_households = reach_households + $3, changed_at = $4
+ WHERE id = $1
+ RETURNING state, handed_over_at, done_at";
+
+/// Adds persons and households reached to a message that changed at `now` (Unix ms), and holds it until the transaction ends.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub(super) async fn add_reach(session: &mut Session, id: &str, persons: i64, households: i64) -> Result<()> {
-    if persons == 0 && households == 0 {
-        return Ok(());
-    }
-    session.execute(session.sql(ADD_REACH).bind(id.to_owned()).bind(persons).bind(households)).await.map(drop)
+pub(super) async fn add_reach(
+    session: &mut Session,
+    id: &str,
+    (persons, households): (i64, i64),
+    now: i64,
+) -> Result<Option<Progress>> {
+    session.one(session.sql(ADD_REACH).bind(id.to_owned()).bind(persons).bind(households).bind(now)).await
+}
+
+const COUNTERS: &str = "SELECT state, deliveries
+ FROM message_count
+ WHERE message_id = $1";
+
+/// As [`counts`], with leased deliveries counted as queued: no delivery is looked at.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub(super) async fn counters(session: &mut Session, id: &str) -> Result<Counts> {
+    let rows: Vec<(String, i64)> = session.list(session.sql(COUNTERS).bind(id.to_owned())).await?;
+    Ok(Counts::new(rows.into_iter().filter_map(|(state, n)| DeliveryState::from_code(&state).map(|state| (state, n)))))
 }
 
 const COUNTS: &str = "SELECT state, deliveries

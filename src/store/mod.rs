@@ -3,6 +3,7 @@
 //! It decides nothing; actions and the engine do. Invariants: a write goes through [`Store::begin`], times are
 //! bound values, and `dialect` is the only module that knows which database this is.
 
+pub mod advance;
 pub mod alert;
 pub mod alert_draft;
 pub mod alert_email;
@@ -443,7 +444,8 @@ async fn prepare_connection(dialect: Dialect, connection: &mut AnyConnection) ->
     let settings = match dialect {
         Dialect::Sqlite => {
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; \
-             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000;"
+             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; \
+             PRAGMA wal_autocheckpoint = 4000;"
         }
         // Statements are short and many: compiling one takes longer than running it. A daemon that is frozen within a
         // transaction must not hold its rows against the others.

@@ -151,9 +151,8 @@ async fn count(session: &mut Session, now: i64, changes: &[Change]) -> Result<()
         .map(|((message_id, state), deliveries)| CountRow { message_id, state: state.code(), deliveries })
         .collect();
     session.execute(session.sql(ADD_COUNTS).bind(json(&rows))).await?;
-    for (message_id, (persons, households)) in reach {
-        message::add_reach(session, message_id, persons, households).await?;
-        refresh(session, message_id, now).await?;
+    for (message_id, reached) in reach {
+        refresh(session, message_id, reached, now).await?;
     }
     Ok(())
 }
@@ -178,19 +177,27 @@ pub async fn start_counting(
     session.execute(session.sql(ADD_COUNTS).bind(rows)).await.map(drop)
 }
 
-/// Brings the state of a message in dispatch in line with its counts.
+/// Adds persons and households reached, and brings the state of a message in dispatch in line with its counts.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn refresh(session: &mut Session, message_id: &str, now: i64) -> Result<()> {
-    let Some(shown) = message::state(session, message_id).await? else { return Ok(()) };
-    let counts: Counts = message::counts(session, message_id).await?;
-    let waiting = counts.waiting();
+pub async fn refresh(session: &mut Session, message_id: &str, reached: (i64, i64), now: i64) -> Result<()> {
+    let Some(progress) = message::add_reach(session, message_id, reached, now).await? else { return Ok(()) };
+    let Some(shown) = MessageState::from_code(&progress.state) else { return Ok(()) };
+    // Counted only now that the message is held: who held it before has counted to the end.
+    let counts: Counts = message::counters(session, message_id).await?;
+    let (is_handed_over, is_done) = (counts.waiting() == 0, counts.open() == 0);
     let state = match (shown, counts.message_state()) {
         (MessageState::Draft | MessageState::AwaitingApproval | MessageState::Stopped, _) => shown,
         // Back to queued is not a way: something was handed over or tried.
         (MessageState::Sending, MessageState::Queued) => MessageState::Sending,
         (_, state) => state,
     };
-    message::set_progress(session, message_id, state, (waiting == 0, counts.open() == 0, now)).await
+    let is_news = state != shown
+        || (is_handed_over && progress.handed_over_at.is_none())
+        || (is_done && progress.done_at.is_none());
+    if is_news {
+        message::set_progress(session, message_id, state, (is_handed_over, is_done, now)).await?;
+    }
+    Ok(())
 }

@@ -219,6 +219,29 @@ async fn the_journal_on_disk_has_every_message_and_outlives_a_shut_down_with_cal
 }
 
 #[tokio::test]
+async fn a_sender_that_only_knows_get_is_taken_in_and_reported_to_like_any_other() {
+    let (simulated, receiver, url) = with_plan(ReceiptPlan::at_once()).await;
+    let ask = |password: &'static str, to: &'static str| {
+        let query = [
+            ("username", "simulator"),
+            ("password", password),
+            ("from", "+46766860000"),
+            ("to", to),
+            ("message", "Hej på dig"),
+            ("whendelivered", url.as_str()),
+        ];
+        client().get(format!("{}/plain/sms", simulated.base_url())).query(&query).send()
+    };
+    assert_eq!(ask("wrong", "+46701740605").await.unwrap().status(), 401);
+    assert_eq!(ask("simulator", "0701740605").await.unwrap().status(), 400);
+    let answer = ask("simulator", "+46701740605").await.unwrap().text().await.unwrap();
+    simulated.wait_for_callbacks(1).await;
+    let taken = simulated.journal().messages();
+    assert_eq!((taken.len(), taken[0].text.as_str(), answer), (1, "Hej på dig", format!("OK {}", taken[0].id)));
+    assert_eq!(receiver.words(), ["delivered"]);
+}
+
+#[tokio::test]
 async fn times_of_the_journal_rise_so_that_paces_can_be_judged() {
     let simulated = simulated().await;
     for _ in 0..20 {

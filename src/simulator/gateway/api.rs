@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use super::super::behaviour::{Answer, GatewayBehaviour, HistoryMode, Reply, Rubbish, draw};
 use super::super::journal::{AcceptedSms, NewSms, PageQuery, SmsState};
 use super::super::socket::SocketControl;
-use super::{GatewayState, control, lock, receipts};
+use super::{GatewayState, control, lock, plain, receipts};
 
 /// Longest text the gateway takes, characters.
 const MAX_TEXT: usize = 1_600;
@@ -40,6 +40,7 @@ pub(super) fn routes(
         .route("/a1/sms", post(send).get(history))
         .route("/a1/sms/{id}", get(look_up))
         .route("/a1/me", get(me))
+        .merge(plain::routes())
         .merge(control::routes())
         .fallback(|| async { plain(404, "Not found") })
         .with_state(state)
@@ -125,7 +126,7 @@ async fn me(State(gateway): Gateway, headers: HeaderMap) -> Result<Response, Ref
 
 /// An answer in plain text that takes no message.
 #[derive(Debug)]
-struct Refusal {
+pub(super) struct Refusal {
     code: u16,
     text: String,
     retry_after: Option<String>,
@@ -145,12 +146,12 @@ fn refuse(code: u16, text: &str) -> Refusal {
     Refusal { code, text: text.to_owned(), retry_after: None }
 }
 
-struct SendForm {
-    sms: NewSms,
+pub(super) struct SendForm {
+    pub(super) sms: NewSms,
     dryrun: bool,
 }
 
-fn read_form(body: &[u8]) -> Result<SendForm, Refusal> {
+pub(super) fn read_form(body: &[u8]) -> Result<SendForm, Refusal> {
     let mut sms = NewSms::default();
     let (mut to, mut from, mut text, mut dryrun) = (None, None, None, false);
     for (name, value) in url::form_urlencoded::parse(body) {

@@ -61,6 +61,8 @@ struct ReportPage {
     not_reached: String,
     unknown: String,
     tallies: Vec<TallyRow>,
+    /// When they were counted, where that is a while ago.
+    tallied_at: Option<String>,
     log: Vec<LogRow>,
     /// Place and hash of the log's head.
     head: Option<(i64, String)>,
@@ -94,6 +96,7 @@ async fn look(
         not_reached: number(view.audience.not_reached),
         unknown: number(unknown.into_iter().map(|state| counts.get(state)).sum()),
         tallies: tallies(&report, &frame),
+        tallied_at: Some(report.tallied_at).filter(|at| *at < report.made_at).map(|at| frame.wall.clock(at)),
         log: log(&report, &names, &frame),
         head: report.head.map(|head| (head.seq, head.hash)),
         made: (frame.wall.short(report.made_at), names.of(&who.actor().id)),

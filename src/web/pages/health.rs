@@ -15,7 +15,7 @@ use super::gateway::pause_reason;
 use super::menu::Section;
 use super::time::number;
 use super::visit::SignedIn;
-use crate::actions::require;
+use crate::actions::{require, waiting};
 use crate::domain::delivery::Channel;
 use crate::domain::operator::Right;
 use crate::store::queue::QueueDepth;
@@ -58,7 +58,7 @@ async fn look(State(web): State<Web>, headers: HeaderMap, who: SignedIn) -> Resu
     let causes = watch::causes(&web).await;
     let is_ready = causes.as_object().is_some_and(|causes| causes.values().all(|cause| cause["ok"] == true));
     let mut session = web.desk.store.read().await?;
-    let depths = store::queue::depths(&mut session, web.desk.now()).await?;
+    let depths = waiting::depths(&web.desk, &mut session).await?;
     let (in_doubt, overdue) = store::queue::open_figures(&mut session, web.desk.now()).await?;
     let copied = setting::get(&mut session, setting::BACKED_UP_AT).await?.and_then(|at| at.parse().ok());
     drop(session);

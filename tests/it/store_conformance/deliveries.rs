@@ -1,5 +1,7 @@
 //! The store on both databases: deliveries on their way: leases, the gate, steps, receipts, gateways.
 
+use grannpost::store::advance::{self, Arrived, Taken};
+
 use super::*;
 use grannpost::store::sms_part::{self, InboundPart, Loose, NewPart, NewReport, Standing};
 
@@ -88,6 +90,38 @@ on_both_databases! {
         assert_eq!(awaited, [receipt::Awaited { gateway_ref: "s1".into(), delivery_id: rows[0].id, attempt: 1 }]);
     }
 
+    async fn what_a_gateway_took_and_what_arrived_is_written_for_many_at_once(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        frozen_alert(&mut session).await;
+        let rows = claimed(&mut session, Channel::Sms).await;
+        let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
+        let taken = |id, fence, gateway_ref| Taken { id, fence, gateway_ref: Some(gateway_ref), parts: Some(2) };
+        let both = [taken(ids[0], 1, "s0"), taken(ids[1], 1, "s1")];
+        advance::hold(&mut session, &ids).await.unwrap();
+        assert_eq!(advance::take(&mut session, &batch("b0"), "d1", &both).await.unwrap(), [], "nothing was stamped");
+        stamp::stamp(&mut session, &gate(), "b1", &rows).await.unwrap();
+        assert_eq!(advance::take(&mut session, &batch("b2"), "other", &both).await.unwrap(), [], "the lease is another's");
+        let stale = [taken(ids[0], 0, "s0"), both[1].clone()];
+        let moved = advance::take(&mut session, &batch("b3"), "d1", &stale).await.unwrap();
+        assert_eq!(moved.iter().map(|(fence, change)| (*fence, change.delivery_id)).collect::<Vec<_>>(), [(1, ids[1])]);
+        let arrived = |id| Arrived { id, attempt: 1, gateway_ref: "s1" };
+        let both = [arrived(ids[0]), arrived(ids[1])];
+        let later = Arrived { attempt: 2, ..arrived(ids[1]) };
+        assert_eq!(advance::arrive(&mut session, &batch("b4"), &[later]).await.unwrap(), [], "no such attempt was made");
+        let moved = advance::arrive(&mut session, &batch("b5"), &both).await.unwrap();
+        assert_eq!((moved.len(), moved[0].delivery_id, moved[0].to), (1, ids[1], DeliveryState::Delivered));
+        assert_eq!(advance::arrive(&mut session, &batch("b6"), &both).await.unwrap(), [], "nothing arrives twice");
+        let shown = delivery::get(&mut session, ids[1]).await.unwrap().unwrap();
+        assert_eq!((shown.state.as_str(), shown.gateway_ref.as_deref(), shown.parts), ("delivered", Some("s1"), Some(2)));
+        assert_eq!((shown.accepted_at, shown.final_at), (Some(NOW), Some(NOW)));
+        let path: Vec<String> =
+            delivery::events(&mut session, ids[1]).await.unwrap().into_iter().map(|event| event.to_state).collect();
+        assert_eq!(path, ["accepted", "delivered"]);
+        let counts = message::counts(&mut session, "m1").await.unwrap();
+        assert_eq!((counts.get(DeliveryState::Delivered), counts.get(DeliveryState::Sending), counts.total()), (1, 1, 2));
+    }
+
     async fn steps_are_recorded_counted_and_never_go_back(kind: Kind) {
         let (store, _database) = fresh(kind).await;
         let mut session = store.begin().await.unwrap();
@@ -106,7 +140,7 @@ on_both_databases! {
         assert_eq!(move_all(&mut session, "b4", DeliveryState::Delivered).await, 2);
         assert_eq!(move_all(&mut session, "b5", DeliveryState::Queued).await, 0, "a final state is never left");
         settle::record(&mut session, &batch("b6"), &[]).await.unwrap();
-        settle::refresh(&mut session, "m1", NOW + 50).await.unwrap();
+        settle::refresh(&mut session, "m1", (0, 0), NOW + 50).await.unwrap();
         let done = message::get(&mut session, "m1").await.unwrap().unwrap();
         assert_eq!((done.state(), done.reach_persons, done.reach_households), (MessageState::Done, 3, 13));
         assert_eq!(message::counts(&mut session, "m1").await.unwrap().get(DeliveryState::Delivered), 2);

@@ -22,7 +22,7 @@ on_both_databases! {
         assert_eq!(message::changed_since(&mut session, NOW + 1, 10).await.unwrap().len(), 1);
         assert_eq!(message::changed_since(&mut session, NOW, 10).await.unwrap().len(), 3, "tests are not told of");
         message::begin_sending(&mut session, "a1", NOW + 20).await.unwrap();
-        assert_eq!(message::state(&mut session, "a1").await.unwrap(), Some(MessageState::Sending));
+        assert_eq!(message::get(&mut session, "a1").await.unwrap().map(|message| message.state()), Some(MessageState::Sending));
         first.stopped_at = Some(NOW + 30);
         message::set_state(&mut session, &first, MessageState::Stopped, NOW + 30).await.unwrap();
         let stopped = message::get(&mut session, "a1").await.unwrap().unwrap();
@@ -180,10 +180,10 @@ on_both_databases! {
             freezing::undo(&mut session, &dead, NOW + 2).await.unwrap();
         }
         assert!(!freezing::is_writing(&mut session, "").await.unwrap());
-        assert_eq!(message::state(&mut session, "m1").await.unwrap(), None);
+        assert_eq!(message::get(&mut session, "m1").await.unwrap().map(|message| message.state()), None);
         assert_eq!(message::chosen_areas(&mut session, "m1").await.unwrap(), Vec::<String>::new());
-        assert_eq!(message::state(&mut session, "m2").await.unwrap(), Some(MessageState::Draft));
-        assert_eq!(message::state(&mut session, "m3").await.unwrap(), Some(MessageState::AwaitingApproval));
+        assert_eq!(message::get(&mut session, "m2").await.unwrap().map(|message| message.state()), Some(MessageState::Draft));
+        assert_eq!(message::get(&mut session, "m3").await.unwrap().map(|message| message.state()), Some(MessageState::AwaitingApproval));
         session.commit().await.unwrap();
     }
 

@@ -1,0 +1,162 @@
+//! Owns the two steps that nearly every delivery makes, taken by its gateway and delivered: one statement for many.
+//!
+//! Whatever else happens to a delivery goes through `delivery::apply`. Invariant: each statement moves a delivery only out of the one
+//! state that its step begins in, which the state machine allows, and is written down by `settle::record` like every change.
+
+use serde::Serialize;
+
+use super::delivery::ids_json;
+use super::settle::{self, Batch, Change};
+use super::{Dialect, Result, Session, json};
+use crate::domain::delivery::DeliveryState;
+
+const HOLD: &str = "SELECT d.id
+ FROM delivery d {by id}
+ WHERE d.id IN (SELECT v.id FROM {rows $1: id BIGINT})
+ ORDER BY d.id
+ {for update}";
+
+/// Holds deliveries that are about to change, in order of id so that two callers never wait for each other in a ring. Where one
+/// writes at a time they are held already, and nothing is asked.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn hold(session: &mut Session, ids: &[i64]) -> Result<()> {
+    if session.dialect == Dialect::Sqlite {
+        return Ok(());
+    }
+    session.rows(session.sql(HOLD).bind(ids_json(ids))).await.map(drop)
+}
+
+/// The answer of a gateway that took a delivery.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Taken<'a> {
+    /// The delivery.
+    pub id: i64,
+    /// Fencing number of the lease it was handed over under.
+    pub fence: i64,
+    /// The gateway's id.
+    pub gateway_ref: Option<&'a str>,
+    /// SMS parts the gateway counted.
+    pub parts: Option<i64>,
+}
+
+const TAKE: &str = "UPDATE delivery {by id}
+ SET state = 'accepted',
+   reason = NULL,
+   detail = NULL,
+   gateway_ref = COALESCE(v.gateway_ref, delivery.gateway_ref),
+   parts = COALESCE(v.parts, delivery.parts),
+   accepted_at = COALESCE(delivery.accepted_at, $3),
+   doubted_at = NULL,
+   final_at = NULL,
+   lease_owner = NULL,
+   lease_until_at = NULL,
+   version = delivery.version + 1
+ FROM {rows $1: id BIGINT, fence BIGINT, gateway_ref TEXT, parts BIGINT}
+ WHERE delivery.id = v.id
+   AND delivery.lease_fence = v.fence
+   AND delivery.state = 'sending'
+   AND COALESCE(delivery.lease_owner, '') = $2
+   AND delivery.stamped_at IS NOT NULL
+ RETURNING delivery.id, delivery.lease_fence, delivery.message_id, delivery.channel, delivery.version, delivery.persons,
+   delivery.households";
+
+/// Writes down what gateways took from `owner`, whose leases still stand. Returns what changed with the fencing numbers; who is
+/// missing there must be looked at.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn take(
+    session: &mut Session,
+    batch: &Batch<'_>,
+    owner: &str,
+    taken: &[Taken<'_>],
+) -> Result<Vec<(i64, Change)>> {
+    if taken.is_empty() {
+        return Ok(Vec::new());
+    }
+    let statement = session.sql(TAKE).bind(json(&taken)).bind(owner.to_owned()).bind(batch.now);
+    let moved: Vec<Moved> = session.list(statement).await?;
+    written_down(session, batch, moved, (DeliveryState::Sending, DeliveryState::Accepted)).await
+}
+
+/// A report that a delivery arrived.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Arrived<'a> {
+    /// The delivery.
+    pub id: i64,
+    /// The attempt that the report is about.
+    pub attempt: i64,
+    /// The gateway's id.
+    pub gateway_ref: &'a str,
+}
+
+const ARRIVE: &str = "UPDATE delivery {by id}
+ SET state = 'delivered',
+   reason = NULL,
+   detail = NULL,
+   gateway_ref = v.gateway_ref,
+   accepted_at = COALESCE(delivery.accepted_at, $2),
+   doubted_at = NULL,
+   final_at = $2,
+   version = delivery.version + 1
+ FROM {rows $1: id BIGINT, attempt BIGINT, gateway_ref TEXT}
+ WHERE delivery.id = v.id
+   AND delivery.state = 'accepted'
+   AND delivery.attempts >= v.attempt
+ RETURNING delivery.id, delivery.lease_fence, delivery.message_id, delivery.channel, delivery.version, delivery.persons,
+   delivery.households";
+
+/// Writes down what arrived of that which gateways had taken, one report for each delivery. Returns what changed; who is missing
+/// there must be looked at.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn arrive(session: &mut Session, batch: &Batch<'_>, arrived: &[Arrived<'_>]) -> Result<Vec<Change>> {
+    if arrived.is_empty() {
+        return Ok(Vec::new());
+    }
+    let moved: Vec<Moved> = session.list(session.sql(ARRIVE).bind(json(&arrived)).bind(batch.now)).await?;
+    let step = (DeliveryState::Accepted, DeliveryState::Delivered);
+    Ok(written_down(session, batch, moved, step).await?.into_iter().map(|(_, change)| change).collect())
+}
+
+/// A delivery as it is after its step.
+#[derive(sqlx::FromRow)]
+struct Moved {
+    id: i64,
+    lease_fence: i64,
+    message_id: String,
+    channel: String,
+    version: i64,
+    persons: i64,
+    households: i64,
+}
+
+async fn written_down(
+    session: &mut Session,
+    batch: &Batch<'_>,
+    moved: Vec<Moved>,
+    (from, to): (DeliveryState, DeliveryState),
+) -> Result<Vec<(i64, Change)>> {
+    let (fences, changes): (Vec<i64>, Vec<Change>) = moved
+        .into_iter()
+        .map(|row| {
+            let change = Change {
+                delivery_id: row.id,
+                message_id: row.message_id,
+                channel: row.channel,
+                version: row.version,
+                from,
+                to,
+                reason: None,
+                persons: row.persons,
+                households: row.households,
+            };
+            (row.lease_fence, change)
+        })
+        .unzip();
+    settle::record(session, batch, &changes).await?;
+    Ok(fences.into_iter().zip(changes).collect())
+}
