@@ -8,6 +8,8 @@ CARGO ?= cargo
 BINARY := target/release/grannpost
 # Written by npm ci: newer than the lock file when everything in it is there.
 LIBRARIES := web/node_modules/.package-lock.json
+# The SMPP server that stories speak to.
+SMPP_SERVER := tests/smpp/node_modules/.package-lock.json
 PEERS := benches/peers/node_modules/.package-lock.json
 # Stories that take minutes between them: `make test-faults` runs these too.
 SLOW := soak:: database_faults:: come_and_go gateway_faults::postgres disk_faults::postgres
@@ -79,7 +81,7 @@ sbom: ## Write what the program is made of to target/grannpost.cdx.json (Cyclone
 
 clean: ## Remove everything that was built
 	$(CARGO) clean
-	rm -rf web/node_modules
+	rm -rf web/node_modules tests/smpp/node_modules benches/peers/node_modules
 
 screenshots: setup-test $(LIBRARIES) ## Take the pictures of docs/screenshots anew
 	SCREENSHOTS=docs/screenshots $(CARGO) test --locked --test it -- browser::pictures
@@ -104,6 +106,11 @@ $(LIBRARIES): web/package.json web/package-lock.json
 	cd web && npm ci --no-audit --no-fund
 	@touch $@
 
+$(SMPP_SERVER): tests/smpp/package.json tests/smpp/package-lock.json
+	@command -v npm >/dev/null || { $(call install,nodejs npm); }
+	cd tests/smpp && npm ci --no-audit --no-fund
+	@touch $@
+
 # What ours is measured against, and a Node.js that is new enough for it. Only bench-peers wants them.
 $(PEERS): benches/peers/package.json benches/peers/package-lock.json
 	@command -v npm >/dev/null || { $(call install,nodejs npm); }
@@ -111,7 +118,7 @@ $(PEERS): benches/peers/package.json benches/peers/package-lock.json
 	@touch $@
 
 # Stories in a browser drive Debian's Chromium. Tests start a PostgreSQL, a Dovecot and a Postfix of their own from their binaries, in temporary folders. No service of the machine is used.
-setup-test: setup-build
+setup-test: setup-build $(SMPP_SERVER)
 	@ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || { $(call install,postgresql); }
 	@command -v chromedriver >/dev/null || { $(call install,chromium chromium-driver); }
 	@test -x /usr/sbin/dovecot && test -x /usr/lib/postfix/sbin/master || { $(call install,dovecot-imapd postfix); }

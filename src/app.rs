@@ -17,18 +17,20 @@ use tokio_util::task::TaskTracker;
 use crate::actions::Desk;
 use crate::ambient::{self, Clock, Wakeup};
 use crate::config::{Config, Receipts};
+use crate::dispatch::carrier::Carrier as _;
 use crate::dispatch::mail::{self, MailCarrier};
 use crate::dispatch::outlet::Outlet;
 use crate::dispatch::pace::Pacer;
 use crate::dispatch::reconcile::Witness;
 use crate::dispatch::sms::SmsCarrier;
-use crate::dispatch::{self, Engine};
+use crate::dispatch::{self, Engine, binding};
 use crate::domain::daemon_role::Roles;
 use crate::domain::delivery_token::TokenKey;
 use crate::inbound::gateway_hook::GatewayHook;
 use crate::inbound::identity::IdentityDesk;
 use crate::inbound::poll::{self, Poll};
 use crate::inbound::receipt::ReceiptDesk;
+use crate::inbound::smpp::SmppDesk;
 use crate::inbound::sms::{SmsDesk, SmsReader};
 use crate::inbound::{mail_reader, mailbox};
 use crate::provider::SmsGateway;
@@ -95,6 +97,8 @@ pub struct Daemon {
     closing: CancellationToken,
     address: Option<SocketAddr>,
     roles: Roles,
+    /// Sessions that end once everything in flight has settled.
+    gateways: BTreeMap<String, SmsGateway>,
 }
 
 impl Daemon {
@@ -132,15 +136,16 @@ impl Daemon {
             upkeep::duty::start(in_turn(), engine.stop.clone(), &engine.tracker);
             upkeep::takeover::start(in_turn(), engine.stop.clone(), &engine.tracker);
         }
-        if roles.dispatch {
-            engine.start_leases();
-            start_sms(&engine, &gateways);
-            start_mail(&engine)?;
-        }
         let receipts = ReceiptDesk::start(desk.store.clone(), desk.clock.clone());
         let hooks = Arc::new(hooks(config, &gateways));
         let kept = Wakeup::default();
         let incoming = SmsDesk::start(desk.store.clone(), desk.clock.clone(), kept.clone());
+        if roles.dispatch {
+            start_sessions(desk, &engine, &gateways, (&receipts, &incoming, &hooks));
+            engine.start_leases();
+            start_sms(&engine, &gateways);
+            start_mail(&engine)?;
+        }
         if roles.inbound {
             start_polls(&engine, &gateways, &receipts);
             start_reading(desk, &engine, SmsReader { desk: desk.clone(), hooks: Arc::clone(&hooks), kept });
@@ -160,7 +165,7 @@ impl Daemon {
             stop: engine.stop.clone(),
         };
         let closing = CancellationToken::new();
-        Ok(Self { engine, web, servers: TaskTracker::new(), closing, address: None, roles })
+        Ok(Self { engine, web, servers: TaskTracker::new(), closing, address: None, roles, gateways })
     }
 
     /// Serves on the configured addresses what its roles ask for: pages, API and hooks, or hooks alone, and always the pages for
@@ -215,6 +220,9 @@ impl Daemon {
     /// Stops claiming, settles what is in flight, answers what is being answered. Says whether all of it ended in time.
     pub async fn stop(self) -> bool {
         let drained = self.engine.drain(DRAIN).await;
+        for gateway in self.gateways.values() {
+            gateway.close().await;
+        }
         self.closing.cancel();
         self.servers.close();
         let served = tokio::time::timeout(Duration::from_secs(3), self.servers.wait()).await.is_ok();
@@ -302,14 +310,49 @@ fn start_sms(engine: &Engine, gateways: &BTreeMap<String, SmsGateway>) {
         let pacer = Pacer::new(name, engine.store.clone(), config.rate_per_second, config.burst);
         let carrier = SmsCarrier::new(engine, name, &config, gateway.clone());
         outlets.push(Arc::new(Outlet::new(carrier, pacer, config.concurrency)));
-        let balance = dispatch::balance::run(engine.clone(), name.clone(), config.clone(), gateway.clone());
-        engine.tracker.spawn(balance);
+        if gateway.has_balance() {
+            let balance = dispatch::balance::run(engine.clone(), name.clone(), config.clone(), gateway.clone());
+            engine.tracker.spawn(balance);
+        }
+    }
+    let has_alternative = outlets.len() > 1;
+    // Also with those that left the route: their receipts come over a session.
+    for (name, gateway) in gateways {
+        if let SmsGateway::Smpp(smpp) = gateway {
+            let outlet = outlets.iter().find(|outlet| outlet.carrier().name() == name).cloned();
+            engine.tracker.spawn(binding::run(engine.clone(), smpp.clone(), outlet, has_alternative));
+        }
     }
     engine.start_lane(outlets);
     // Also for gateways that were taken off the route: what is in doubt there still has to be proven.
     for (name, gateway) in gateways {
         let witness = Witness { config: engine.config.sms.gateways[name].clone(), gateway: gateway.clone() };
         engine.tracker.spawn(dispatch::reconcile::run(engine.clone(), name.clone(), Some(witness)));
+    }
+}
+
+/// Starts taking in what comes over sessions, before there are any.
+fn start_sessions(
+    desk: &Desk,
+    engine: &Engine,
+    gateways: &BTreeMap<String, SmsGateway>,
+    (receipts, sms, hooks): (&ReceiptDesk, &SmsDesk, &BTreeMap<String, GatewayHook>),
+) {
+    for (name, gateway) in gateways {
+        let SmsGateway::Smpp(smpp) = gateway else { continue };
+        let Some(news) = smpp.news() else { continue };
+        let taking_in = SmppDesk {
+            store: desk.store.clone(),
+            clock: desk.clock.clone(),
+            token_key: Arc::clone(&desk.token_key),
+            name: name.clone(),
+            hook: hooks[name].clone(),
+            receipts: receipts.clone(),
+            sms: sms.clone(),
+            stored: Wakeup::default(),
+        };
+        engine.tracker.spawn(taking_in.clone().work(engine.stop.clone()));
+        tokio::spawn(taking_in.take_in(news));
     }
 }
 

@@ -54,6 +54,11 @@ fn describe() {
     metrics::describe_gauge!("grannpost_queue_oldest_seconds", "Age of the oldest delivery that is due and waits");
     metrics::describe_histogram!("grannpost_handover_seconds", "Time of one call to a provider");
     metrics::describe_gauge!("grannpost_gateway_up", "1 when the provider answers, else 0");
+    metrics::describe_gauge!("grannpost_gateway_carries", "1 for the gateway that the last SMS went through, else 0");
+    metrics::describe_gauge!(
+        "grannpost_unmatched_receipts",
+        "Receipts of an SMPP gateway about ids that nobody knows, after a minute"
+    );
     metrics::describe_gauge!("grannpost_in_doubt", "Deliveries whose outcome is unknown");
     metrics::describe_gauge!("grannpost_leases_overdue", "Leases older than their time");
     metrics::describe_counter!("grannpost_observations_total", "Answers that came in, by channel and kind");

@@ -43,6 +43,8 @@ const OWNERS: &[(&str, &[&str])] = &[
     ("sqlx", &["store"]),
     ("reqwest", &["provider"]),
     ("lettre", &["provider"]),
+    ("rusmpp", &["provider"]),
+    ("bytes", &["provider"]),
     // The simulator speaks TLS as a server, to be a mail relay that asks for it.
     ("rustls", &["provider", "simulator"]),
     ("tokio_rustls", &["provider", "simulator"]),

@@ -46,6 +46,8 @@ fn is_text(key: &str) -> bool {
             "password"
                 | "username"
                 | "sender"
+                | "system_id"
+                | "system_type"
                 | "callback_secret"
                 | "inbound_reply_to"
                 | "url"

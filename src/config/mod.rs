@@ -42,7 +42,7 @@ pub use retention::{Retention, Term};
 pub use secret::Secret;
 pub use server::{Environment, Server};
 pub use sign_in::SignIn;
-pub use sms::{Gateway, GatewayKind, Receipts, Sms};
+pub use sms::{Gateway, GatewayKind, ReceiptIds, Receipts, Sms};
 
 /// The documented defaults, `config/default.toml`.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -306,6 +306,28 @@ mod tests {
         let gateway = "[sms.gateways.elks]\nkind=\"46elks\"\nsender=\"+46766860000\"\ncallback_secret=\"0123456789abcdef0123456789abcdef\"\nreceipts=\"poll\"\nhistory=false";
         let error = from_toml(&[gateway]).expect_err("cannot be polled").to_string();
         assert!(error.contains("sms.gateways.elks.receipts"), "{error}");
+    }
+
+    #[test]
+    fn an_smpp_gateway_says_which_of_its_keys_is_wrong() {
+        let right = "kind=\"smpp\"\nurl=\"smpp://127.0.0.1:2775\"\nsystem_id=\"grann\"\nsender=\"+46766860000\"";
+        let loaded = |text: &str| from_toml(&[&format!("[sms.gateways.second]\n{text}")]);
+        let config = loaded(right).expect("no callback secret is needed");
+        assert!(!config.sms.gateways["second"].may_ask_history());
+        let table = [
+            ("url", right.replace("smpp://", "http://")),
+            ("url", right.replace("smpp://", "smpp://login:hemligt@")),
+            ("system_id", right.replace("\"grann\"", "\"sexton-tecken-xx\"")),
+            ("system_id", right.replace("\"grann\"", "\"\"")),
+            ("password", format!("{right}\npassword=\"nio-tecke\"")),
+            ("system_type", format!("{right}\nsystem_type=\"å\"")),
+            ("receipts", format!("{right}\nreceipts=\"poll\"")),
+            ("enquire_link_seconds", format!("{right}\nenquire_link_seconds=0")),
+        ];
+        for (key, text) in table {
+            let error = loaded(&text).expect_err(key).to_string();
+            assert!(error.contains(&format!("sms.gateways.second.{key}")), "{key}: {error}");
+        }
     }
 
     #[test]

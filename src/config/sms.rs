@@ -29,6 +29,22 @@ pub enum GatewayKind {
     /// The 46elks SMS API.
     #[serde(rename = "46elks")]
     Elks,
+    /// SMPP 3.4, over a connection that is kept open.
+    #[serde(rename = "smpp")]
+    Smpp,
+}
+
+/// How an SMPP gateway writes a message's id in receipts, where that differs from its answer to the hand-over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptIds {
+    /// The same text.
+    #[default]
+    AsGiven,
+    /// The answer is hexadecimal, the receipt decimal.
+    Decimal,
+    /// The answer is decimal, the receipt hexadecimal.
+    Hexadecimal,
 }
 
 /// How delivery reports come.
@@ -48,9 +64,24 @@ pub enum Receipts {
 pub struct Gateway {
     /// Protocol.
     pub kind: GatewayKind,
-    /// Base URL of its API.
+    /// Base URL of its API (46elks).
     #[serde(default = "elks_base_url")]
     pub base_url: String,
+    /// `smpp://HOST:PORT`, or `smpps://HOST:PORT` with TLS (SMPP).
+    #[serde(default)]
+    pub url: String,
+    /// Who we are to it (SMPP).
+    #[serde(default)]
+    pub system_id: String,
+    /// What kind of system we are to it, where it wants to know (SMPP).
+    #[serde(default)]
+    pub system_type: String,
+    /// How message ids are written in receipts (SMPP).
+    #[serde(default)]
+    pub receipt_ids: ReceiptIds,
+    /// Between two looks whether the connection is alive (SMPP).
+    #[serde(default = "enquire_link_seconds")]
+    pub enquire_link_seconds: u64,
     /// API user name.
     #[serde(default)]
     pub username: String,
@@ -103,6 +134,9 @@ pub struct Gateway {
 fn elks_base_url() -> String {
     "https://api.46elks.com".to_owned()
 }
+fn enquire_link_seconds() -> u64 {
+    30
+}
 fn cost_per_part() -> f64 {
     0.52
 }
@@ -151,32 +185,22 @@ impl Sms {
 
 impl Gateway {
     fn validate(&self, name: &str) -> Result<(), ConfigError> {
-        let invalid =
-            |field: &str, problem: &str| Err(ConfigError::invalid(format!("sms.gateways.{name}.{field}"), problem));
+        let invalid = |field: &str, problem: &str| invalid(name, field, problem);
         if !name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-') {
             return Err(ConfigError::invalid(
                 format!("sms.gateways.{name}"),
                 "a gateway's name may hold a-z, 0-9, - and _ only: it is part of the callback paths",
             ));
         }
-        match url::Url::parse(&self.base_url) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {}
-            _ => return invalid("base_url", "must be http://HOST or https://HOST"),
-        }
-        if self.callback_secret.expose().chars().count() < 32 {
-            return invalid("callback_secret", "must have at least 32 characters");
-        }
-        if !self.callback_secret.expose().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
-            return invalid("callback_secret", "may hold letters, digits, - and _ only: it is part of a path");
+        match self.kind {
+            GatewayKind::Elks => self.validate_elks(name)?,
+            GatewayKind::Smpp => self.validate_smpp(name)?,
         }
         if !is_e164(&self.sender) && !is_text_sender(&self.sender) {
             return invalid(
                 "sender",
                 "must be a number such as +46766860000, or 3-11 of A-Z a-z 0-9 beginning with a letter",
             );
-        }
-        if self.receipts == Receipts::Poll && !self.history {
-            return invalid("receipts", "\"poll\" asks the gateway's history, so history must be true");
         }
         if !(self.rate_per_second > 0.0 && self.rate_per_second <= 100_000.0) {
             return invalid("rate_per_second", "must be above 0 and at most 100000");
@@ -190,11 +214,67 @@ impl Gateway {
         Ok(())
     }
 
+    fn validate_elks(&self, name: &str) -> Result<(), ConfigError> {
+        match url::Url::parse(&self.base_url) {
+            Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {}
+            _ => return invalid(name, "base_url", "must be http://HOST or https://HOST"),
+        }
+        if self.callback_secret.expose().chars().count() < 32 {
+            return invalid(name, "callback_secret", "must have at least 32 characters");
+        }
+        if !self.callback_secret.expose().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+            return invalid(name, "callback_secret", "may hold letters, digits, - and _ only: it is part of a path");
+        }
+        if self.receipts == Receipts::Poll && !self.history {
+            return invalid(name, "receipts", "\"poll\" asks the gateway's history, so history must be true");
+        }
+        Ok(())
+    }
+
+    fn validate_smpp(&self, name: &str) -> Result<(), ConfigError> {
+        let is_bare = |url: &url::Url| url.username().is_empty() && url.password().is_none() && url.query().is_none();
+        match url::Url::parse(&self.url) {
+            Ok(url) if matches!(url.scheme(), "smpp" | "smpps") && url.has_host() && is_bare(&url) => {}
+            _ => return invalid(name, "url", "must be smpp://HOST:PORT or smpps://HOST:PORT, without a login in it"),
+        }
+        // The lengths are the protocol's own, without the octet that ends each field.
+        if self.system_id.is_empty() || !is_smpp_text(&self.system_id, 15) {
+            return invalid(name, "system_id", "must have 1 to 15 characters of ASCII");
+        }
+        if !is_smpp_text(self.password.expose(), 8) {
+            return invalid(name, "password", "may have at most 8 characters of ASCII: SMPP has no room for more");
+        }
+        if !is_smpp_text(&self.system_type, 12) {
+            return invalid(name, "system_type", "may have at most 12 characters of ASCII");
+        }
+        if self.receipts == Receipts::Poll {
+            return invalid(name, "receipts", "an SMPP gateway has no history that could be asked; leave it out");
+        }
+        if self.enquire_link_seconds == 0 || self.enquire_link_seconds > 3_600 {
+            return invalid(name, "enquire_link_seconds", "must be 1 to 3600");
+        }
+        Ok(())
+    }
+
+    /// Whether its history may be asked about a lost answer; an SMPP gateway has none.
+    #[must_use]
+    pub fn may_ask_history(&self) -> bool {
+        self.history && self.kind == GatewayKind::Elks
+    }
+
     /// Whether contact persons can answer to the sender.
     #[must_use]
     pub fn has_numeric_sender(&self) -> bool {
         is_e164(&self.sender)
     }
+}
+
+fn invalid(gateway: &str, field: &str, problem: &str) -> Result<(), ConfigError> {
+    Err(ConfigError::invalid(format!("sms.gateways.{gateway}.{field}"), problem))
+}
+
+fn is_smpp_text(text: &str, most: usize) -> bool {
+    text.len() <= most && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn is_e164(text: &str) -> bool {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
+use super::pace::Pacer;
 use crate::domain::delivery::Channel;
 use crate::domain::delivery_token::DeliveryToken;
 use crate::provider::{Accepted, HandOverError};
@@ -18,6 +19,8 @@ pub struct Parcel {
     pub address: String,
     /// The person it is for; `None` for copies and tests.
     pub contact_person_id: Option<String>,
+    /// Until when it is worth delivering, Unix ms.
+    pub expires_at: i64,
 }
 
 /// A way to hand deliveries over: one SMS gateway, or the mail relay.
@@ -40,6 +43,10 @@ pub trait Carrier: Send + Sync + 'static {
     /// How long a delivery waits after its attempt number `attempt` was surely not taken.
     fn back_off(&self, attempt: i64) -> Duration;
 
-    /// Hands over, once.
-    fn hand_over(&self, parcel: &Parcel) -> impl Future<Output = Result<Accepted, HandOverError>> + Send;
+    /// Whether the provider answers, found out without handing anything over.
+    fn answers(&self) -> impl Future<Output = bool> + Send;
+
+    /// Hands over, once. `pacer` has let the first call through; what needs more than one takes a slot for each.
+    fn hand_over(&self, parcel: &Parcel, pacer: &Pacer)
+    -> impl Future<Output = Result<Accepted, HandOverError>> + Send;
 }

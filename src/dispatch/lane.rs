@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 use super::carrier::{Carrier, Parcel};
-use super::outlet::{Outlet, Permit};
+use super::outlet::{Outlet, Permit, Readiness};
 use super::pace::Slot;
 use super::settle::{Outcome, Settlement};
 use super::{Engine, POLL};
@@ -29,11 +29,21 @@ pub(super) struct Lane<C> {
     begun: HashSet<String>,
     /// Rounds in a row that found something due and could not claim it.
     idle_rounds: u32,
+    /// The outlet that the last delivery went through.
+    carried_by: Option<String>,
 }
 
 impl<C: Carrier> Lane<C> {
     pub(super) fn new(engine: Engine, outlets: Vec<Arc<Outlet<C>>>, settle: mpsc::Sender<Settlement>) -> Self {
-        Self { engine, outlets, settle, buffer: VecDeque::new(), begun: HashSet::new(), idle_rounds: 0 }
+        Self {
+            engine,
+            outlets,
+            settle,
+            buffer: VecDeque::new(),
+            begun: HashSet::new(),
+            idle_rounds: 0,
+            carried_by: None,
+        }
     }
 
     /// Runs until the engine stops, then gives back what was not stamped.
@@ -91,17 +101,37 @@ impl<C: Carrier> Lane<C> {
         Ok(Next::Again)
     }
 
-    /// The first outlet on the route that may be called; otherwise when to look again.
+    /// The first outlet on the route that may be called, one that has to prove itself only where there is no other; otherwise
+    /// when to look again.
     fn open_outlet(&self) -> Result<Arc<Outlet<C>>, Option<Instant>> {
         let mut soonest: Option<Instant> = None;
+        let mut trying = None;
         for outlet in &self.outlets {
-            match outlet.is_open() {
-                Ok(()) => return Ok(Arc::clone(outlet)),
-                Err(Some(until)) => soonest = Some(soonest.map_or(until, |at| at.min(until))),
-                Err(None) => {}
+            match outlet.readiness() {
+                Readiness::Open => return Ok(Arc::clone(outlet)),
+                Readiness::Held(until) => return Err(Some(until)),
+                Readiness::Trying => trying = trying.or(Some(outlet)),
+                Readiness::NotBefore(until) => soonest = Some(soonest.map_or(until, |at| at.min(until))),
+                Readiness::Stopped => {}
             }
         }
-        Err(soonest)
+        trying.map(Arc::clone).ok_or(soonest)
+    }
+
+    /// Tells whoever watches which outlet carries now.
+    fn note_carrier(&mut self, outlet: &Outlet<C>) {
+        let name = outlet.carrier().name();
+        if self.carried_by.as_deref() == Some(name) {
+            return;
+        }
+        if self.outlets.len() > 1 {
+            tracing::info!(gateway = name, "deliveries go through this gateway now");
+        }
+        for other in &self.outlets {
+            let carries = if other.carrier().name() == name { 1.0 } else { 0.0 };
+            metrics::gauge!("grannpost_gateway_carries", "gateway" => other.carrier().name().to_owned()).set(carries);
+        }
+        self.carried_by = Some(name.to_owned());
     }
 
     /// Leases what is due, most urgent first, up to about a second's worth in hand.
@@ -172,6 +202,9 @@ impl<C: Carrier> Lane<C> {
         let ids: HashSet<i64> = stamped.iter().map(|row| row.id).collect();
         self.engine.leases.drop_all(rows.iter().map(|row| row.id).filter(|id| !ids.contains(id)));
         self.begun.extend(stamped.iter().map(|row| row.message_id.clone()));
+        if !passed.is_empty() {
+            self.note_carrier(outlet);
+        }
         let mut permits = permits.into_iter();
         for row in rows.into_iter().filter(|row| passed.contains(&(row.id, row.lease_fence))) {
             let permit = permits.next().expect("as many permits as rows");
@@ -284,9 +317,10 @@ impl<C: Carrier> HandOver<C> {
             message_id: row.message_id.clone(),
             address: row.address.clone(),
             contact_person_id: row.contact_person_id.clone(),
+            expires_at: row.expires_at,
         };
         let begun = Instant::now();
-        let answer = self.outlet.carrier().hand_over(&parcel).await;
+        let answer = self.outlet.carrier().hand_over(&parcel, self.outlet.pacer()).await;
         self.outlet.pacer().answered(slot);
         metrics::histogram!("grannpost_handover_seconds", "gateway" => self.outlet.carrier().name().to_owned())
             .record(begun.elapsed().as_secs_f64());

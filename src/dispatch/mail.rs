@@ -14,6 +14,7 @@ use jiff::tz::TimeZone;
 
 use super::Engine;
 use super::carrier::{Carrier, Parcel};
+use super::pace::Pacer;
 use super::retry::BackOff;
 use crate::ambient::{self, Clock};
 use crate::config::{Config, QuietHours};
@@ -189,7 +190,12 @@ impl Carrier for MailCarrier {
         BACK_OFF.wait(attempt, ambient::random_fraction())
     }
 
-    async fn hand_over(&self, parcel: &Parcel) -> Result<Accepted, HandOverError> {
+    /// A relay is probed with letters: it greets also while it refuses them.
+    async fn answers(&self) -> bool {
+        true
+    }
+
+    async fn hand_over(&self, parcel: &Parcel, _pacer: &Pacer) -> Result<Accepted, HandOverError> {
         match self.letter(&parcel.message_id).await {
             Ok(Some(rendered)) => self.relay.send(&self.mail(parcel, &rendered)).await,
             Ok(None) => Err(HandOverError::Rejected { reason: Reason::new("message.no_text") }),

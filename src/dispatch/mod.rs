@@ -4,6 +4,7 @@
 //! provider; what passed the gate is settled once, by the daemon that holds its lease (`docs/architecture.md`, walkthrough 1).
 
 pub mod balance;
+pub mod binding;
 pub mod carrier;
 pub mod circuit;
 pub mod lane;
@@ -75,8 +76,12 @@ impl Engine {
             return;
         }
         let settle = settle::start(self);
+        let has_alternative = outlets.len() > 1;
         for outlet in &outlets {
             self.tracker.spawn(circuit::publish(self.clone(), Arc::clone(outlet)));
+            if has_alternative {
+                self.tracker.spawn(circuit::watch_for_return(self.clone(), Arc::clone(outlet)));
+            }
         }
         self.tracker.spawn(Lane::new(self.clone(), outlets, settle).run());
     }

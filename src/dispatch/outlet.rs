@@ -28,6 +28,21 @@ pub struct Outlet<C> {
     unsettled: Arc<Semaphore>,
 }
 
+/// Whether a lane may go through an outlet now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// It may.
+    Open,
+    /// It asked for a moment's rest: it is waited for.
+    Held(Instant),
+    /// It has to prove itself first: only where nobody else is open.
+    Trying,
+    /// It may not before this time.
+    NotBefore(Instant),
+    /// A person must act first.
+    Stopped,
+}
+
 /// The right to stamp one delivery. Its parts are given back one by one: past the pacer, after the answer, after settling.
 #[derive(Debug)]
 pub struct Permit {
@@ -79,6 +94,25 @@ impl<C: Carrier> Outlet<C> {
         self.pacer.per_second().clamp(1, 1_000)
     }
 
+    /// Whether a lane with others to choose from may go this way.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        if let Some(until) = self.circuit.held_briefly() {
+            return Readiness::Held(until);
+        }
+        match self.circuit.allowance() {
+            Allowance::Calls(_) if self.circuit.is_sure() => Readiness::Open,
+            Allowance::Calls(most) if self.circuit.is_returning() && self.under_way() < most => Readiness::Open,
+            Allowance::Calls(_) => Readiness::Trying,
+            Allowance::NotBefore(until) => Readiness::NotBefore(until),
+            Allowance::None => Readiness::Stopped,
+        }
+    }
+
+    fn under_way(&self) -> usize {
+        self.concurrency * 2 - self.unanswered.available_permits()
+    }
+
     /// Until when nothing may be called, `Ok(())` when something may.
     ///
     /// # Errors
@@ -100,7 +134,7 @@ impl<C: Carrier> Outlet<C> {
     /// the pacer is, so that stamping goes in batches and yet is done before the calls run dry. Empty when the circuit closed the way meanwhile.
     pub async fn acquire(&self) -> Vec<Permit> {
         while let Allowance::Calls(most) = self.circuit.allowance() {
-            let under_way = self.concurrency * 2 - self.unanswered.available_permits();
+            let under_way = self.under_way();
             if under_way >= most {
                 self.circuit.changed(POLL).await;
                 continue;

@@ -87,7 +87,7 @@ impl Reconciler {
             return Ok(Duration::from_millis(500));
         }
         let now = self.engine.clock.now_ms();
-        if let Some(witness) = self.witness.clone().filter(|witness| witness.config.history) {
+        if let Some(witness) = self.witness.clone().filter(|witness| witness.config.may_ask_history()) {
             self.prove(&witness, &doubted, now).await?;
         }
         self.give_up_proving(&doubted, now).await?;

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::Engine;
 use super::carrier::{Carrier, Parcel};
+use super::pace::Pacer;
 use super::retry::BackOff;
 use crate::ambient::{self, Clock};
-use crate::config::{Gateway, Receipts};
+use crate::config::{Gateway, GatewayKind, Receipts};
 use crate::domain::delivery::Channel;
 use crate::domain::delivery_token::TokenKey;
 use crate::domain::message::priority;
@@ -54,7 +55,8 @@ impl SmsCarrier {
             gateway,
             simulator: config.simulator,
             numeric_sender: (!config.has_numeric_sender()).then(|| engine.config.sms.inbound_reply_to.clone()),
-            receipt_base: (config.receipts == Receipts::Callback).then(|| engine.config.server.public_link(&path)),
+            receipt_base: (config.receipts == Receipts::Callback && config.kind == GatewayKind::Elks)
+                .then(|| engine.config.server.public_link(&path)),
             store: engine.store.clone(),
             clock: engine.clock.clone(),
             token_key: Arc::clone(&engine.token_key),
@@ -105,7 +107,11 @@ impl Carrier for SmsCarrier {
         BACK_OFF.wait(attempt, ambient::random_fraction())
     }
 
-    async fn hand_over(&self, parcel: &Parcel) -> Result<Accepted, HandOverError> {
+    async fn answers(&self) -> bool {
+        self.gateway.answers().await
+    }
+
+    async fn hand_over(&self, parcel: &Parcel, pacer: &Pacer) -> Result<Accepted, HandOverError> {
         let later = |code| HandOverError::Retry { after: None, reason: Reason::new(code), provider_down: false };
         let text = match self.text(&parcel.message_id).await {
             Ok(Some(text)) if !text.body.is_empty() => text,
@@ -118,7 +124,10 @@ impl Carrier for SmsCarrier {
             from: self.numeric_sender.clone().filter(|_| text.needs_number),
             text: text.body.clone(),
             receipt_url: self.receipt_base.as_ref().map(|base| format!("{base}{token}")),
+            token: Some(parcel.token),
+            expires_at: jiff::Timestamp::from_millisecond(parcel.expires_at).ok(),
         };
-        self.gateway.send(&sms, self.clock.now()).await
+        let turn = || async { drop(pacer.slot().await) };
+        self.gateway.send_in_turn(&sms, self.clock.now(), turn).await
     }
 }

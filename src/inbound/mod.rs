@@ -11,4 +11,5 @@ pub mod mime;
 pub mod poll;
 pub mod receipt;
 pub mod restored;
+pub mod smpp;
 pub mod sms;

@@ -10,11 +10,13 @@ pub mod http;
 pub mod imap;
 pub mod mail_message;
 pub mod oidc;
+pub mod smpp;
 mod sms_gateway;
 pub mod smtp;
 
 use std::time::Duration;
 
+use crate::domain::delivery_token::DeliveryToken;
 pub use mail_message::{Mailbox, OutgoingMail};
 pub use sms_gateway::SmsGateway;
 pub use smtp::MailRelay;
@@ -30,6 +32,10 @@ pub struct OutgoingSms {
     pub text: String,
     /// Where the gateway reports delivery; `None` when receipts are polled.
     pub receipt_url: Option<String>,
+    /// The attempt it belongs to, for a gateway that has no room for an address.
+    pub token: Option<DeliveryToken>,
+    /// Until when the gateway may try to deliver it, where it can be told.
+    pub expires_at: Option<jiff::Timestamp>,
 }
 
 /// A provider has taken responsibility for a message.

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use jiff::Timestamp;
 
 use super::elks::{self, ElksGateway};
+use super::smpp::{self, SmppGateway};
 use super::{
     Accepted, Balance, DecodeError, HandOverError, HistoryPage, HistoryRow, HistoryWindow, InboundSms, IncomingListing,
     Listing, LookUpError, OutgoingSms, Receipt, SetupError,
@@ -17,11 +18,16 @@ use crate::config::{self, GatewayKind};
 /// Pages asked for at most; a window with more is not complete.
 const MAX_PAGES: usize = 1_000;
 
+/// SMPP's own question about a message (query_sm) is answered for ids only, and a lost answer is a lost id.
+const NO_HISTORY: LookUpError = LookUpError { code: "gateway.history_off" };
+
 /// An SMS gateway of any kind.
 #[derive(Debug, Clone)]
 pub enum SmsGateway {
     /// 46elks.
     Elks(ElksGateway),
+    /// SMPP 3.4.
+    Smpp(SmppGateway),
 }
 
 impl SmsGateway {
@@ -32,6 +38,7 @@ impl SmsGateway {
     pub fn new(name: &str, config: &config::Gateway, egress_proxy: &str) -> Result<Self, SetupError> {
         match config.kind {
             GatewayKind::Elks => ElksGateway::new(name, config, egress_proxy).map(Self::Elks),
+            GatewayKind::Smpp => SmppGateway::new(name, config, egress_proxy).map(Self::Smpp),
         }
     }
 
@@ -40,6 +47,7 @@ impl SmsGateway {
     pub fn name(&self) -> &str {
         match self {
             Self::Elks(gateway) => gateway.name(),
+            Self::Smpp(gateway) => gateway.name(),
         }
     }
 
@@ -48,6 +56,7 @@ impl SmsGateway {
     pub fn has_history(&self) -> bool {
         match self {
             Self::Elks(gateway) => gateway.has_history(),
+            Self::Smpp(_) => false,
         }
     }
 
@@ -56,9 +65,67 @@ impl SmsGateway {
     /// # Errors
     /// [`HandOverError`] says what happened and what comes next.
     pub async fn send(&self, sms: &OutgoingSms, now: Timestamp) -> Result<Accepted, HandOverError> {
+        self.send_in_turn(sms, now, || async {}).await
+    }
+
+    /// As [`SmsGateway::send`]; a gateway that takes each part of a long SMS by itself waits for `turn` before every part
+    /// behind the first.
+    ///
+    /// # Errors
+    /// As [`SmsGateway::send`].
+    pub async fn send_in_turn<F, T>(
+        &self,
+        sms: &OutgoingSms,
+        now: Timestamp,
+        turn: F,
+    ) -> Result<Accepted, HandOverError>
+    where
+        F: Fn() -> T + Send,
+        T: Future<Output = ()> + Send,
+    {
         match self {
             Self::Elks(gateway) => gateway.send(sms, now).await,
+            Self::Smpp(gateway) => {
+                let left = sms.expires_at.map_or(i64::MAX, |end| end.duration_since(now).as_secs());
+                gateway.send(sms, left, turn).await
+            }
         }
+    }
+
+    /// Whether the gateway answers, found out without handing anything over.
+    pub async fn answers(&self) -> bool {
+        match self {
+            Self::Elks(gateway) => gateway.balance().await.is_ok(),
+            Self::Smpp(gateway) => gateway.answers().await,
+        }
+    }
+
+    /// Ends what is kept open with it.
+    pub async fn close(&self) {
+        if let Self::Smpp(gateway) = self {
+            gateway.unbind().await;
+        }
+    }
+
+    /// Whether it lets us in, for who wants to know before a daemon is started; the balance where there is one.
+    ///
+    /// # Errors
+    /// [`LookUpError`] says why not.
+    pub async fn try_account(&self) -> Result<Option<Balance>, LookUpError> {
+        match self {
+            Self::Elks(gateway) => gateway.balance().await.map(Some),
+            Self::Smpp(gateway) => {
+                let bound = gateway.bind(0).await.map_err(|error| LookUpError { code: error.code() });
+                gateway.unbind().await;
+                bound.map(|_| None)
+            }
+        }
+    }
+
+    /// Whether it tells what is left on the account.
+    #[must_use]
+    pub fn has_balance(&self) -> bool {
+        matches!(self, Self::Elks(_))
     }
 
     /// One page of the history, newest first; `page` is the `next` of the page before.
@@ -68,6 +135,7 @@ impl SmsGateway {
     pub async fn history(&self, window: &HistoryWindow, page: Option<&str>) -> Result<HistoryPage, LookUpError> {
         match self {
             Self::Elks(gateway) => gateway.history(window, page).await,
+            Self::Smpp(_) => Err(NO_HISTORY),
         }
     }
 
@@ -142,6 +210,7 @@ impl SmsGateway {
     pub async fn look_up(&self, gateway_ref: &str) -> Result<HistoryRow, LookUpError> {
         match self {
             Self::Elks(gateway) => gateway.look_up(gateway_ref).await,
+            Self::Smpp(_) => Err(NO_HISTORY),
         }
     }
 
@@ -152,6 +221,7 @@ impl SmsGateway {
     pub async fn balance(&self) -> Result<Balance, LookUpError> {
         match self {
             Self::Elks(gateway) => gateway.balance().await,
+            Self::Smpp(_) => Err(LookUpError { code: "gateway.no_balance" }),
         }
     }
 
@@ -162,16 +232,18 @@ impl SmsGateway {
     pub fn decode_receipt(&self, body: &[u8]) -> Result<Receipt, DecodeError> {
         match self {
             Self::Elks(_) => elks::decode_receipt(body),
+            Self::Smpp(_) => Err(DecodeError { code: "gateway.no_hook" }),
         }
     }
 
-    /// An incoming SMS out of the body of a call of our hook.
+    /// An incoming SMS as it is kept: the body of a call of our hook, or what an SMPP session brought.
     ///
     /// # Errors
     /// [`DecodeError`] when it cannot be understood.
     pub fn decode_inbound(&self, body: &[u8]) -> Result<InboundSms, DecodeError> {
         match self {
             Self::Elks(_) => elks::decode_inbound(body),
+            Self::Smpp(_) => smpp::decode_kept(body),
         }
     }
 

@@ -17,7 +17,8 @@ use tokio::sync::Semaphore;
 
 use self::relay_url::{RelayUrl, percent_decode};
 use self::session::{Failure, Session, SessionSettings, Stage};
-use self::wire::{Endpoint, Reply};
+use self::wire::Reply;
+pub(super) use self::wire::{Endpoint, Wire};
 use super::dkim::Signer;
 use super::mail_message::{self, ComposeError, Composed, OutgoingMail};
 use super::{Accepted, HandOverError, Reason, SetupError, http};
@@ -279,12 +280,16 @@ pub(super) fn tls_config(roots: &[CertificateDer<'static>]) -> Result<Arc<Client
 }
 
 /// Host, port and login of an HTTP proxy.
-fn read_proxy(url: &str) -> Result<Option<(String, u16, Option<String>)>, SetupError> {
+pub(super) fn read_proxy(url: &str) -> Result<Option<(String, u16, Option<String>)>, SetupError> {
     if url.is_empty() {
         return Ok(None);
     }
-    let unusable =
-        || SetupError::new("mail.proxy_unusable", "server.egress_proxy: mail can go through http://HOST:PORT only");
+    let unusable = || {
+        SetupError::new(
+            "mail.proxy_unusable",
+            "server.egress_proxy: mail and SMPP can go through http://HOST:PORT only",
+        )
+    };
     let url = url::Url::parse(url).ok().filter(|url| url.scheme() == "http").ok_or_else(unusable)?;
     let host = url.host_str().ok_or_else(unusable)?.trim_matches(['[', ']']).to_owned();
     let login = (!url.username().is_empty()).then(|| {

@@ -50,6 +50,7 @@ pub mod setting;
 pub mod settle;
 pub mod sign_in_session;
 pub mod situation;
+pub mod sms_part;
 pub mod spread;
 pub mod stamp;
 pub mod verify;

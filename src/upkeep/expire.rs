@@ -11,6 +11,8 @@ const BATCH: i64 = 2_000;
 const HOUR_MS: i64 = 3_600_000;
 /// Links to own pages are told of in an extract for a week after they ran out.
 const LINKS_MS: i64 = 7 * 24 * HOUR_MS;
+/// Ids of parts and receipts about unknown ones are kept for eight days: a receipt may come a week late.
+const PARTS_MS: i64 = 8 * 24 * HOUR_MS;
 /// Answers to idempotency keys are kept for a day.
 const IDEMPOTENCY_MS: i64 = 24 * HOUR_MS;
 
@@ -35,6 +37,8 @@ pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
     store::import_draft::forget(&mut session, now - IMPORT_DRAFT_MS).await?;
     store::passkey::forget_questions(&mut session, now - HOUR_MS).await?;
     store::own_page::forget_links(&mut session, now - LINKS_MS).await?;
+    store::sms_part::forget(&mut session, window(upkeep.config.alerts.receipt_window_hours).min(now - PARTS_MS))
+        .await?;
     store::sign_in_session::forget(&mut session, now, idle_since).await?;
     store::own_page::forget(&mut session, now).await?;
     session.commit().await

@@ -81,6 +81,10 @@ fn allowed<'a>(
 ) -> Option<&'a GatewayHook> {
     let hook = web.hooks.get(name)?;
     let expected = hook.config.callback_secret.expose();
+    if expected.is_empty() {
+        // It speaks over a session and calls nobody.
+        return None;
+    }
     if !bool::from(secret.as_bytes().ct_eq(expected.as_bytes())) {
         return None;
     }

@@ -58,19 +58,28 @@ async fn database(web: &Web) -> store::Result<(Value, Value, Value)> {
     let mut session = web.desk.store.read().await?;
     let states = store::gateway::states(&mut session).await?;
     let paused = setting::get(&mut session, setting::PAUSED).await?;
+    Ok((
+        json!({ "ok": pending == 0, "pending": pending }),
+        gateways(web, &states),
+        json!({ "ok": paused.is_none(), "reason": paused }),
+    ))
+}
+
+/// Which ways out are down, and which gateway carries: the first on the route that is up. Alerts go as long as one is, so a
+/// reserve that carries is no cause for 503.
+fn gateways(web: &Web, states: &[store::gateway::GatewayState]) -> Value {
     // One that was renamed or taken off the route says nothing about whether alerts can go.
-    let config = &web.desk.config;
-    let is_used = |name: &str| config.sms.route.iter().any(|used| used == name) || name == crate::config::mail::RELAY;
+    let route = &web.desk.config.sms.route;
+    let is_down = |name: &str| states.iter().any(|state| state.gateway == name && state.state != "up");
+    let is_used = |name: &str| route.iter().any(|used| used == name) || name == crate::config::mail::RELAY;
     let down: Vec<Value> = states
         .iter()
         .filter(|gateway| gateway.state != "up" && is_used(&gateway.gateway))
         .map(|gateway| json!({ "gateway": gateway.gateway, "state": gateway.state, "reason": gateway.reason }))
         .collect();
-    Ok((
-        json!({ "ok": pending == 0, "pending": pending }),
-        json!({ "ok": down.is_empty(), "down": down, "balances": balances(web, &states) }),
-        json!({ "ok": paused.is_none(), "reason": paused }),
-    ))
+    let carrying = route.iter().find(|name| !is_down(name));
+    let ok = (carrying.is_some() || route.is_empty()) && !is_down(crate::config::mail::RELAY);
+    json!({ "ok": ok, "down": down, "carrying": carrying, "balances": balances(web, states) })
 }
 
 /// What is left at each gateway; a low balance is no cause for 503, since everything still goes.

@@ -46,7 +46,14 @@ fn hasty_gateway_at(base_url: &str) -> SmsGateway {
 }
 
 fn sms(to: &str) -> OutgoingSms {
-    OutgoingSms { to: to.to_owned(), from: None, text: "Hej på dig & alla".to_owned(), receipt_url: None }
+    OutgoingSms {
+        to: to.to_owned(),
+        from: None,
+        text: "Hej på dig & alla".to_owned(),
+        receipt_url: None,
+        token: None,
+        expires_at: None,
+    }
 }
 
 fn told(outcome: Result<Accepted, HandOverError>) -> (&'static str, &'static str) {

@@ -254,6 +254,57 @@ on_both_databases! {
         tell("B9", &format!("{kind:?}"), &seeds, &format!("0 twice, the next one took over within {slowest:.1?}"));
     }
 
+    async fn a_gateway_that_dies_and_comes_back_takes_the_alert_over_again_and_nobody_gets_it_twice(kind: Kind) {
+        let wall = Arc::new(|| Clock::System.now());
+        let first = SimulatedGateway::start("127.0.0.1:0".parse().unwrap(), GatewayOptions::new(wall)).await.unwrap();
+        first.change(|gateway| gateway.latency_ms = 50);
+        let to_first = || vec![Target::Tcp(first.address().to_string())];
+        let way = Proxy::start(to_first()).await;
+        let more = format!(
+            "sms.route = [\"first\", \"elks\"]
+             sms.gateways.elks.rate_per_second = 60
+             sms.gateways.first.kind = \"46elks\"
+             sms.gateways.first.base_url = \"http://{}\"
+             sms.gateways.first.username = \"simulator\"
+             sms.gateways.first.password = \"simulator\"
+             sms.gateways.first.sender = \"+46766860000\"
+             sms.gateways.first.callback_secret = \"{SECRET}\"
+             sms.gateways.first.simulator = true
+             sms.gateways.first.rate_per_second = 100
+             sms.gateways.first.timeout_seconds = 2",
+            way.address
+        );
+        let app = app(kind, &more).await;
+        let carrying = |answer: &crate::support::Answer| answer.json["causes"]["gateways"]["carrying"].clone();
+        let (id, by_sms) = send(&app, &["jamtland"]).await;
+        first.journal().wait_for(100).await;
+        let address = way.address;
+        drop(way);
+        let died = Instant::now();
+        app.gateway.journal().wait_for(60).await;
+        let over = died.elapsed();
+        let ready = app.api.page("/readyz").await;
+        assert_eq!((ready.status, carrying(&ready)), (200, json!("elks")), "alerts go: {}", ready.text);
+        assert_eq!(ready.json["causes"]["gateways"]["down"][0]["gateway"], "first", "{}", ready.text);
+        let metrics = app.api.page("/metrics").await.text;
+        assert!(metrics.contains("grannpost_gateway_carries{gateway=\"elks\"} 1"), "{metrics}");
+        let (before, doubted) = (first.journal().len(), app.api.get(&format!("/alerts/{id}")).await.json);
+        let back = Proxy::start_at(address, to_first()).await;
+        let returned = Instant::now();
+        first.journal().wait_for(before + 50).await;
+        let took_back = returned.elapsed();
+        let done = until(&app, &id, |alert| alert["state"] == "done").await;
+        assert_eq!(done["counts"]["delivered"], by_sms, "receipts of both are taken in: {}", done["counts"]);
+        let mut numbers: Vec<String> = first.journal().messages().into_iter().map(|sms| sms.to).collect();
+        numbers.extend(app.gateway.journal().messages().into_iter().map(|sms| sms.to));
+        assert_eq!(numbers.len(), usize::try_from(by_sms).unwrap(), "both together: everybody once");
+        assert_eq!(numbers.into_iter().collect::<HashSet<_>>().len(), usize::try_from(by_sms).unwrap());
+        assert_eq!(app.verify().await, Vec::<String>::new());
+        drop(back);
+        let doubt = &doubted["counts"]["in_doubt"];
+        tell("B9", &format!("{kind:?}"), &(0..1), &format!("over after {over:.1?}, {doubt} in doubt and proven, back after {took_back:.1?}"));
+    }
+
     async fn receipts_three_times_over_all_at_once_are_taken_quickly_and_count_once(kind: Kind) {
         let app = app(kind, "").await;
         app.gateway.change(|gateway| gateway.receipts = ReceiptPlan::silent());

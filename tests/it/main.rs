@@ -41,6 +41,7 @@ mod sign_in;
 mod sign_in_elsewhere;
 mod simulator;
 mod situations;
+mod smpp;
 mod soak;
 mod store_conformance;
 mod support;

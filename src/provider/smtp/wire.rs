@@ -22,11 +22,11 @@ const MAX_REPLY: usize = 64 * 1024;
 /// Bytes written under one time limit.
 const BLOCK: usize = 64 * 1024;
 
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin + Debug {}
+pub(in crate::provider) trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin + Debug {}
 impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin + Debug> Stream for S {}
 
 /// Code of what went wrong on the wire, such as `relay.timeout`.
-pub(super) type WireError = &'static str;
+pub(in crate::provider) type WireError = &'static str;
 
 /// One reply of the relay (RFC 5321 4.2).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,18 +56,18 @@ impl Reply {
 
 /// Where to connect to.
 #[derive(Debug, Clone)]
-pub(super) struct Endpoint {
+pub(in crate::provider) struct Endpoint {
     /// Host name or address.
-    pub(super) host: String,
+    pub(in crate::provider) host: String,
     /// TCP port.
-    pub(super) port: u16,
+    pub(in crate::provider) port: u16,
     /// HTTP proxy to ask for a tunnel: host, port, `Proxy-Authorization`.
-    pub(super) proxy: Option<(String, u16, Option<String>)>,
+    pub(in crate::provider) proxy: Option<(String, u16, Option<String>)>,
 }
 
 /// A connection with what has been read from it and not used yet.
 #[derive(Debug)]
-pub(super) struct Wire {
+pub(in crate::provider) struct Wire {
     stream: Box<dyn Stream>,
     unread: Vec<u8>,
     /// Our own address on it, for the greeting.
@@ -78,7 +78,7 @@ pub(super) struct Wire {
 
 impl Wire {
     /// Opens a TCP connection without Nagle's delay: with it every letter waits 40 ms for the relay's delayed ACK.
-    pub(super) async fn open(endpoint: &Endpoint, limit: Duration) -> Result<Self, WireError> {
+    pub(in crate::provider) async fn open(endpoint: &Endpoint, limit: Duration) -> Result<Self, WireError> {
         let (host, port) =
             endpoint.proxy.as_ref().map_or((&endpoint.host, endpoint.port), |(host, port, _)| (host, *port));
         let stream = within(limit, TcpStream::connect((host.as_str(), port))).await.map_err(|lost| match lost {
@@ -119,7 +119,7 @@ impl Wire {
     }
 
     /// Puts TLS on top. Whatever was read in plain text and not asked for is an attack or a fault: it ends here.
-    pub(super) async fn encrypt(
+    pub(in crate::provider) async fn encrypt(
         self,
         host: &str,
         config: Arc<ClientConfig>,
@@ -133,6 +133,11 @@ impl Wire {
             .await
             .map_err(|lost| if lost == "relay.timeout" { lost } else { "relay.tls_failed" })?;
         Ok(Self { stream: Box::new(stream), unread: Vec::new(), local: self.local, encrypted: true })
+    }
+
+    /// The connection itself, for a protocol of its own; `None` when the other side has spoken already.
+    pub(in crate::provider) fn into_stream(self) -> Option<Box<dyn Stream>> {
+        self.unread.is_empty().then_some(self.stream)
     }
 
     /// Writes all of `bytes`, each block of it within `limit`.

@@ -109,7 +109,11 @@ fn ready_parts(causes: &Value) -> Vec<Part> {
 fn gateways(cause: &Value) -> String {
     let down = cause["down"].as_array().map_or(&[][..], Vec::as_slice);
     let names: Vec<&str> = down.iter().filter_map(|one| one["gateway"].as_str()).collect();
-    if names.is_empty() { "Alla svarar".to_owned() } else { format!("Svarar inte: {}", names.join(", ")) }
+    match cause["carrying"].as_str() {
+        _ if names.is_empty() => "Alla svarar".to_owned(),
+        Some(carrying) if cause["ok"] == true => format!("Svarar inte: {}. {carrying} används.", names.join(", ")),
+        _ => format!("Svarar inte: {}", names.join(", ")),
+    }
 }
 
 /// How much is due and how long the first has been.

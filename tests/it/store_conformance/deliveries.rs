@@ -3,6 +3,7 @@
 use grannpost::store::advance::{self, Arrived, Taken};
 
 use super::*;
+use grannpost::store::sms_part::{self, InboundPart, Loose, NewPart, NewReport, Standing};
 
 on_both_databases! {
     async fn deliveries_are_claimed_renewed_and_released(kind: Kind) {
@@ -146,6 +147,62 @@ on_both_databases! {
         let events = delivery::events(&mut session, rows[0].id).await.unwrap();
         let path: Vec<&str> = events.iter().map(|event| event.to_state.as_str()).collect();
         assert_eq!(path, ["in_doubt", "accepted", "delivered"]);
+    }
+
+    async fn parts_and_their_receipts_find_each_other_whichever_comes_first(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let part = |gateway_ref: &str, number: i64, of: i64| NewPart {
+            gateway_ref: gateway_ref.into(), delivery_id: of, attempt: 1, part: number, parts: 2, addressee: "digest".into(),
+        };
+        let report = |gateway_ref: &str, word: &str, state| NewReport {
+            gateway_ref: gateway_ref.into(), word: word.into(), state, addressee: "digest".into(),
+        };
+        let early = [report("b", "DELIVRD", Some("delivered")), report("x", "DELIVRD", Some("delivered"))];
+        sms_part::keep_reports(&mut session, "second", &early, NOW).await.unwrap();
+        sms_part::keep_reports(&mut session, "second", &early[..1], NOW + 5).await.unwrap();
+        assert_eq!(sms_part::matched(&mut session, "second", 10).await.unwrap(), []);
+        assert_eq!(sms_part::count_loose(&mut session, "second", NOW + 1).await.unwrap(), 2);
+        sms_part::put(&mut session, "second", &[part("a", 1, 7), part("b", 2, 7)], NOW).await.unwrap();
+        let matched = sms_part::matched(&mut session, "second", 10).await.unwrap();
+        assert_eq!((matched.len(), matched[0].delivery_id, matched[0].part, matched[0].parts), (1, 7, 2, 2));
+        sms_part::note_states(&mut session, "second", &[("b", "delivered")]).await.unwrap();
+        sms_part::note_states(&mut session, "second", &[("b", "failed")]).await.unwrap();
+        let standing = sms_part::standing(&mut session, &[7, 8]).await.unwrap();
+        let expected = Standing { delivery_id: 7, attempt: 1, parts: 2, known: 2, delivered: 1, failed: 0, first_ref: Some("a".into()) };
+        assert_eq!(standing, [expected], "the first word stays");
+        sms_part::drop_reports(&mut session, "second", &[("b", "DELIVRD")]).await.unwrap();
+        assert_eq!(sms_part::matched(&mut session, "second", 10).await.unwrap(), []);
+        let digests = ["digest".to_owned()];
+        let loose = sms_part::loose(&mut session, "second", &digests).await.unwrap();
+        assert_eq!(loose, [Loose { gateway_ref: "x".into(), addressee: "digest".into(), received_at: NOW }]);
+        assert_eq!(sms_part::loose(&mut session, "other", &digests).await.unwrap(), []);
+        let unreported = sms_part::unreported(&mut session, "second", &digests, NOW).await.unwrap();
+        assert_eq!(unreported, [("digest".to_owned(), 7)], "its first part is still out");
+        assert_eq!(sms_part::unreported(&mut session, "second", &digests, NOW + 1).await.unwrap(), []);
+        sms_part::put(&mut session, "second", &[part("b", 1, 9)], NOW + 2).await.unwrap();
+        assert_eq!(sms_part::standing(&mut session, &[9]).await.unwrap()[0].delivered, 0, "an id given anew begins anew");
+        sms_part::forget(&mut session, NOW + 2).await.unwrap();
+        assert_eq!(sms_part::standing(&mut session, &[7]).await.unwrap(), []);
+        assert_eq!(sms_part::count_loose(&mut session, "second", i64::MAX).await.unwrap(), 0);
+    }
+
+    async fn parts_of_an_incoming_sms_are_joined_when_all_are_there_or_none_more_comes(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        let part = |whole: &str, number: i64, received_at: i64| InboundPart {
+            whole: whole.into(), part: number, parts: 2, sender: "+46701740601".into(), recipient: "+46766860000".into(), coding: 0,
+            body: "QQ==".into(), received_at,
+        };
+        let parts = [part("w1", 2, NOW), part("w1", 1, NOW + 1), part("w2", 1, NOW + 9)];
+        sms_part::keep_inbound(&mut session, "second", &parts).await.unwrap();
+        sms_part::keep_inbound(&mut session, "second", &parts[..1]).await.unwrap();
+        let joinable = sms_part::joinable(&mut session, "second", NOW).await.unwrap();
+        assert_eq!(joinable, [part("w1", 1, NOW + 1), part("w1", 2, NOW)], "whole, and in order");
+        assert_eq!(sms_part::joinable(&mut session, "other", NOW).await.unwrap(), []);
+        sms_part::drop_inbound(&mut session, "second", "w1").await.unwrap();
+        assert_eq!(sms_part::joinable(&mut session, "second", NOW + 9).await.unwrap(), []);
+        assert_eq!(sms_part::joinable(&mut session, "second", NOW + 10).await.unwrap(), [part("w2", 1, NOW + 9)]);
     }
 
     async fn receipts_are_stored_once(kind: Kind) {

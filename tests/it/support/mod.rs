@@ -14,6 +14,7 @@ pub mod postfix;
 pub mod proxy;
 pub mod register;
 pub mod security_key;
+pub mod smpp;
 pub mod sql;
 pub mod things;
 pub mod webdriver;

@@ -36,7 +36,18 @@ pub struct Proxy {
 
 impl Proxy {
     pub async fn start(targets: Vec<Target>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0".parse().unwrap(), targets).await
+    }
+
+    /// At an address, such as that of one that was dropped.
+    pub async fn start_at(address: SocketAddr, targets: Vec<Target>) -> Self {
+        let listener = loop {
+            match TcpListener::bind(address).await {
+                Ok(listener) => break listener,
+                // The one before has not let go of it yet.
+                Err(_) => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+            }
+        };
         let address = listener.local_addr().unwrap();
         let ways = Arc::new(Mutex::new(Ways { targets, ..Ways::default() }));
         let end = CancellationToken::new();
