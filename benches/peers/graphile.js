@@ -13,6 +13,11 @@ import { Logger, makeWorkerUtils, run } from "graphile-worker";
 const { DATABASE_URL: connectionString, SINK: sink, MODE: mode = "insert" } = process.env;
 const count = Number(process.env.N);
 const pgPool = new pg.Pool({ connectionString, max: 20 });
+// A connection that breaks ends the run.
+const broken = (error) => {
+  throw error;
+};
+pgPool.on("error", broken).on("connect", (client) => client.on("error", broken));
 const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
 const silent = new Logger(() => () => {});
 
