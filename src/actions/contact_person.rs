@@ -116,7 +116,8 @@ pub async fn search(
     let tree = store::area::tree(session).await?;
     let typed = Typed::of(query, &tree);
     let areas_json = areas_below(&tree, &actor.area);
-    let among = match register_word::narrow(desk, session, actor, (&typed, &areas_json, "")).await? {
+    let within = (areas_json.as_str(), is_root(&tree, &actor.area));
+    let among = match register_word::narrow(desk, session, &typed, within, register_word::MOST_CALLED).await? {
         Narrowed::Few(ids) => Some(ids),
         // So many fit that a page of them is soon found.
         Narrowed::Whole | Narrowed::Many(_) => None,
@@ -213,6 +214,12 @@ fn is_leaf_or_municipality(kind: AreaKind) -> bool {
 pub fn areas_below(tree: &AreaTree, area: &str) -> String {
     let within = tree.iter().filter(|one| tree.is_within(&one.code, area));
     store::area::codes_json(within.map(|one| one.code.as_str()))
+}
+
+/// Whether `area` is all there is.
+#[must_use]
+pub fn is_root(tree: &AreaTree, area: &str) -> bool {
+    tree.root().is_some_and(|root| root.code == area)
 }
 
 /// Says no for a person to `channel` (`sms` or `email`) with how it was said, or takes that back with `None`.

@@ -71,7 +71,9 @@ pub async fn find(
     let tree = store::area::tree(session).await?;
     let typed = Typed::of(&wanted.text, &tree);
     let areas_json = areas_of(&tree, actor, &wanted.area)?;
-    let narrowed = register_word::narrow(desk, session, actor, (&typed, &areas_json, &wanted.area)).await?;
+    let is_everywhere = wanted.area.is_empty() && contact_person::is_root(&tree, &actor.area);
+    let within = (areas_json.as_str(), is_everywhere);
+    let narrowed = register_word::narrow(desk, session, &typed, within, register_word::MOST_TYPED).await?;
     let is_filtered = !wanted.trait_code.is_empty() || !wanted.language.is_empty();
     let (among, is_cut) = match narrowed {
         Narrowed::Whole => (None, false),

@@ -7,12 +7,13 @@ use serde_json::json;
 
 use super::contact_person::Typed;
 use super::{Desk, Result};
-use crate::domain::operator::Actor;
 use crate::store::Session;
 use crate::store::register_word::{self, Within};
 
-/// Records that are looked at one by one; beyond that somebody has to type more. Each costs some 20 µs at every key.
-pub const MOST: i64 = 400;
+/// Records that are looked at one by one at every key; beyond that somebody has to type more.
+pub const MOST_TYPED: i64 = 400;
+/// Records that are looked at one by one for a call of the API.
+pub const MOST_CALLED: i64 = 2_000;
 
 /// Where a search has to look.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,27 +22,27 @@ pub enum Narrowed {
     Whole,
     /// Among these records, as JSON rows.
     Few(String),
-    /// More than [`MOST`] may fit; these are some of them, as JSON rows.
+    /// More than asked for may fit; these are some of them, as JSON rows.
     Many(String),
 }
 
-/// Narrows what was typed, within the areas of `areas_json`.
+/// Narrows what was typed to at most `most` records, within the areas of `areas_json`, which need not be asked for when those are all there are.
 ///
 /// # Errors
 /// [`super::ActionError::Store`].
 pub async fn narrow(
     desk: &Desk,
     session: &mut Session,
-    actor: &Actor,
-    (typed, areas_json, area): (&Typed, &str, &str),
+    typed: &Typed,
+    (areas_json, is_everywhere): (&str, bool),
+    most: i64,
 ) -> Result<Narrowed> {
     let is_typed = !typed.words.is_empty() || !typed.number.is_empty();
     if !is_typed || !register_word::is_larger(session, i64::from(desk.config.database.rows_at_once)).await? {
         return Ok(Narrowed::Whole);
     }
-    let is_everywhere = area.is_empty() && actor.area.is_empty();
     let within = Within { areas_json, is_everywhere, named_json: &typed.named_json };
-    let (ids, is_many) = register_word::candidates(session, &typed.begins, within, MOST).await?;
+    let (ids, is_many) = register_word::candidates(session, &typed.begins, within, most).await?;
     let rows: Vec<_> = ids.iter().map(|id| json!({ "id": id })).collect();
     let rows = json!(rows).to_string();
     Ok(if is_many { Narrowed::Many(rows) } else { Narrowed::Few(rows) })

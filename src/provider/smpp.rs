@@ -24,7 +24,7 @@ use super::smtp::{Endpoint, Wire, read_proxy, tls_config};
 use super::{Accepted, HandOverError, OutgoingSms, Reason, SetupError};
 use crate::config;
 use crate::domain::delivery_token::DeliveryToken;
-pub use incoming::{InboundPart, PartReport, Place, as_kept, decode_kept};
+pub use incoming::{InboundPart, PartReport, Place, as_kept, decode_kept, keep};
 use incoming::{Incoming, answered_id};
 use session::{Arrival, Lost, Reply, Session};
 use text::TextPart;

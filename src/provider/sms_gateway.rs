@@ -252,6 +252,8 @@ impl SmsGateway {
     pub fn encode_inbound(&self, sms: &InboundSms) -> Vec<u8> {
         match self {
             Self::Elks(_) => elks::encode_inbound(sms),
+            // SMPP has no history to fetch one from; what is kept reads the same whoever brought it.
+            Self::Smpp(_) => smpp::keep(sms),
         }
     }
 }

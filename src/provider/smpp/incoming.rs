@@ -248,6 +248,13 @@ pub fn as_kept(key: &str, (from, to): (&str, &str), pieces: &[(u8, Vec<u8>)]) ->
     json!({ "id": key, "from": from, "to": to, "pieces": pieces }).to_string().into_bytes()
 }
 
+/// An SMS that was told of in another way, as it is kept.
+#[must_use]
+pub fn keep(sms: &InboundSms) -> Vec<u8> {
+    let octets = sms.text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    as_kept(&sms.gateway_ref, (&sms.from, &sms.to), &[(text::CODING_UCS2, octets)])
+}
+
 /// Reads what [`as_kept`] made.
 ///
 /// # Errors
