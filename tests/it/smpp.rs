@@ -293,12 +293,19 @@ on_both_databases! {
         let before = app.gateway.journal().len();
         app.gateway.journal().wait_for(before + 50).await;
         ready_when(&app, |gateways| gateways["carrying"] == "elks").await;
-        let done = until(&app, &id, |alert| alert["counts"]["delivered"] == by_sms).await;
-        whole(&done["counts"], by_sms);
+        let taken = || app.gateway.journal().len() + server.journal().len();
+        let is_over = |alert: &Value| {
+            let waits = ["queued", "sending", "accepted"].iter().any(|state| alert["counts"][*state] != 0);
+            !waits && alert["counts"]["delivered"] == taken()
+        };
+        let done = until(&app, &id, is_over).await;
+        // What was written into the connection that was cut and never arrived goes through neither: a person decides.
+        let in_doubt = done["counts"]["in_doubt"].as_i64().unwrap();
+        assert!(in_doubt <= 16, "{}", done["counts"]);
         let by_first: HashSet<String> = app.gateway.journal().messages().into_iter().map(|sms| sms.to).collect();
         let by_second = numbers(&server);
         assert_eq!(by_first.intersection(&by_second).count(), 0, "nobody through both");
-        assert_eq!((by_first.len() + by_second.len()) as i64, by_sms);
+        assert_eq!((by_first.len() + by_second.len()) as i64 + in_doubt, by_sms, "{}", done["counts"]);
         assert_eq!((app.gateway.journal().duplicates().len(), server.duplicates().len()), (0, 0));
         assert_eq!(app.verify().await, Vec::<String>::new());
         let (first, second) = (by_first.len(), by_second.len());
