@@ -284,7 +284,7 @@ on_both_databases! {
         app.gateway.journal().wait_for(60).await;
         let over = died.elapsed();
         let ready = app.api.page("/readyz").await;
-        assert_eq!((ready.status, carrying(&ready)), (200, json!("elks")), "alerts go: {}", ready.text);
+        assert_eq!((ready.status.as_u16(), carrying(&ready)), (200, json!("elks")), "alerts go: {}", ready.text);
         assert_eq!(ready.json["causes"]["gateways"]["down"][0]["gateway"], "first", "{}", ready.text);
         let metrics = app.api.page("/metrics").await.text;
         assert!(metrics.contains("grannpost_gateway_carries{gateway=\"elks\"} 1"), "{metrics}");
