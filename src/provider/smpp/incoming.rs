@@ -123,8 +123,8 @@ fn report(deliver: &DeliverSm, octets: &[u8], number: String, ids: ReceiptIds) -
         (None, Some(state)) => by_state(state),
         (None, None) => return None,
     };
-    let error =
-        field(&words, "err:").filter(|error| state == Some(ReceiptState::Failed) && !error.trim_matches('0').is_empty());
+    let error = field(&words, "err:")
+        .filter(|error| state == Some(ReceiptState::Failed) && !error.trim_matches('0').is_empty());
     let word = error.map_or_else(|| word.clone(), |error| format!("{word} err:{error}"));
     let word = word.chars().filter(|c| !c.is_control()).take(Reason::MAX_DETAIL).collect();
     (!gateway_ref.is_empty()).then_some(PartReport { gateway_ref, number, state, word })
