@@ -136,6 +136,9 @@ async fn stop(desk: &Desk, session: &mut Session, asked: Asked<'_>, reach: Reach
         if reach.letters && row.letters_opt_out_at.is_none() {
             (row.letters_opt_out_at, row.letters_opt_out_source) = (Some(now), Some(source_of(observation)));
         }
+        let again =
+            (reach.alerts && person.alerts_opt_out_at.is_some(), reach.letters && person.letters_opt_out_at.is_some());
+        store::opt_out::note_repeated(session, &person.id, now, again).await?;
         if row == *person {
             continue;
         }
@@ -154,11 +157,9 @@ async fn stop(desk: &Desk, session: &mut Session, asked: Asked<'_>, reach: Reach
 async fn stop_unknown(desk: &Desk, session: &mut Session, observation: &Observation) -> Result<bool> {
     let channel = if observation.channel == Channel::Sms.code() { "sms" } else { "email" };
     let fingerprint = desk.token_key.fingerprint(channel, &observation.sender);
-    if store::contact_person::suppressed(session, &fingerprint, channel).await?.is_some() {
-        return Ok(false);
-    }
+    let is_new = store::contact_person::suppressed(session, &fingerprint, channel).await?.is_none();
     store::contact_person::suppress(session, (fingerprint, channel), "opted_out", desk.now()).await?;
-    Ok(true)
+    Ok(is_new)
 }
 
 /// Brings alerts or letters back, and ends a pause; says whether anything changed.
@@ -172,7 +173,12 @@ async fn start(desk: &Desk, session: &mut Session, asked: Asked<'_>, reach: Reac
         changed = store::contact_person::suppressed(session, &fingerprint, channel).await?.is_some();
         store::contact_person::unsuppress(session, (&fingerprint, channel), now).await?;
     }
-    for person in persons {
+    // One that was fetched from a gateway's history may be older than what was said since.
+    let has_said_no_since = |person: &&ContactPerson| {
+        (reach.alerts && person.alerts_opt_out_at.is_some_and(|at| at > now))
+            || (reach.letters && person.letters_opt_out_at.is_some_and(|at| at > now))
+    };
+    for person in persons.iter().filter(|person| !has_said_no_since(person)) {
         let mut row = person.clone();
         row.paused_until_at = row.paused_until_at.filter(|until| *until <= now);
         if reach.alerts {

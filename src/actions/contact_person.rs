@@ -246,7 +246,11 @@ pub async fn opt_out_of(
         (None, Some(source)) => opt_outs.push(OptOut { channel: channel.to_owned(), source: source.to_owned() }),
         (Some(at), None) => drop(opt_outs.remove(at)),
         // Said before: the first word and its time stay.
-        (Some(_), Some(_)) | (None, None) => {}
+        (Some(_), Some(_)) => {
+            let again = (channel == "sms", channel == "email");
+            store::opt_out::note_repeated(session, id, desk.now(), again).await?;
+        }
+        (None, None) => {}
     }
     update(desk, session, actor, id, &Edit { opt_outs: Some(opt_outs), ..Edit::default() }).await
 }

@@ -40,8 +40,13 @@ pub async fn look(desk: &Desk, session: &mut Session, token: &str) -> Result<Opt
 /// [`super::ActionError::Store`].
 pub async fn end(desk: &Desk, session: &mut Session, token: &str) -> Result<Option<Subscription>> {
     let before = look(desk, session, token).await?;
-    let (Some(Subscription::Active), Some(id)) = (before, unsubscribe_token::decode(&desk.token_key, token)) else {
-        return Ok(before);
+    let id = match (before, unsubscribe_token::decode(&desk.token_key, token)) {
+        (Some(Subscription::Active), Some(id)) => id,
+        (Some(Subscription::Ended), Some(id)) => {
+            store::opt_out::note_repeated(session, id, desk.now(), (false, true)).await?;
+            return Ok(before);
+        }
+        _ => return Ok(before),
     };
     write(desk, session, id, "letter_link").await?;
     Ok(Some(Subscription::Ended))

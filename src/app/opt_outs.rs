@@ -18,23 +18,42 @@ const PIECE: usize = 1_000;
 
 /// The database with its journal.
 pub(super) async fn open(config: &Config, store: Store, clock: &Clock) -> store::Result<Store> {
-    let Some(file) = config.opt_outs.file(&config.database) else { return Ok(store) };
+    let Some(file) = config.opt_outs.file(&config.database) else {
+        unjournalled(&store, clock).await?;
+        return Ok(store);
+    };
     let opened = key(config, &file).and_then(|key| OptOutJournal::open(&file, key));
     let (journal, is_new) = match opened {
         Ok(opened) => opened,
         Err(error) => {
             tracing::error!(code = error.code(), "opt-outs are not journalled outside the database");
+            unjournalled(&store, clock).await?;
             return Ok(store.with_journal(Journal::Broken(error.code())));
         }
     };
     let store = store.with_journal(Journal::Open(std::sync::Arc::new(journal)));
-    if is_new {
+    compare(&store, clock, &file).await?;
+    let was_unjournalled = setting::get(&mut store.read().await?, setting::UNJOURNALLED_SINCE).await?.is_some();
+    if is_new || was_unjournalled {
         let mut session = store.begin().await?;
-        opt_out::begin(&mut session, &ambient::new_id(clock), clock.now_ms()).await?;
+        if is_new {
+            opt_out::begin(&mut session, &ambient::new_id(clock), clock.now_ms()).await?;
+        }
+        opt_out::note_standing(&mut session).await?;
+        setting::clear(&mut session, setting::UNJOURNALLED_SINCE).await?;
         session.commit().await?;
     }
-    compare(&store, clock, &file).await?;
     Ok(store)
+}
+
+/// Leaves word that what is said from now on is not noted: when a journal can be written again, all that stands is.
+async fn unjournalled(store: &Store, clock: &Clock) -> store::Result<()> {
+    if setting::get(&mut store.read().await?, setting::UNJOURNALLED_SINCE).await?.is_some() {
+        return Ok(());
+    }
+    let mut session = store.begin().await?;
+    setting::set(&mut session, setting::UNJOURNALLED_SINCE, clock.now_ms().to_string()).await?;
+    session.commit().await
 }
 
 /// The configured key, or the one beside the journal, made with it.

@@ -15,7 +15,7 @@ use crate::provider::{Accepted, HandOverError};
 use crate::store::advance::Taken;
 use crate::store::attempt::{AttemptOutcome, Ending};
 use crate::store::delivery::{Claimed, Locked, Step};
-use crate::store::settle::Batch;
+use crate::store::settle::{Batch, Change};
 use crate::store::{self, Session, StoreError};
 
 /// Answers written in one transaction.
@@ -90,7 +90,7 @@ async fn write(
     let now = engine.clock.now_ms();
     let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.settled", now };
     let taken: Vec<Taken<'_>> = settlements.iter().filter_map(taken).collect();
-    let taken = store::advance::take(&mut session, &batch, &engine.owner, &taken).await?;
+    let taken = store::advance::take(&mut session, (&engine.owner, now), &taken).await?;
     let moved: HashSet<(i64, i64)> = taken.iter().map(|(fence, change)| (change.delivery_id, *fence)).collect();
     let (mut endings, rest): (Vec<Ending>, Vec<&Settlement>) =
         settlements.iter().fold((Vec::new(), Vec::new()), |(mut ended, mut rest), settlement| {
@@ -102,10 +102,11 @@ async fn write(
         });
     let steps = look_at(engine, &mut session, &rest, (&mut endings, now)).await?;
     store::attempt::end(&mut session, &endings, now).await?;
-    let id = ambient::new_id(&engine.clock);
-    let changes = store::delivery::apply(&mut session, &Batch { id: &id, ..batch }, steps).await?;
+    let mut changes: Vec<Change> = taken.into_iter().map(|(_, change)| change).collect();
+    changes.extend(store::delivery::walk(&mut session, now, steps).await?);
+    store::settle::record(&mut session, &batch, &changes).await?;
     session.commit().await?;
-    crate::telemetry::count_changes(taken.iter().map(|(_, change)| change).chain(&changes));
+    crate::telemetry::count_changes(&changes);
     Ok(())
 }
 

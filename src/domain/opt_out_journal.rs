@@ -228,23 +228,30 @@ pub struct LastWords {
     pub addresses: Vec<(i64, Address)>,
 }
 
-/// The last word about each person and address; the order of `lines` does not matter.
+/// The last word about each person and address; the order of `lines` does not matter. Where it is one that the database knows
+/// (`is_known`) there is nothing to do again, whatever was said before it.
 #[must_use]
-pub fn last_words(mut lines: Vec<Line>) -> LastWords {
+pub fn last_words(mut lines: Vec<Line>, is_known: impl Fn(&Line) -> bool) -> LastWords {
     lines.sort_by_key(|line| (line.at, is_no(&line.entry)));
     let mut last = LastWords::default();
     let mut went_into: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut addresses: BTreeMap<(String, String), (i64, Address)> = BTreeMap::new();
-    for Line { at, entry, .. } in lines {
+    for line in lines {
+        let is_known = is_known(&line);
+        let Line { at, entry, .. } = line;
         match entry {
             Entry::Begun => {}
             Entry::Merged(gone, kept) => went_into.entry(kept).or_default().push(gone),
+            Entry::Address(address) if is_known => {
+                addresses.remove(&(address.channel, address.fingerprint));
+            }
             Entry::Address(address) => {
                 addresses.insert((address.channel.clone(), address.fingerprint.clone()), (at, address));
             }
             Entry::Person(about, word) => {
                 for one in with_those_within(&went_into, about) {
-                    heed(last.persons.entry(one).or_default(), at, word);
+                    let wishes = last.persons.entry(one).or_default();
+                    if is_known { forget(wishes, word) } else { heed(wishes, at, word) }
                 }
             }
         }
@@ -263,6 +270,16 @@ fn with_those_within(went_into: &BTreeMap<String, Vec<String>>, about: String) -
         at += 1;
     }
     all
+}
+
+/// What was said before a word that the database knows is no longer wished.
+fn forget(wishes: &mut Wishes, known: Word) {
+    match known {
+        Word::AlertsOff | Word::AlertsOn => wishes.alerts = None,
+        Word::LettersOff | Word::LettersOn => wishes.letters = None,
+        Word::Paused(_) => wishes.paused_until = None,
+        Word::Erased => {}
+    }
 }
 
 fn heed(wishes: &mut Wishes, at: i64, word: Word) {
@@ -294,7 +311,36 @@ mod tests {
     }
 
     fn said(lines: &[String]) -> LastWords {
-        last_words(lines.iter().map(|line| key().read(line).unwrap()).collect())
+        said_besides(lines, &[])
+    }
+
+    fn said_besides(lines: &[String], known: &[String]) -> LastWords {
+        last_words(lines.iter().map(|line| key().read(line).unwrap()).collect(), |line| known.contains(&line.text))
+    }
+
+    #[test]
+    fn a_word_that_the_database_knows_ends_what_was_said_before_it_and_not_what_came_after() {
+        let address = |at, kept_out: Option<&str>| {
+            let address =
+                Address { channel: "sms".into(), fingerprint: "ab".repeat(32), kept_out: kept_out.map(str::to_owned) };
+            key().address(at, &address).unwrap()
+        };
+        let lines = [
+            key().word(10, "p", Word::AlertsOn),
+            key().word(20, "p", Word::AlertsOff),
+            key().word(10, "p", Word::Paused(500)),
+            key().word(20, "p", Word::Paused(900)),
+            address(10, None),
+            address(20, Some("opted_out")),
+        ];
+        let of_p = |words: &LastWords| words.persons.get(&key().person("p")).cloned().unwrap_or_default();
+        let later = [lines[1].clone(), lines[3].clone(), lines[5].clone()];
+        let words = said_besides(&lines, &later);
+        assert_eq!((of_p(&words), words.addresses.len()), (Wishes::default(), 0), "the database has the last words");
+        let earlier = [lines[0].clone(), lines[2].clone(), lines[4].clone()];
+        let words = said_besides(&lines, &earlier);
+        assert_eq!((of_p(&words).alerts, of_p(&words).paused_until), (Some((20, false)), Some(900)));
+        assert_eq!(words.addresses.len(), 1);
     }
 
     #[test]

@@ -121,11 +121,12 @@ async fn write(
     let now = clock.now_ms();
     let rounds = rounds(incoming, &new);
     let arrived: Vec<Arrived<'_>> = arrivals(&rounds).into_iter().map(arrived).collect();
+    let mut changes = store::advance::arrive(&mut session, now, &arrived).await?;
+    let moved: HashSet<i64> = changes.iter().map(|change| change.delivery_id).collect();
+    changes.extend(look_at(&mut session, (&rounds, &moved), now).await?);
     let id = ambient::new_id(clock);
     let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.receipts", now };
-    let mut changes = store::advance::arrive(&mut session, &batch, &arrived).await?;
-    let moved: HashSet<i64> = changes.iter().map(|change| change.delivery_id).collect();
-    changes.extend(look_at(&mut session, clock, (&rounds, &moved), now).await?);
+    store::settle::record(&mut session, &batch, &changes).await?;
     if let Some(first) = incoming.first() {
         store::gateway::put_receipt(&mut session, &first.gateway, now).await?;
     }
@@ -138,7 +139,6 @@ async fn write(
 /// furthest last, so that none is lost.
 async fn look_at(
     session: &mut Session,
-    clock: &Clock,
     (rounds, moved): (&[Vec<&Incoming>], &HashSet<i64>),
     now: i64,
 ) -> Result<Vec<Change>, StoreError> {
@@ -162,10 +162,8 @@ async fn look_at(
             }
             steps.push(step);
         }
-        let id = ambient::new_id(clock);
-        let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.receipts", now };
         store::attempt::end(session, &endings, now).await?;
-        let changes = store::delivery::apply(session, &batch, steps).await?;
+        let changes = store::delivery::walk(session, now, steps).await?;
         for change in &changes {
             if let Some(delivery) = held.get_mut(&change.delivery_id) {
                 change.to.code().clone_into(&mut delivery.state);

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -24,7 +25,9 @@ use crate::store::{self, Journal, inbound_sms, opt_out, setting};
 /// The newest time that a copy knows may be so much behind what it holds, and a gateway's clock behind ours.
 const MARGIN: SignedDuration = SignedDuration::from_mins(10);
 /// Readings that fail in a row before a person is asked.
-const MOST_FAILURES: usize = 3;
+const MOST_FAILURES: usize = 10;
+/// How long after such a reading comes the next.
+const AGAIN: Duration = Duration::from_millis(200);
 /// Lines looked up at once.
 const PIECE: usize = 1_000;
 
@@ -95,12 +98,15 @@ pub async fn catch_up(
     pause::allowed(&mut session, actor).await?;
     drop(session);
     let since = since.parse().ok().and_then(|at| Timestamp::from_millisecond(at).ok()).unwrap_or(Timestamp::UNIX_EPOCH);
+    said_since(desk, without).await?;
+    let (sms, mut unasked) = fetch(desk, hooks, since - MARGIN, without).await?;
+    read_all(desk, hooks, (without, &mut unasked)).await?;
+    // Read only now: what was said meanwhile, and what was fetched, are words like any other.
     let said = said_since(desk, without).await?;
-    let (sms, unasked) = fetch(desk, hooks, since - MARGIN, without).await?;
-    read_all(desk, hooks).await?;
     let mut redone = Redone::default();
     if let Some(journal) = desk.store.journal().open() {
-        redone = opt_out_replay::replay(desk, actor, &last_words(said.lines.clone()), journal.key()).await?;
+        let words = last_words(said.lines.clone(), |line| !said.unknown.contains(&line.mac));
+        redone = opt_out_replay::replay(desk, actor, &words, journal.key()).await?;
     }
     let caught_up = CaughtUp { redone, sms, spoiled: said.spoiled, unasked };
     finish(desk, actor, (&said, &caught_up), without).await?;
@@ -111,6 +117,8 @@ pub async fn catch_up(
 #[derive(Debug, Default)]
 struct Said {
     lines: Vec<Line>,
+    /// Those of the lines that the database does not know, by what they are known by.
+    unknown: BTreeSet<String>,
     spoiled: usize,
     /// Lines whose journal is gone.
     lost: Vec<String>,
@@ -141,12 +149,11 @@ async fn said_since(desk: &Desk, without: Without) -> Result<Said, ActionError> 
         return Err(missing());
     }
     let macs: Vec<String> = lines.keys().cloned().collect();
-    let mut unknown = BTreeSet::new();
     let mut session = desk.store.read().await?;
     for piece in macs.chunks(PIECE) {
-        unknown.extend(opt_out::unknown(&mut session, piece).await?);
+        said.unknown.extend(opt_out::unknown(&mut session, piece).await?);
     }
-    said.lines = lines.into_values().filter(|line| unknown.contains(&line.mac)).collect();
+    said.lines = lines.into_values().collect();
     Ok(said)
 }
 
@@ -238,13 +245,30 @@ async fn fetch(
 }
 
 /// Reads all that was fetched; other daemons may read along.
-async fn read_all(desk: &Desk, hooks: &Arc<BTreeMap<String, GatewayHook>>) -> Result<(), ActionError> {
+async fn read_all(
+    desk: &Desk,
+    hooks: &Arc<BTreeMap<String, GatewayHook>>,
+    (without, unasked): (Without, &mut Vec<String>),
+) -> Result<(), ActionError> {
     let reader = SmsReader { desk: desk.clone(), hooks: Arc::clone(hooks), kept: Wakeup::default() };
     let mut failures = 0;
     while inbound_sms::fetched_unread(&mut desk.store.read().await?).await? > 0 {
         match reader.read_some().await {
-            Ok(_) => {}
-            Err(_) if failures < MOST_FAILURES => failures += 1,
+            Ok(1..) => failures = 0,
+            // Another daemon reads them, or nobody can: such as those of a gateway that is not configured any more.
+            Ok(0) | Err(_) if failures < MOST_FAILURES => {
+                failures += 1;
+                tokio::time::sleep(AGAIN).await;
+            }
+            Ok(0) | Err(_) if without.history => {
+                unasked.push("sms som inte gick att läsa".to_owned());
+                return Ok(());
+            }
+            Ok(0) => {
+                let detail = "Sms som hämtades ur historiken går inte att läsa, till exempel för att deras sms-tjänst inte längre står i \
+                              inställningarna. Försök igen, eller säg uttryckligen att utskicken ska släppas på utan dem.";
+                return Err(ActionError::conflict("restored.history_unread", detail));
+            }
             Err(error) => return Err(error),
         }
     }
@@ -259,7 +283,8 @@ async fn finish(
 ) -> Result<(), ActionError> {
     let now = desk.now();
     let mut session = desk.store.begin().await?;
-    for piece in said.lines.chunks(PIECE) {
+    let news: Vec<Line> = said.lines.iter().filter(|line| said.unknown.contains(&line.mac)).cloned().collect();
+    for piece in news.chunks(PIECE) {
         opt_out::heed(&mut session, piece, now).await?;
     }
     for piece in said.lost.chunks(PIECE) {

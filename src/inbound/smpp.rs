@@ -16,8 +16,9 @@ use tokio_util::sync::CancellationToken;
 use super::gateway_hook::GatewayHook;
 use super::receipt::ReceiptDesk;
 use super::sms::SmsDesk;
-use crate::ambient::{Clock, Wakeup};
+use crate::ambient::{self, Clock, Wakeup};
 use crate::domain::delivery_token::{DeliveryToken, TokenKey};
+use crate::domain::reply;
 use crate::domain::sms_text::SmsText;
 use crate::provider::smpp::{self, InboundPart, News, NewsItem, PartReport, TakenPart};
 use crate::provider::{Receipt, ReceiptState};
@@ -126,8 +127,14 @@ impl SmppDesk {
         let mut digest =
             Sha256::new_with_prefix(format!("{}\n{}\n{}\n{about_when}\n", part.from, part.to, part.coding));
         digest.update(&part.octets);
+        let pieces = [(part.coding, part.octets.clone())];
+        let keep = |key: &str| smpp::as_kept(key, (&part.from, &part.to), &pieces);
+        // A command that is read twice does no harm; the last of STOP, START, STOP taken for a copy of the first would.
+        if smpp::decode_kept(&keep("")).is_ok_and(|sms| reply::command(&sms.text, true).is_some()) {
+            digest.update(ambient::new_id(&self.clock).as_bytes());
+        }
         let key = data_encoding::HEXLOWER.encode(&digest.finalize());
-        smpp::as_kept(&key, (&part.from, &part.to), &[(part.coding, part.octets.clone())])
+        keep(&key)
     }
 
     async fn write(&self, news: &[News]) -> Result<(), StoreError> {
@@ -333,7 +340,8 @@ impl SmppDesk {
             }
             // Killed before this, the whole is kept again, and is the same row.
             let mut session = self.store.begin_dispatch().await?;
-            sms_part::drop_inbound(&mut session, &self.name, &first.whole).await?;
+            let read: Vec<i64> = whole.iter().map(|part| part.part).collect();
+            sms_part::drop_inbound(&mut session, &self.name, &first.whole, &read).await?;
             session.commit().await?;
         }
         Ok(())

@@ -194,7 +194,7 @@ impl SmppGateway {
     /// [`BindError`] says whose fault it is.
     pub async fn bind(&self, first_reference: u8) -> Result<Bound, BindError> {
         self.0.reference.store(first_reference, Ordering::Relaxed);
-        let opened = tokio::time::timeout(self.0.limit * 2, self.open()).await;
+        let opened = tokio::time::timeout(self.0.limit * 4, self.open()).await;
         let opened = opened.unwrap_or_else(|_| Err(BindError::Unreachable(Reason::new("gateway.timeout"))));
         match opened {
             Ok(session) => {

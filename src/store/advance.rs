@@ -1,12 +1,12 @@
 //! Owns the two steps that nearly every delivery makes, taken by its gateway and delivered: one statement for many.
 //!
 //! Whatever else happens to a delivery goes through `delivery::apply`. Invariant: each statement moves a delivery only out of the one
-//! state that its step begins in, which the state machine allows, and is written down by `settle::record` like every change.
+//! state that its step begins in, which the state machine allows; the caller owes `settle::record` for what changed.
 
 use serde::Serialize;
 
 use super::delivery::ids_json;
-use super::settle::{self, Batch, Change};
+use super::settle::Change;
 use super::{Dialect, Result, Session, json};
 use crate::domain::delivery::DeliveryState;
 
@@ -67,18 +67,13 @@ const TAKE: &str = "UPDATE delivery {by id}
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn take(
-    session: &mut Session,
-    batch: &Batch<'_>,
-    owner: &str,
-    taken: &[Taken<'_>],
-) -> Result<Vec<(i64, Change)>> {
+pub async fn take(session: &mut Session, (owner, now): (&str, i64), taken: &[Taken<'_>]) -> Result<Vec<(i64, Change)>> {
     if taken.is_empty() {
         return Ok(Vec::new());
     }
-    let statement = session.sql(TAKE).bind(json(&taken)).bind(owner.to_owned()).bind(batch.now);
+    let statement = session.sql(TAKE).bind(json(&taken)).bind(owner.to_owned()).bind(now);
     let moved: Vec<Moved> = session.list(statement).await?;
-    written_down(session, batch, moved, (DeliveryState::Sending, DeliveryState::Accepted)).await
+    Ok(moved.into_iter().map(|row| row.change(DeliveryState::Sending, DeliveryState::Accepted)).collect())
 }
 
 /// A report that a delivery arrived.
@@ -113,13 +108,12 @@ const ARRIVE: &str = "UPDATE delivery {by id}
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn arrive(session: &mut Session, batch: &Batch<'_>, arrived: &[Arrived<'_>]) -> Result<Vec<Change>> {
+pub async fn arrive(session: &mut Session, now: i64, arrived: &[Arrived<'_>]) -> Result<Vec<Change>> {
     if arrived.is_empty() {
         return Ok(Vec::new());
     }
-    let moved: Vec<Moved> = session.list(session.sql(ARRIVE).bind(json(&arrived)).bind(batch.now)).await?;
-    let step = (DeliveryState::Accepted, DeliveryState::Delivered);
-    Ok(written_down(session, batch, moved, step).await?.into_iter().map(|(_, change)| change).collect())
+    let moved: Vec<Moved> = session.list(session.sql(ARRIVE).bind(json(&arrived)).bind(now)).await?;
+    Ok(moved.into_iter().map(|row| row.change(DeliveryState::Accepted, DeliveryState::Delivered).1).collect())
 }
 
 /// A delivery as it is after its step.
@@ -134,29 +128,20 @@ struct Moved {
     households: i64,
 }
 
-async fn written_down(
-    session: &mut Session,
-    batch: &Batch<'_>,
-    moved: Vec<Moved>,
-    (from, to): (DeliveryState, DeliveryState),
-) -> Result<Vec<(i64, Change)>> {
-    let (fences, changes): (Vec<i64>, Vec<Change>) = moved
-        .into_iter()
-        .map(|row| {
-            let change = Change {
-                delivery_id: row.id,
-                message_id: row.message_id,
-                channel: row.channel,
-                version: row.version,
-                from,
-                to,
-                reason: None,
-                persons: row.persons,
-                households: row.households,
-            };
-            (row.lease_fence, change)
-        })
-        .unzip();
-    settle::record(session, batch, &changes).await?;
-    Ok(fences.into_iter().zip(changes).collect())
+impl Moved {
+    /// What changed, with the fencing number.
+    fn change(self, from: DeliveryState, to: DeliveryState) -> (i64, Change) {
+        let change = Change {
+            delivery_id: self.id,
+            message_id: self.message_id,
+            channel: self.channel,
+            version: self.version,
+            from,
+            to,
+            reason: None,
+            persons: self.persons,
+            households: self.households,
+        };
+        (self.lease_fence, change)
+    }
 }

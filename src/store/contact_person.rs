@@ -1,6 +1,6 @@
 //! Owns the contact person table: the register itself.
 
-use super::{Result, Session, opt_out};
+use super::{Result, Session, opt_out, setting};
 use crate::domain::opt_out_journal::{Address, Word};
 
 /// A contact person as stored.
@@ -277,7 +277,9 @@ pub async fn suppress(
     now: i64,
 ) -> Result<()> {
     let statement = session.sql(SUPPRESS).bind(fingerprint.clone()).bind(channel).bind(source).bind(now);
-    if session.execute(statement).await? > 0 {
+    let is_new = session.execute(statement).await? > 0;
+    // A restored database may know of it while its journal has let the address in since.
+    if is_new || setting::get(session, setting::RESTORED_SINCE).await?.is_some() {
         let address = Address { channel: channel.to_owned(), fingerprint, kept_out: Some(source.to_owned()) };
         opt_out::note_address(session, now, address).await?;
     }

@@ -383,6 +383,16 @@ const APPLY: &str = "UPDATE delivery {by id}
 /// # Errors
 /// [`super::StoreError`].
 pub async fn apply(session: &mut Session, batch: &Batch<'_>, steps: Vec<Step>) -> Result<Vec<Change>> {
+    let changes = walk(session, batch.now, steps).await?;
+    settle::record(session, batch, &changes).await?;
+    Ok(changes)
+}
+
+/// As [`apply`], and the caller owes [`settle::record`] for what changed, once for its transaction: counters are held last.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn walk(session: &mut Session, now: i64, steps: Vec<Step>) -> Result<Vec<Change>> {
     let steps: Vec<Step> =
         steps.into_iter().map(stopped_stays_stopped).filter(|step| step.delivery.state().may_become(step.to)).collect();
     if steps.is_empty() {
@@ -401,8 +411,8 @@ pub async fn apply(session: &mut Session, batch: &Batch<'_>, steps: Vec<Step>) -
             is_final: i64::from(step.to.is_final()),
         })
         .collect();
-    session.execute(session.sql(APPLY).bind(json(&rows)).bind(batch.now)).await?;
-    let changes: Vec<Change> = steps
+    session.execute(session.sql(APPLY).bind(json(&rows)).bind(now)).await?;
+    let changes = steps
         .into_iter()
         .map(|step| Change {
             from: step.delivery.state(),
@@ -416,7 +426,6 @@ pub async fn apply(session: &mut Session, batch: &Batch<'_>, steps: Vec<Step>) -
             households: step.delivery.households,
         })
         .collect();
-    settle::record(session, batch, &changes).await?;
     Ok(changes)
 }
 

@@ -6,7 +6,7 @@
 use serde::Serialize;
 
 use super::contact_person::ContactPerson;
-use super::{Result, Session, json};
+use super::{Result, Session, json, setting};
 use crate::domain::opt_out_journal::{Address, JournalKey, Line, Word, mac_of};
 
 const NOTE: &str = "INSERT INTO opt_out_word (mac, line, noted_at)
@@ -73,6 +73,69 @@ pub(super) async fn note_change(session: &mut Session, person: &ContactPerson) -
     }
     if person.paused_until_at != paused_until {
         note_word(session, &person.id, at, Word::Paused(person.paused_until_at.unwrap_or(0))).await?;
+    }
+    Ok(())
+}
+
+/// Notes a no to alerts or letters that changes nothing, while the database has not caught up with its journal: there may be a yes in
+/// the journal that this no takes back.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn note_repeated(session: &mut Session, id: &str, at: i64, (alerts, letters): (bool, bool)) -> Result<()> {
+    if setting::get(session, setting::RESTORED_SINCE).await?.is_none() {
+        return Ok(());
+    }
+    if alerts {
+        note_word(session, id, at, Word::AlertsOff).await?;
+    }
+    if letters {
+        note_word(session, id, at, Word::LettersOff).await?;
+    }
+    Ok(())
+}
+
+const STANDING: &str = "SELECT id, alerts, letters, alerts_opt_out_at, letters_opt_out_at, erased_at, updated_at
+ FROM contact_person
+ WHERE erased_at IS NOT NULL OR alerts <> 1 OR letters <> 1 OR alerts_opt_out_at IS NOT NULL OR letters_opt_out_at IS NOT NULL
+ ORDER BY id";
+
+#[derive(sqlx::FromRow)]
+struct Standing {
+    id: String,
+    alerts: i64,
+    letters: i64,
+    alerts_opt_out_at: Option<i64>,
+    letters_opt_out_at: Option<i64>,
+    erased_at: Option<i64>,
+    updated_at: i64,
+}
+
+const KEPT_OUT: &str = "SELECT channel, fingerprint, source, created_at
+ FROM suppression
+ ORDER BY channel, fingerprint";
+
+/// Notes every no that stands: a journal that has just been begun, or was not written for a while, knows of none of them.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn note_standing(session: &mut Session) -> Result<()> {
+    let standing: Vec<Standing> = session.list(session.sql(STANDING)).await?;
+    for row in standing {
+        if let Some(at) = row.erased_at {
+            note_word(session, &row.id, at, Word::Erased).await?;
+            continue;
+        }
+        if row.alerts != 1 || row.alerts_opt_out_at.is_some() {
+            note_word(session, &row.id, row.alerts_opt_out_at.unwrap_or(row.updated_at), Word::AlertsOff).await?;
+        }
+        if row.letters != 1 || row.letters_opt_out_at.is_some() {
+            note_word(session, &row.id, row.letters_opt_out_at.unwrap_or(row.updated_at), Word::LettersOff).await?;
+        }
+    }
+    let kept_out: Vec<(String, String, String, i64)> = session.list(session.sql(KEPT_OUT)).await?;
+    for (channel, fingerprint, source, at) in kept_out {
+        note_address(session, at, Address { channel, fingerprint, kept_out: Some(source) }).await?;
     }
     Ok(())
 }

@@ -11,8 +11,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crate::domain::opt_out_journal::{JournalKey, Line, mac_of};
+
+/// How long a line may take to be on disk before it is left to upkeep.
+const WRITES_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why a journal cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -159,7 +163,11 @@ impl OptOutJournal {
             }
             appended
         });
-        let appended = written.await.unwrap_or_else(|_| Err(io::Error::other("the writing thread died")));
+        // Whoever said no is answered, and the next one read, though the disk hangs: the line waits in the table.
+        let appended = match tokio::time::timeout(WRITES_WITHIN, written).await {
+            Ok(written) => written.unwrap_or_else(|_| Err(io::Error::other("the writing thread died"))),
+            Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut)),
+        };
         let was_failing = self.is_failing.swap(appended.is_err(), Ordering::Relaxed);
         match appended {
             Err(error) if !was_failing => {

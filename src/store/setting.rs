@@ -6,6 +6,8 @@ use super::{Result, Session};
 pub const PAUSED: &str = "paused";
 /// Set from a restore until what was said since the copy has been done again; the newest time the copy knew, Unix ms.
 pub const RESTORED_SINCE: &str = "restored_since";
+/// Set while opt-outs are not noted for a journal; when that began, Unix ms.
+pub const UNJOURNALLED_SINCE: &str = "opt_outs_unjournalled_since";
 /// Base64 of the key that delivery tokens are signed with.
 pub const TOKEN_KEY: &str = "token_key";
 /// Base64 of the Ed25519 seed that audit heads are signed with, when none is configured.

@@ -5,6 +5,7 @@
 
 use serde::Serialize;
 
+use super::delivery::ids_json;
 use super::{Result, Session, json};
 
 /// A part that a gateway has taken.
@@ -335,12 +336,14 @@ pub async fn joinable(session: &mut Session, gateway: &str, before: i64) -> Resu
 
 const DROP_INBOUND: &str = "DELETE FROM inbound_sms_part
  WHERE gateway = $1
-   AND whole = $2";
+   AND whole = $2
+   AND part IN (SELECT v.id FROM {rows $3: id BIGINT})";
 
-/// Removes the parts of an incoming SMS that is kept as a whole.
+/// Removes parts of an incoming SMS that is kept as a whole, and not one that came since.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn drop_inbound(session: &mut Session, gateway: &str, whole: &str) -> Result<()> {
-    session.execute(session.sql(DROP_INBOUND).bind(gateway.to_owned()).bind(whole.to_owned())).await.map(drop)
+pub async fn drop_inbound(session: &mut Session, gateway: &str, whole: &str, parts: &[i64]) -> Result<()> {
+    let statement = session.sql(DROP_INBOUND).bind(gateway.to_owned()).bind(whole.to_owned()).bind(ids_json(parts));
+    session.execute(statement).await.map(drop)
 }

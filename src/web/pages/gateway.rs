@@ -299,12 +299,18 @@ fn test_words(tested: Tested) -> (&'static str, String) {
 
 /// What was done again before a restored database went on.
 fn caught_up_words(done: &str) -> Option<(&'static str, String)> {
-    let (opt_outs, erased) = done.strip_prefix("caught_up-")?.split_once('-')?;
-    let (opt_outs, erased): (u32, u32) = (opt_outs.parse().ok()?, erased.parse().ok()?);
+    let counts: Vec<u32> = done.strip_prefix("caught_up-")?.split('-').filter_map(|count| count.parse().ok()).collect();
+    let [opt_outs, erased, unasked, spoiled] = counts[..] else { return None };
     let opt_outs = if opt_outs == 1 { "1 avanmälning".to_owned() } else { format!("{opt_outs} avanmälningar") };
     let erased = if erased == 1 { "1 radering".to_owned() } else { format!("{erased} raderingar") };
-    let words = format!("Utskicken går igen. {opt_outs} och {erased} från tiden efter kopian är gjorda om.");
-    Some(("notice--ok", words))
+    let mut words = format!("Utskicken går igen. {opt_outs} och {erased} från tiden efter kopian är gjorda om.");
+    if unasked > 0 {
+        words += " Alla sms-tjänster har inte kunnat frågas om sms som kom efter kopian: ett STOPP kan saknas. Loggen säger vilka.";
+    }
+    if spoiled > 0 {
+        words += &format!(" {spoiled} rader i journalen över avanmälningar gick inte att läsa.");
+    }
+    Some((if unasked + spoiled > 0 { "notice--warn" } else { "notice--ok" }, words))
 }
 
 #[derive(Template)]
@@ -340,7 +346,10 @@ async fn resume(State(web): State<Web>, form: ProvenForm) -> Result<Response, Pr
     web.desk.wakeup.ring();
     let done = caught_up.map_or_else(
         || "resumed".to_owned(),
-        |caught_up| format!("caught_up-{}-{}", caught_up.redone.opt_outs, caught_up.redone.erased),
+        |caught_up| {
+            let (redone, unasked) = (caught_up.redone, caught_up.unasked.len());
+            format!("caught_up-{}-{}-{unasked}-{}", redone.opt_outs, redone.erased, caught_up.spoiled)
+        },
     );
     Ok(Redirect::to(&format!("/admin/gateways?done={done}")).into_response())
 }

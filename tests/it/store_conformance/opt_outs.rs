@@ -55,6 +55,41 @@ on_both_databases! {
         session.commit().await.unwrap();
     }
 
+    async fn a_no_that_is_repeated_is_noted_while_the_journal_may_know_better_and_a_new_journal_is_told_what_stands(kind: Kind) {
+        let (store, database) = fresh(kind).await;
+        let key = JournalKey::new([3; 32]);
+        let journal = |name: &str| {
+            let file = database.folder.path().join(name);
+            let (journal, _) = OptOutJournal::open(&file, key.clone()).unwrap();
+            (store.clone().with_journal(Journal::Open(Arc::new(journal))), file)
+        };
+        let (first, file) = journal("first");
+        let mut session = first.begin().await.unwrap();
+        let quiet = ContactPerson { alerts_opt_out_at: Some(NOW), ..person("p1", Some("+46701740601"), None, 2) };
+        contact_person::put(&mut session, &quiet).await.unwrap();
+        contact_person::suppress(&mut session, ("ab".repeat(32), "sms"), "opted_out", NOW).await.unwrap();
+        opt_out::note_repeated(&mut session, "p1", NOW + 1, (true, true)).await.unwrap();
+        session.commit().await.unwrap();
+        let before = OptOutJournal::read(&file, &key).unwrap().lines.len();
+        let mut session = first.begin().await.unwrap();
+        setting::set(&mut session, setting::RESTORED_SINCE, NOW.to_string()).await.unwrap();
+        opt_out::note_repeated(&mut session, "p1", NOW + 1, (true, false)).await.unwrap();
+        contact_person::suppress(&mut session, ("ab".repeat(32), "sms"), "opted_out", NOW + 1).await.unwrap();
+        session.commit().await.unwrap();
+        assert_eq!(OptOutJournal::read(&file, &key).unwrap().lines.len(), before + 2);
+
+        let mut session = store.begin().await.unwrap();
+        let unheard = ContactPerson { id: "p2".into(), mobile: None, ..quiet };
+        contact_person::put(&mut session, &unheard).await.unwrap();
+        session.commit().await.unwrap();
+        let (second, file) = journal("second");
+        let mut session = second.begin().await.unwrap();
+        opt_out::note_standing(&mut session).await.unwrap();
+        session.commit().await.unwrap();
+        let lines = OptOutJournal::read(&file, &key).unwrap().lines;
+        assert!(lines.iter().any(|line| line.entry == Entry::Person(key.person("p2"), Word::AlertsOff)), "{lines:?}");
+    }
+
     async fn fetched_sms_are_known_by_the_same_id_and_wait_apart(kind: Kind) {
         let (store, _folder) = fresh(kind).await;
         let mut session = store.begin().await.unwrap();
