@@ -30,7 +30,7 @@ use crate::inbound::gateway_hook::GatewayHook;
 use crate::inbound::identity::IdentityDesk;
 use crate::inbound::poll::{self, Poll};
 use crate::inbound::receipt::ReceiptDesk;
-use crate::inbound::smpp::SmppDesk;
+use crate::inbound::smpp::{LastTexts, SmppDesk};
 use crate::inbound::sms::{SmsDesk, SmsReader};
 use crate::inbound::{mail_reader, mailbox};
 use crate::provider::SmsGateway;
@@ -350,6 +350,7 @@ fn start_sessions(
             receipts: receipts.clone(),
             sms: sms.clone(),
             stored: Wakeup::default(),
+            last_texts: LastTexts::default(),
         };
         engine.tracker.spawn(taking_in.clone().work(engine.stop.clone()));
         tokio::spawn(taking_in.take_in(news));

@@ -6,7 +6,7 @@
 //! proves an attempt in doubt only where no other SMS to that number could be meant (ADR 0009, 0018).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -45,6 +45,9 @@ const SETTLED_AFTER_MS: i64 = 2_000;
 /// Receipts about unknown ids older than this are shown to whoever watches.
 const LOOSE_MS: i64 = 60_000;
 
+/// Numbers whose last text is remembered.
+const MOST_SENDERS: usize = 10_000;
+
 /// What one gateway's sessions bring is taken in here.
 #[derive(Debug, Clone)]
 pub struct SmppDesk {
@@ -64,7 +67,13 @@ pub struct SmppDesk {
     pub sms: SmsDesk,
     /// Rung when something was stored.
     pub stored: Wakeup,
+    /// What each number sent last.
+    pub last_texts: LastTexts,
 }
+
+/// The last text of each number, as a digest, with what it is known by besides: brought again it is the same, and said again after
+/// something else it is another.
+pub type LastTexts = Arc<Mutex<HashMap<String, (String, String)>>>;
 
 impl SmppDesk {
     /// Stores what comes until the gateway is gone: also while the daemon stops, since hand-overs under way wait for it.
@@ -129,12 +138,25 @@ impl SmppDesk {
         digest.update(&part.octets);
         let pieces = [(part.coding, part.octets.clone())];
         let keep = |key: &str| smpp::as_kept(key, (&part.from, &part.to), &pieces);
-        // A command that is read twice does no harm; the last of STOP, START, STOP taken for a copy of the first would.
-        if smpp::decode_kept(&keep("")).is_ok_and(|sms| reply::command(&sms.text, true).is_some()) {
-            digest.update(ambient::new_id(&self.clock).as_bytes());
-        }
         let key = data_encoding::HEXLOWER.encode(&digest.finalize());
-        keep(&key)
+        let turn = self.turn(&part.from, &key);
+        // A command that is read twice does no harm; the last of STOP, START, STOP taken for a copy of the first would.
+        match smpp::decode_kept(&keep("")).is_ok_and(|sms| reply::command(&sms.text, true).is_some()) {
+            true => keep(&format!("{key}-{turn}")),
+            false => keep(&key),
+        }
+    }
+
+    /// What a text is known by besides, as long as its sender sends nothing else.
+    fn turn(&self, from: &str, key: &str) -> String {
+        let mut last = self.last_texts.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.len() >= MOST_SENDERS {
+            last.clear();
+        }
+        let known = last.get(from).filter(|(text, _)| text == key).map(|(_, turn)| turn.clone());
+        let turn = known.unwrap_or_else(|| ambient::new_id(&self.clock));
+        last.insert(from.to_owned(), (key.to_owned(), turn.clone()));
+        turn
     }
 
     async fn write(&self, news: &[News]) -> Result<(), StoreError> {

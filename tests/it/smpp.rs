@@ -256,8 +256,14 @@ on_both_databases! {
         let eva = "+46701740601";
         server.bring(&[(eva, 0, 0, b"STOP"), (eva, 0, 0, b"STOP")]);
         app.observations("&kind=command", 1).await;
-        let person = app.api.get("/contact-persons?q=Eva").await.json["items"][0].clone();
-        assert_eq!(person["opt_outs"][0]["channel"], "sms", "{person}");
+        let opted_out = async || app.api.get("/contact-persons?q=Eva").await.json["items"][0]["opt_outs"].clone();
+        assert_eq!(opted_out().await[0]["channel"], "sms");
+        server.bring(&[(eva, 0, 0, b"START")]);
+        app.observations("&kind=command", 2).await;
+        assert_eq!(opted_out().await, json!([]));
+        server.bring(&[(eva, 0, 0, b"STOP")]);
+        app.observations("&kind=command", 3).await;
+        assert_eq!(opted_out().await[0]["channel"], "sms", "said again after something else, it is no copy of the first");
         let utf16 = |text: &str| -> Vec<u8> { text.encode_utf16().flat_map(u16::to_be_bytes).collect() };
         let part = |number: u8, text: &str| [[5, 0, 3, 77, 3, number].as_slice(), utf16(text).as_slice()].concat();
         let parts = [part(3, "Åre."), part(1, "Såg bilen Š"), part(2, " vid kyrkan i ")];
