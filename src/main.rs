@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// A tenth of a dispatch's time went to the allocator of the C library (docs/performance.md).
+/// An eighth of the time of a dispatch went to the allocator of the C library (docs/performance.md).
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
