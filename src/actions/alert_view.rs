@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{ActionError, Desk, Result, alert_watch, holds_areas, require};
 use crate::config::RegistrationNumbers;
 use crate::domain::alert::{AlertKind, Spread};
+use crate::domain::area::AreaTree;
 use crate::domain::audience::AlertAudience;
 use crate::domain::lint;
 use crate::domain::message::Counts;
@@ -69,8 +70,8 @@ pub struct AlertView {
 /// [`ActionError::NotFound`] when there is none.
 pub async fn get(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<AlertView> {
     require(actor, Right::ReadAlerts)?;
-    let view = load(desk, session, id).await?;
     let tree = store::area::tree(session).await?;
+    let view = load_in(desk, session, &tree, id).await?;
     if holds_areas(actor, &tree, &view.areas) { Ok(view) } else { Err(ActionError::NotFound) }
 }
 
@@ -92,7 +93,7 @@ pub async fn page(
     let mut last = None;
     for message in messages.into_iter().take(usize::try_from(limit).unwrap_or(0)) {
         last = Some(message.id.clone());
-        let view = load(desk, session, &message.id).await?;
+        let view = load_in(desk, session, &tree, &message.id).await?;
         if holds_areas(actor, &tree, &view.areas) {
             views.push(view);
         }
@@ -102,6 +103,11 @@ pub async fn page(
 
 /// Puts an alert together.
 pub(super) async fn load(desk: &Desk, session: &mut Session, id: &str) -> Result<AlertView> {
+    let tree = store::area::tree(session).await?;
+    load_in(desk, session, &tree, id).await
+}
+
+async fn load_in(desk: &Desk, session: &mut Session, tree: &AreaTree, id: &str) -> Result<AlertView> {
     let message = store::message::get(session, id).await?.filter(|message| message.kind == "alert");
     let message = message.ok_or(ActionError::NotFound)?;
     let alert = store::alert::get(session, id).await?.ok_or(ActionError::NotFound)?;
@@ -109,7 +115,7 @@ pub(super) async fn load(desk: &Desk, session: &mut Session, id: &str) -> Result
     let counts = store::message::counts(session, id).await?;
     let sms = SmsText::parse(&message.body).unwrap_or_default();
     let typed = SmsText::parse(&alert.text).unwrap_or_default();
-    let warnings = warnings(desk, session, (&message, &alert, &areas), (&typed, &sms)).await?;
+    let warnings = warnings(desk, session, (tree, &message, &alert, &areas), (&typed, &sms)).await?;
     let spread_reach = store::spread::reach(session, id).await?;
     let may_spread = alert.spread == Spread::Households.code();
     Ok(AlertView {
@@ -130,14 +136,13 @@ pub(super) async fn load(desk: &Desk, session: &mut Session, id: &str) -> Result
 async fn warnings(
     desk: &Desk,
     session: &mut Session,
-    (message, alert, areas): (&Message, &AlertRow, &[String]),
+    (tree, message, alert, areas): (&AreaTree, &Message, &AlertRow, &[String]),
     (typed, sms): (&SmsText, &SmsText),
 ) -> Result<Vec<Warning>> {
-    let tree = store::area::tree(session).await?;
     let chosen: BTreeSet<&str> = areas.iter().map(String::as_str).collect();
     let chosen: Vec<&str> = chosen.into_iter().collect();
     let mut warnings: Vec<Warning> =
-        lint::warnings(typed, sms, &tree, &desk.places, &chosen).into_iter().map(Warning::from).collect();
+        lint::warnings(typed, sms, tree, &desk.places, &chosen).into_iter().map(Warning::from).collect();
     if desk.config.alerts.registration_numbers == RegistrationNumbers::Allow {
         warnings.retain(|warning| warning.code != lint::REGISTRATION_NUMBER);
     }

@@ -101,10 +101,10 @@ async fn write(
             (ended, rest)
         });
     let steps = look_at(engine, &mut session, &rest, (&mut endings, now)).await?;
-    store::attempt::end(&mut session, &endings, now).await?;
     let mut changes: Vec<Change> = taken.into_iter().map(|(_, change)| change).collect();
     changes.extend(store::delivery::walk(&mut session, now, steps).await?);
-    store::settle::record(&mut session, &batch, &changes).await?;
+    let ended = store::attempt::ended(&endings, now).into_iter().collect();
+    store::settle::record_with(&mut session, &batch, &changes, ended).await?;
     session.commit().await?;
     crate::telemetry::count_changes(&changes);
     Ok(())

@@ -126,10 +126,8 @@ async fn write(
     changes.extend(look_at(&mut session, (&rounds, &moved), now).await?);
     let id = ambient::new_id(clock);
     let batch = Batch { id: &id, actor: "grannpost", action: "deliveries.receipts", now };
-    store::settle::record(&mut session, &batch, &changes).await?;
-    if let Some(first) = incoming.first() {
-        store::gateway::put_receipt(&mut session, &first.gateway, now).await?;
-    }
+    let came = incoming.first().map(|first| store::gateway::receipt_came(&first.gateway, now)).into_iter().collect();
+    store::settle::record_with(&mut session, &batch, &changes, came).await?;
     session.commit().await?;
     crate::telemetry::count_changes(&changes);
     Ok(())

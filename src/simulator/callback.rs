@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// Connections used at once.
-const CONCURRENCY: usize = 32;
+const CONCURRENCY: usize = 64;
 
 /// Longest wait for one answer.
 const TIMEOUT: Duration = Duration::from_secs(30);

@@ -41,6 +41,7 @@ pub struct Taken<'a> {
     pub parts: Option<i64>,
 }
 
+// `COALESCE` keeps the indexes of leased and of accepted rows out of PostgreSQL's plans: it would read all of them for every call.
 const TAKE: &str = "UPDATE delivery {by id}
  SET state = 'accepted',
    reason = NULL,
@@ -56,7 +57,7 @@ const TAKE: &str = "UPDATE delivery {by id}
  FROM {rows $1: id BIGINT, fence BIGINT, gateway_ref TEXT, parts BIGINT}
  WHERE delivery.id = v.id
    AND delivery.lease_fence = v.fence
-   AND delivery.state = 'sending'
+   AND COALESCE(delivery.state, '') = 'sending'
    AND COALESCE(delivery.lease_owner, '') = $2
    AND delivery.stamped_at IS NOT NULL
  RETURNING delivery.id, delivery.lease_fence, delivery.message_id, delivery.channel, delivery.version, delivery.persons,
@@ -98,7 +99,7 @@ const ARRIVE: &str = "UPDATE delivery {by id}
    version = delivery.version + 1
  FROM {rows $1: id BIGINT, attempt BIGINT, gateway_ref TEXT}
  WHERE delivery.id = v.id
-   AND delivery.state = 'accepted'
+   AND COALESCE(delivery.state, '') = 'accepted'
    AND delivery.attempts >= v.attempt
  RETURNING delivery.id, delivery.lease_fence, delivery.message_id, delivery.channel, delivery.version, delivery.persons,
    delivery.households";

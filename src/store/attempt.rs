@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::stamp::{Gate, Stamped};
+use super::together::Write;
 use super::{Result, Session, json};
 
 /// How an attempt ended.
@@ -121,8 +122,13 @@ const END: &str = "UPDATE attempt
 /// # Errors
 /// [`super::StoreError`].
 pub async fn end(session: &mut Session, endings: &[Ending], now: i64) -> Result<()> {
+    session.write_together(ended(endings, now).into_iter().collect()).await
+}
+
+/// What [`end`] does, to be done together with other writes; `None` when nothing ended.
+pub(crate) fn ended(endings: &[Ending], now: i64) -> Option<Write> {
     if endings.is_empty() {
-        return Ok(());
+        return None;
     }
     let rows: Vec<EndRow<'_>> = endings
         .iter()
@@ -135,7 +141,7 @@ pub async fn end(session: &mut Session, endings: &[Ending], now: i64) -> Result<
             gateway_ref: ending.gateway_ref.as_deref(),
         })
         .collect();
-    session.execute(session.sql(END).bind(json(&rows)).bind(now)).await.map(drop)
+    Some(Write::new(END).bind(json(&rows)).bind(now))
 }
 
 const OF_DELIVERY: &str = "SELECT number, gateway, stamped_at, ended_at, outcome, reason, detail, gateway_ref

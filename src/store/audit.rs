@@ -5,6 +5,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::together::Write;
 use super::{Result, Session};
 
 /// An entry to be added.
@@ -84,16 +85,19 @@ const APPEND: &str = "INSERT INTO audit (id, at, actor, action, object_kind, obj
 /// # Errors
 /// [`super::StoreError`].
 pub async fn append(session: &mut Session, entry: &Entry<'_>) -> Result<()> {
-    let statement = session
-        .sql(APPEND)
-        .bind(entry.id.to_owned())
+    session.write_together(vec![write(entry)]).await
+}
+
+/// What [`append`] does, to be done together with other writes.
+pub(super) fn write(entry: &Entry<'_>) -> Write {
+    Write::new(APPEND)
+        .bind(entry.id)
         .bind(entry.at)
-        .bind(entry.actor.to_owned())
-        .bind(entry.action.to_owned())
-        .bind(entry.object_kind.to_owned())
-        .bind(entry.object_id.to_owned())
-        .bind(entry.detail.to_string());
-    session.execute(statement).await.map(drop)
+        .bind(entry.actor)
+        .bind(entry.action)
+        .bind(entry.object_kind)
+        .bind(entry.object_id)
+        .bind(entry.detail.to_string())
 }
 
 /// The last sealed entry.

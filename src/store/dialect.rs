@@ -73,6 +73,28 @@ impl Dialect {
         expanded
     }
 
+    /// One statement that does what several do, each with so many arguments; those of the second come after those of the first. SQLite
+    /// takes one after the other from one text. For PostgreSQL all but the last are parts of a `WITH`, which it does whole, too.
+    #[must_use]
+    pub fn together(self, writes: &[(&str, usize)]) -> String {
+        let mut before = 0;
+        let texts: Vec<String> = writes
+            .iter()
+            .map(|(sql, arguments)| {
+                let text = with_arguments_after(&self.expand(sql), before);
+                before += arguments;
+                text
+            })
+            .collect();
+        match (self, texts.split_last()) {
+            (Self::Postgres, Some((last, rest))) if !rest.is_empty() => {
+                let parts: Vec<String> = rest.iter().enumerate().map(|(at, sql)| format!("w{at} AS ({sql})")).collect();
+                format!("WITH {} {last}", parts.join(", "))
+            }
+            _ => texts.join("; "),
+        }
+    }
+
     fn write_mark(self, mark: &str, into: &mut String) {
         match (mark, self) {
             ("skip locked", Self::Sqlite) => {}
@@ -117,9 +139,36 @@ impl Dialect {
     }
 }
 
+/// `sql` with `$1` as the argument after the `before` first, and so on.
+fn with_arguments_after(sql: &str, before: usize) -> String {
+    let mut texts = sql.split('$');
+    let mut moved = texts.next().unwrap_or_default().to_owned();
+    for text in texts {
+        let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+        let number: usize =
+            text[..digits].parse().expect("a dollar sign in a statement stands before an argument's number");
+        let _ = write!(moved, "${}{}", number + before, &text[digits..]);
+    }
+    moved
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn writes_that_go_together_have_their_own_arguments() {
+        let writes = [("INSERT INTO a (x, y) VALUES ($1, $2)", 2), ("UPDATE b SET s = $2 WHERE i = $1", 2)];
+        assert_eq!(
+            Dialect::Sqlite.together(&writes),
+            "INSERT INTO a (x, y) VALUES ($1, $2); UPDATE b SET s = $4 WHERE i = $3"
+        );
+        assert_eq!(
+            Dialect::Postgres.together(&writes),
+            "WITH w0 AS (INSERT INTO a (x, y) VALUES ($1, $2)) UPDATE b SET s = $4 WHERE i = $3"
+        );
+        assert_eq!(Dialect::Postgres.together(&writes[..1]), "INSERT INTO a (x, y) VALUES ($1, $2)");
+    }
 
     #[test]
     fn rows_become_a_table_named_v_on_both() {

@@ -1,5 +1,6 @@
 //! Owns what is kept of each gateway: its next slot and how it was last seen.
 
+use super::together::Write;
 use super::{Result, Session};
 
 /// Slots reserved at a gateway.
@@ -87,12 +88,10 @@ const PUT_RECEIPT: &str = "UPDATE gateway_state
  SET last_receipt_at = $2, changed_at = $2
  WHERE gateway = $1";
 
-/// Notes that a receipt came from a gateway.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn put_receipt(session: &mut Session, gateway: &str, now: i64) -> Result<()> {
-    session.execute(session.sql(PUT_RECEIPT).bind(gateway.to_owned()).bind(now)).await.map(drop)
+/// Notes that a receipt came from a gateway; to be done together with other writes.
+#[must_use]
+pub fn receipt_came(gateway: &str, now: i64) -> Write {
+    Write::new(PUT_RECEIPT).bind(gateway).bind(now)
 }
 
 const PUT_BALANCE: &str = "INSERT INTO gateway_state (gateway, state, since_at, balance, changed_at)

@@ -53,7 +53,9 @@ pub mod situation;
 pub mod sms_part;
 pub mod spread;
 pub mod stamp;
+pub mod together;
 pub mod verify;
+mod writer;
 
 use std::time::Duration;
 
@@ -61,23 +63,30 @@ use futures_util::TryStreamExt as _;
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
-use sqlx::{
-    Any, AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor, FromRow, SqlSafeStr as _, Transaction,
-};
+use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, FromRow, SqlSafeStr as _, Transaction};
 
 use crate::domain::opt_out_journal::JournalKey;
 
 pub use dialect::Dialect;
 pub use opt_out_journal::Journal;
+use writer::{Turn, Writer};
 
-/// The database: pools for writing, reading and dispatch, so that none starves another.
+/// The database: connections for writing, reading and dispatch, so that none starves another.
 #[derive(Debug, Clone)]
 pub struct Store {
     dialect: Dialect,
-    write: AnyPool,
+    write: WriteSide,
     read: AnyPool,
-    dispatch: AnyPool,
     journal: Journal,
+}
+
+/// What writes.
+#[derive(Debug, Clone)]
+enum WriteSide {
+    /// SQLite has one writer, whoever it is.
+    One(Writer),
+    /// PostgreSQL has many, and some are kept for dispatch.
+    Many { pool: AnyPool, dispatch: AnyPool },
 }
 
 /// What went wrong in the database, by what a caller does about it.
@@ -190,6 +199,7 @@ pub struct Session {
 
 #[derive(Debug)]
 enum Inner {
+    Turn(Turn),
     Write(Transaction<'static, Any>),
     Read(PoolConnection<Any>),
 }
@@ -201,6 +211,7 @@ impl Session {
     /// The connection.
     pub(crate) fn conn(&mut self) -> &mut AnyConnection {
         match &mut self.inner {
+            Inner::Turn(turn) => turn.connection(),
             Inner::Write(transaction) => transaction,
             Inner::Read(connection) => connection,
         }
@@ -260,6 +271,7 @@ impl Session {
     /// [`StoreError`]; nothing is written then.
     pub async fn commit(self) -> Result<()> {
         match self.inner {
+            Inner::Turn(turn) => turn.commit().await?,
             Inner::Write(transaction) => transaction.commit().await?,
             Inner::Read(_) => return Ok(()),
         }
@@ -285,34 +297,21 @@ impl Store {
                 .acquire_timeout(Duration::from_secs(6))
                 .idle_timeout(Duration::from_secs(600))
                 .test_before_acquire(dialect == Dialect::Postgres)
-                // SQLite ends a transaction by itself when its commit fails, as on a full disk; the driver believes it open for
-                // ever, and every later one would be refused on that connection.
-                .before_acquire(move |connection, _| {
-                    Box::pin(async move { Ok(dialect == Dialect::Postgres || !connection.is_in_transaction()) })
-                })
                 .after_connect(move |connection, _| Box::pin(prepare_connection(dialect, connection)))
         };
-        let write = pool(if dialect == Dialect::Sqlite { 1 } else { max_connections }).connect(&url).await?;
-        let read = pool(max_connections).connect_lazy(&url)?;
-        let dispatch = match dialect {
-            Dialect::Sqlite => write.clone(),
-            Dialect::Postgres => pool(max_connections.min(6))
-                // Plans by key, made anew for each call: one made before an alert was frozen thinks the table empty.
-                .after_connect(move |connection, _| {
-                    Box::pin(async move {
-                        prepare_connection(dialect, connection).await?;
-                        connection
-                            .execute(sqlx::raw_sql(
-                                "SET enable_seqscan = off; SET plan_cache_mode = force_custom_plan; \
-                                 SET idle_in_transaction_session_timeout = '3s';",
-                            ))
-                            .await
-                            .map(drop)
-                    })
-                })
-                .connect_lazy(&url)?,
+        let write = match dialect {
+            Dialect::Sqlite => WriteSide::One(Writer::open(&url).await?),
+            Dialect::Postgres => WriteSide::Many {
+                pool: pool(max_connections).connect(&url).await?,
+                // Not asked whether it lives before each transaction: the engine does again what a dead one refused.
+                dispatch: pool(max_connections.min(6))
+                    .test_before_acquire(false)
+                    .after_connect(|connection, _| Box::pin(prepare_for_dispatch(connection)))
+                    .connect_lazy(&url)?,
+            },
         };
-        Ok(Self { dialect, write, read, dispatch, journal: Journal::Off })
+        let read = pool(max_connections).connect_lazy(&url)?;
+        Ok(Self { dialect, write, read, journal: Journal::Off })
     }
 
     /// The same database with its journal of opt-outs.
@@ -336,7 +335,11 @@ impl Store {
     /// # Errors
     /// [`StoreError`] when no connection or no lock was to be had.
     pub async fn begin(&self) -> Result<Session> {
-        self.begin_on(&self.write).await
+        let inner = match &self.write {
+            WriteSide::One(writer) => Inner::Turn(writer.begin().await?),
+            WriteSide::Many { pool, .. } => Inner::Write(pool.begin_with(self.dialect.begin_write()).await?),
+        };
+        Ok(self.session(inner))
     }
 
     /// Begins a write on the connections kept for dispatch.
@@ -344,12 +347,12 @@ impl Store {
     /// # Errors
     /// As [`Store::begin`].
     pub async fn begin_dispatch(&self) -> Result<Session> {
-        self.begin_on(&self.dispatch).await
-    }
-
-    async fn begin_on(&self, pool: &AnyPool) -> Result<Session> {
-        let transaction = pool.begin_with(self.dialect.begin_write()).await?;
-        Ok(self.session(Inner::Write(transaction)))
+        match &self.write {
+            WriteSide::One(_) => self.begin().await,
+            WriteSide::Many { dispatch, .. } => {
+                Ok(self.session(Inner::Write(dispatch.begin_with(self.dialect.begin_write()).await?)))
+            }
+        }
     }
 
     /// A connection for reading.
@@ -366,7 +369,10 @@ impl Store {
     /// As [`Store::read`].
     pub async fn read_dispatch(&self) -> Result<Session> {
         // With SQLite dispatch shares the one connection that writes, and a read would wait for every write.
-        let pool = if self.has_one_writer() { &self.read } else { &self.dispatch };
+        let pool = match &self.write {
+            WriteSide::One(_) => &self.read,
+            WriteSide::Many { dispatch, .. } => dispatch,
+        };
         Ok(self.session(Inner::Read(pool.acquire().await?)))
     }
 
@@ -388,7 +394,12 @@ impl Store {
     /// [`StoreError::Schema`] when the database is newer than this program; it is left as it is.
     pub async fn migrate(&self) -> Result<usize> {
         let pending = self.migrations().await?.iter().filter(|migration| !migration.applied).count();
-        migrations_of(self.dialect).run(&self.write).await.map_err(schema_error)?;
+        let migrator = migrations_of(self.dialect);
+        match &self.write {
+            WriteSide::One(writer) => writer.alone(async |connection| migrator.run(connection).await).await?,
+            WriteSide::Many { pool, .. } => migrator.run(pool).await,
+        }
+        .map_err(schema_error)?;
         Ok(pending)
     }
 
@@ -430,8 +441,13 @@ impl Store {
     /// Closes all connections; SQLite then leaves one file behind.
     pub async fn close(&self) {
         self.read.close().await;
-        self.dispatch.close().await;
-        self.write.close().await;
+        match &self.write {
+            WriteSide::One(writer) => writer.close().await,
+            WriteSide::Many { pool, dispatch } => {
+                dispatch.close().await;
+                pool.close().await;
+            }
+        }
     }
 }
 
@@ -489,6 +505,14 @@ async fn prepare_connection(dialect: Dialect, connection: &mut AnyConnection) ->
              SET idle_in_transaction_session_timeout = '10s';"
         }
     };
+    connection.execute(sqlx::raw_sql(settings)).await.map(drop)
+}
+
+/// Plans by key, made anew for each call: one made before an alert was frozen thinks the table empty.
+async fn prepare_for_dispatch(connection: &mut AnyConnection) -> std::result::Result<(), sqlx::Error> {
+    prepare_connection(Dialect::Postgres, connection).await?;
+    let settings = "SET enable_seqscan = off; SET plan_cache_mode = force_custom_plan; \
+                    SET idle_in_transaction_session_timeout = '3s';";
     connection.execute(sqlx::raw_sql(settings)).await.map(drop)
 }
 

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
+use super::together::Write;
 use super::{Result, Session, audit, json, message};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::message::{Counts, MessageState};
@@ -66,12 +67,24 @@ const INSERT_EVENTS: &str = "INSERT INTO delivery_event (delivery_id, version, a
 /// # Errors
 /// [`super::StoreError`].
 pub async fn record(session: &mut Session, batch: &Batch<'_>, changes: &[Change]) -> Result<()> {
+    record_with(session, batch, changes, Vec::new()).await
+}
+
+/// As [`record`], with other writes in the same round.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub(crate) async fn record_with(
+    session: &mut Session,
+    batch: &Batch<'_>,
+    changes: &[Change],
+    mut writes: Vec<Write>,
+) -> Result<()> {
     if changes.is_empty() {
-        return Ok(());
+        return session.write_together(writes).await;
     }
     let rows: Vec<EventRow<'_>> = changes.iter().map(event_row).collect();
-    let statement = session.sql(INSERT_EVENTS).bind(json(&rows)).bind(batch.now).bind(batch.id.to_owned());
-    session.execute(statement).await?;
+    writes.push(Write::new(INSERT_EVENTS).bind(json(&rows)).bind(batch.now).bind(batch.id));
     let entry = audit::Entry {
         id: batch.id,
         at: batch.now,
@@ -81,8 +94,15 @@ pub async fn record(session: &mut Session, batch: &Batch<'_>, changes: &[Change]
         object_id: "",
         detail: serde_json::json!({ "changes": changes.len(), "digest": digest(changes.iter().map(event_row)) }),
     };
-    audit::append(session, &entry).await?;
-    count(session, batch.now, changes).await
+    writes.push(audit::write(&entry));
+    writes.push(Write::new(ADD_COUNTS).bind(json(&count_rows(changes))));
+    let moved: Vec<Moved> = session.list_together(writes).await?;
+    for (message_id, reached) in reach(changes) {
+        let left = moved.iter().filter(|moved| moved.message_id == message_id && moved.deliveries > 0);
+        let left: Vec<DeliveryState> = left.filter_map(|moved| DeliveryState::from_code(&moved.state)).collect();
+        refresh_where(session, (message_id, &left), reached, batch.now).await?;
+    }
+    Ok(())
 }
 
 fn event_row(change: &Change) -> EventRow<'_> {
@@ -130,31 +150,42 @@ const ADD_COUNTS: &str = "INSERT INTO message_count (message_id, state, deliveri
  SELECT v.message_id, v.state, v.deliveries
  FROM {rows $1: message_id TEXT, state TEXT, deliveries BIGINT}
  WHERE true
- ON CONFLICT (message_id, state) DO UPDATE SET deliveries = message_count.deliveries + excluded.deliveries";
+ ON CONFLICT (message_id, state) DO UPDATE SET deliveries = message_count.deliveries + excluded.deliveries
+ RETURNING message_id, state, deliveries";
 
-/// Moves the counters. They are the hot rows of a dispatch, so they come last and always in the same order.
-async fn count(session: &mut Session, now: i64, changes: &[Change]) -> Result<()> {
+/// A counter that has just moved.
+#[derive(sqlx::FromRow)]
+struct Moved {
+    message_id: String,
+    state: String,
+    deliveries: i64,
+}
+
+/// How the counters move. They are the hot rows of a dispatch: always in the same order.
+fn count_rows(changes: &[Change]) -> Vec<CountRow<'_>> {
     let mut moved: BTreeMap<(&str, DeliveryState), i64> = BTreeMap::new();
-    let mut reach: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
     for change in changes {
         *moved.entry((&change.message_id, counted_as(change.from))).or_default() -= 1;
         *moved.entry((&change.message_id, counted_as(change.to))).or_default() += 1;
+    }
+    moved
+        .into_iter()
+        .filter(|(_, deliveries)| *deliveries != 0)
+        .map(|((message_id, state), deliveries)| CountRow { message_id, state: state.code(), deliveries })
+        .collect()
+}
+
+/// The messages that changed, in order, with the persons and households that were reached.
+fn reach(changes: &[Change]) -> BTreeMap<&str, (i64, i64)> {
+    let mut reach: BTreeMap<&str, (i64, i64)> = BTreeMap::new();
+    for change in changes {
         let reached = reach.entry(&change.message_id).or_default();
         if change.to == DeliveryState::Delivered {
             reached.0 += change.persons;
             reached.1 += change.households;
         }
     }
-    let rows: Vec<CountRow<'_>> = moved
-        .into_iter()
-        .filter(|(_, deliveries)| *deliveries != 0)
-        .map(|((message_id, state), deliveries)| CountRow { message_id, state: state.code(), deliveries })
-        .collect();
-    session.execute(session.sql(ADD_COUNTS).bind(json(&rows))).await?;
-    for (message_id, reached) in reach {
-        refresh(session, message_id, reached, now).await?;
-    }
-    Ok(())
+    reach
 }
 
 /// A leased delivery counts as queued: leases come and go too often for a counter.
@@ -182,8 +213,29 @@ pub async fn start_counting(
 /// # Errors
 /// [`super::StoreError`].
 pub async fn refresh(session: &mut Session, message_id: &str, reached: (i64, i64), now: i64) -> Result<()> {
+    refresh_where(session, (message_id, &[]), reached, now).await
+}
+
+/// As [`refresh`], of a message that has deliveries left in each of the states `left`.
+async fn refresh_where(
+    session: &mut Session,
+    (message_id, left): (&str, &[DeliveryState]),
+    reached: (i64, i64),
+    now: i64,
+) -> Result<()> {
     let Some(progress) = message::add_reach(session, message_id, reached, now).await? else { return Ok(()) };
     let Some(shown) = MessageState::from_code(&progress.state) else { return Ok(()) };
+    // Nearly every batch: while some wait, or none does and some are open, nothing about the message is new.
+    let is_as_before = match shown {
+        MessageState::Sending => left.iter().any(|state| state.waits()),
+        MessageState::HandedOver => {
+            left.iter().any(|state| !state.is_final()) && left.iter().all(|state| !state.waits())
+        }
+        _ => false,
+    };
+    if is_as_before {
+        return Ok(());
+    }
     // Counted only now that the message is held: who held it before has counted to the end.
     let counts: Counts = message::counters(session, message_id).await?;
     let (is_handed_over, is_done) = (counts.waiting() == 0, counts.open() == 0);

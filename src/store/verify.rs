@@ -9,7 +9,7 @@ pub const MOST: i64 = 100;
 
 /// Persons of a message that no delivery covers, deliveries that cover nobody, and addresses with more than one. A message
 /// that is being frozen in pieces is not complete before the last.
-pub const COVERED_ONCE: [&str; 4] = [
+pub const COVERED_ONCE: [&str; 6] = [
     "SELECT 'message ' || r.message_id || ': person ' || r.contact_person_id || ' has a delivery of another message or channel' AS line
  FROM message_recipient r
  JOIN delivery d ON d.id = r.delivery_id
@@ -32,6 +32,15 @@ pub const COVERED_ONCE: [&str; 4] = [
  FROM delivery d
  GROUP BY d.message_id, d.channel, CASE WHEN d.channel = 'email' THEN LOWER(d.address) ELSE d.address END
  HAVING COUNT(*) > 1
+ LIMIT $1",
+    "SELECT 'message ' || r.message_id || ': delivery ' || CAST(r.delivery_id AS TEXT) || ' of person ' || r.contact_person_id || ' is not there' AS line
+ FROM message_recipient r
+ WHERE r.delivery_id IS NOT NULL
+   AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = r.delivery_id)
+ LIMIT $1",
+    "SELECT 'delivery ' || CAST(d.id AS TEXT) || ': its message is not there' AS line
+ FROM delivery d
+ WHERE NOT EXISTS (SELECT 1 FROM message m WHERE m.id = d.message_id)
  LIMIT $1",
 ];
 
@@ -101,7 +110,7 @@ pub const NO_ATTEMPT_TOO_LATE_OR_EARLY: [&str; 4] = [
 ];
 
 /// Histories that leave a final state, skip a step or do not end where the delivery stands.
-pub const HISTORY_IS_MONOTONE: [&str; 4] = [
+pub const HISTORY_IS_MONOTONE: [&str; 6] = [
     "SELECT 'delivery ' || CAST(e.delivery_id AS TEXT) || ': left the final state ' || e.from_state AS line
  FROM delivery_event e
  WHERE e.from_state IN ('delivered', 'undelivered', 'failed', 'expired', 'stopped', 'suppressed', 'unconfirmed')
@@ -122,6 +131,14 @@ pub const HISTORY_IS_MONOTONE: [&str; 4] = [
  FROM delivery d
  JOIN delivery_event e ON e.delivery_id = d.id AND e.version = d.version
  WHERE e.to_state <> CASE WHEN d.state = 'sending' THEN 'queued' ELSE d.state END
+ LIMIT $1",
+    "SELECT 'delivery ' || CAST(e.delivery_id AS TEXT) || ': is not there, but its change ' || CAST(e.version AS TEXT) || ' is' AS line
+ FROM delivery_event e
+ WHERE NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = e.delivery_id)
+ LIMIT $1",
+    "SELECT 'delivery ' || CAST(a.delivery_id AS TEXT) || ': is not there, but its attempt ' || CAST(a.number AS TEXT) || ' is' AS line
+ FROM attempt a
+ WHERE NOT EXISTS (SELECT 1 FROM delivery d WHERE d.id = a.delivery_id)
  LIMIT $1",
 ];
 

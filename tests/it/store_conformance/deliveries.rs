@@ -237,7 +237,7 @@ on_both_databases! {
         assert_eq!(second.next_slot_us, first.next_slot_us + 500_000, "the debt adds up");
         gateway::put_state(&mut session, "elks", ("up", None), Some(NOW), NOW).await.unwrap();
         gateway::put_state(&mut session, "elks", ("up", None), None, NOW + 5).await.unwrap();
-        gateway::put_receipt(&mut session, "elks", NOW + 7).await.unwrap();
+        session.write_together(vec![gateway::receipt_came("elks", NOW + 7)]).await.unwrap();
         gateway::put_balance(&mut session, "elks", "12.50".into(), NOW + 8).await.unwrap();
         let seen = gateway::states(&mut session).await.unwrap().remove(0);
         assert_eq!((seen.since_at, seen.last_answer_at, seen.last_receipt_at), (NOW, Some(NOW), Some(NOW + 7)));
