@@ -185,6 +185,7 @@ impl Scene {
     /// What the gateway would have told and we would have written had everybody of a message been handed over: so that
     /// receipts can come for all without a dispatch before them.
     pub async fn pretend_accepted(&self, message: &str) {
+        self.written_out().await;
         const ACCEPTED: &str = "
             INSERT INTO attempt (delivery_id, number, gateway, owner, stamped_at, ended_at, outcome, gateway_ref)
               SELECT id, 1, 'elks', 'bench', queued_at, queued_at, 'accepted', 's' || CAST(id AS TEXT) FROM delivery WHERE message_id = 'M';
@@ -197,6 +198,13 @@ impl Scene {
               SELECT message_id, state, COUNT(*) FROM delivery WHERE message_id = 'M' GROUP BY message_id, state;";
         self.execute(&ACCEPTED.replace("'M'", &format!("'{message}'"))).await;
         self.tidy().await;
+    }
+
+    /// Waits until everybody of a large audience is a row.
+    pub async fn written_out(&self) {
+        while self.numbers("SELECT COUNT(*) FROM freezing").await[0] > 0 {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
     }
 
     /// Statements past the store.
@@ -286,7 +294,7 @@ pub async fn fill(database: &Database, persons: usize) {
             "INSERT INTO contact_person (id, name, mobile, email, email_key, address, area_code, households, name_key,
                created_at, updated_at)
              WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {persons} - 1)
-             SELECT 'p' || CAST(10000000 + i AS TEXT), 'Förnamn' || CAST(i % 1000 AS TEXT) || ' Efternamn' || CAST(i / 1000 AS TEXT),
+             SELECT '0190a5e2-7c1b-7def-8123-0000' || CAST(10000000 + i AS TEXT), 'Förnamn' || CAST(i % 1000 AS TEXT) || ' Efternamn' || CAST(i / 1000 AS TEXT),
                '+4670174' || CAST(1000000 + i AS TEXT), 'k' || CAST(i AS TEXT) || '@example.org',
                'k' || CAST(i AS TEXT) || '@example.org', 'Bygatan ' || CAST(i AS TEXT), 'w' || CAST(i % {areas} AS TEXT),
                3 + i % 30, 'förnamn' || CAST(i % 1000 AS TEXT) || ' efternamn' || CAST(i / 1000 AS TEXT), 0, 0 FROM n"

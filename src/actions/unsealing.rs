@@ -5,9 +5,9 @@
 
 use std::time::Instant;
 
-use super::Result;
 use super::freezing::{NEVER, PieceSize};
 use super::message::stop_written;
+use super::{ActionError, Result};
 use crate::ambient::Clock;
 use crate::domain::coverage::POSITIONS;
 use crate::domain::message::MessageState;
@@ -28,23 +28,24 @@ pub(super) async fn release_first(session: &mut Session, clock: &Clock, message_
 }
 
 /// Writes out all that is sealed, and makes all deliveries due that may go, of messages that were frozen in pieces; what is more
-/// urgent first. `first_done` is called once there is something to claim. Says whether there was any.
+/// urgent first. `goes_on` is asked before each piece, and whoever comes next begins where this one ended; `is_due` is told when
+/// there may be more to claim.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn write_out_all(
     store: &Store,
     clock: &Clock,
-    first_done: impl Fn(),
-) -> std::result::Result<bool, StoreError> {
+    goes_on: impl Fn() -> bool,
+    is_due: impl Fn(),
+) -> std::result::Result<(), StoreError> {
     let mut size = PieceSize::new(store, u32::MAX);
-    let mut has_done = false;
-    loop {
+    while goes_on() {
         let unfinished = {
             let mut session = store.read().await?;
             store::freezing::unfinished(&mut session).await?
         };
-        let Some(message_id) = unfinished else { return Ok(has_done) };
+        let Some(message_id) = unfinished else { return Ok(()) };
         let mut session = store.begin().await?;
         let begun = Instant::now();
         let done = step(&mut session, clock, &message_id, size.limit()).await?;
@@ -52,12 +53,19 @@ pub async fn write_out_all(
         if done == Step::Released {
             size.took(begun.elapsed());
         }
-        if !has_done {
-            first_done();
-        }
-        has_done = true;
+        is_due();
         size.rest(store).await;
     }
+    Ok(())
+}
+
+/// Refuses what needs every delivery of a message as a row while some are sealed still.
+pub(super) async fn refuse_unfinished(session: &mut Session, message_id: &str) -> Result<()> {
+    if sealed_audience::is_left(session, message_id).await? {
+        let detail = "Mottagarna skrivs fortfarande in. Vänta några sekunder och försök igen.";
+        return Err(ActionError::conflict("message.unsealing", detail));
+    }
+    Ok(())
 }
 
 /// What one transaction did.
