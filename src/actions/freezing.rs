@@ -23,7 +23,7 @@ const SMALLEST_PIECE: usize = 500;
 const LARGEST_PIECE: usize = 5_000;
 /// Blocks of the first piece, and of the largest.
 const FIRST_BLOCKS: usize = 4;
-const MOST_BLOCKS: usize = 32;
+const MOST_BLOCKS: usize = 24;
 /// How long a piece may hold the one writer of SQLite: whoever sends something else meanwhile waits no longer.
 const PIECE_TIME: Duration = Duration::from_millis(40);
 /// How long a piece may take where others write beside it.

@@ -40,6 +40,7 @@ pub async fn write_out_all(
     is_due: impl Fn(),
 ) -> std::result::Result<(), StoreError> {
     let mut size = PieceSize::new(store, u32::MAX);
+    let mut has_begun = false;
     while goes_on() {
         let unfinished = {
             let mut session = store.read().await?;
@@ -53,7 +54,11 @@ pub async fn write_out_all(
         if done == Step::Released {
             size.took(begun.elapsed());
         }
-        is_due();
+        // Once is enough: whoever hands over comes back for more by itself.
+        if !has_begun {
+            is_due();
+        }
+        has_begun = true;
         size.rest(store).await;
     }
     Ok(())
@@ -88,7 +93,7 @@ async fn step(
     limit: i64,
 ) -> std::result::Result<Step, StoreError> {
     let Some(message) = store::freezing::take_step(session, message_id).await? else { return Ok(Step::Nothing) };
-    let is_stopped = message.state == MessageState::Stopped.code();
+    let is_stopped = message.state() == MessageState::Stopped;
     let due_at = message.due_at().filter(|_| !is_stopped);
     if let Some(due_at) = due_at
         && store::freezing::release(session, message_id, (message.released_id, due_at), limit).await?
@@ -104,7 +109,7 @@ async fn step(
         }
         return Ok(Step::WroteOut);
     }
-    if due_at.is_some() || is_stopped {
+    if !message.state().is_editable() {
         store::freezing::end(session, message_id).await?;
     }
     Ok(Step::Ended)

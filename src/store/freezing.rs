@@ -5,6 +5,7 @@
 
 use super::coverage::{ids_of, piece_end};
 use super::{Result, Session};
+use crate::domain::message::MessageState;
 
 /// What is left of a message when its freezing dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -226,10 +227,16 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> MessageState {
+        MessageState::from_code(&self.state).expect("the table's CHECK allows these states only")
+    }
+
     /// When its deliveries are due, Unix ms; `None` while it is written or reviewed.
     #[must_use]
     pub fn due_at(&self) -> Option<i64> {
-        self.sends_at.filter(|_| !matches!(self.state.as_str(), "draft" | "awaiting_approval"))
+        self.sends_at.filter(|_| !self.state().is_editable())
     }
 }
 
