@@ -16,6 +16,9 @@ use crate::domain::delivery::Channel;
 /// Deliveries, or persons whom none covers, in one block.
 pub const BLOCK: usize = 1_000;
 
+/// Deliveries of the first block, which is written out in the transaction that publishes: nobody waits for it.
+const FIRST_BLOCK: usize = 200;
+
 /// A block on its way into the database.
 #[derive(Debug)]
 pub struct Block {
@@ -58,12 +61,14 @@ struct SealedUnreached<'a>(
     Option<Cow<'a, str>>,
 );
 
-/// The blocks of an audience, of `size` each; made one by one, as they are asked for.
+/// The blocks of an audience, of `size` each and the first smaller; made one by one, as they are asked for.
 pub fn blocks(coverage: &Coverage, size: usize) -> impl Iterator<Item = Block> + '_ {
     let mut covered = coverage.covered().map(|(delivery, members)| seal(delivery, members)).peekable();
     let mut not_reached = coverage.not_reached().map(seal_unreached).peekable();
+    let mut next = size.min(FIRST_BLOCK);
     std::iter::from_fn(move || {
         let content = if covered.peek().is_some() {
+            let size = std::mem::replace(&mut next, size);
             Content { deliveries: covered.by_ref().take(size).collect(), ..Content::default() }
         } else if not_reached.peek().is_some() {
             Content { not_reached: not_reached.by_ref().take(size).collect(), ..Content::default() }
