@@ -18,6 +18,7 @@ pub async fn claim_of_ten_millions(kind: Kind) -> Vec<Line> {
     let all = super::scaled(9_990_000);
     let scene = Scene::set(&Plan { kind, persons: FROZEN, behaviour: silent(0), rate: 1, concurrency: 1 }).await;
     let id = scene.alert_tomorrow("Röd skåpbil söks").await;
+    scene.written_out().await;
     let base = claim_time(&scene).await;
     let begun = Instant::now();
     // Their ids and addresses go on from 1 to FROZEN, which the frozen ones have.
@@ -58,6 +59,7 @@ pub async fn claim_under_an_old_snapshot(kind: Kind) -> Vec<Line> {
     let plan = Plan { kind, persons: claims * 100 + 10_000, behaviour: silent(0), rate: 1, concurrency: 1 };
     let scene = Scene::set(&plan).await;
     scene.alert_tomorrow("Röd skåpbil söks").await;
+    scene.written_out().await;
     scene.tidy().await;
     let mut other = scene.connection().await;
     for statement in ["BEGIN ISOLATION LEVEL REPEATABLE READ", WAITING] {

@@ -156,6 +156,7 @@ pub async fn search(kind: Kind) -> Vec<Line> {
 
 /// A register is imported once, and searched for years: upkeep has written the words of all names.
 async fn until_words_are_there(scene: &Scene, kind: Kind, persons: usize) {
+    scene.forget_words().await;
     let begun = Instant::now();
     while register_word::is_behind(&mut scene.desk.store.read().await.unwrap()).await.unwrap() {
         tokio::time::sleep(Duration::from_millis(200)).await;

@@ -135,6 +135,7 @@ pub async fn claim(kind: Kind) -> Vec<Line> {
     for waiting in [10_000, 1_000_000] {
         let scene = Scene::set(&Plan { kind, persons: waiting, behaviour: silent(0), rate: 1, concurrency: 1 }).await;
         scene.alert_tomorrow("Röd skåpbil söks").await;
+        scene.written_out().await;
         let ours = claim_time(&scene).await;
         let base = *base.get_or_insert(ours);
         lines.push(Line {

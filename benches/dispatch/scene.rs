@@ -185,6 +185,7 @@ impl Scene {
     /// What the gateway would have told and we would have written had everybody of a message been handed over: so that
     /// receipts can come for all without a dispatch before them.
     pub async fn pretend_accepted(&self, message: &str) {
+        self.written_out().await;
         const ACCEPTED: &str = "
             INSERT INTO attempt (delivery_id, number, gateway, owner, stamped_at, ended_at, outcome, gateway_ref)
               SELECT id, 1, 'elks', 'bench', queued_at, queued_at, 'accepted', 's' || CAST(id AS TEXT) FROM delivery WHERE message_id = 'M';
@@ -197,6 +198,18 @@ impl Scene {
               SELECT message_id, state, COUNT(*) FROM delivery WHERE message_id = 'M' GROUP BY message_id, state;";
         self.execute(&ACCEPTED.replace("'M'", &format!("'{message}'"))).await;
         self.tidy().await;
+    }
+
+    /// As if the register had just been imported: the words of its names are still to be written.
+    pub async fn forget_words(&self) {
+        self.execute("UPDATE contact_person SET word_key = ''").await;
+    }
+
+    /// Waits until everybody of a large audience is a row.
+    pub async fn written_out(&self) {
+        while self.numbers("SELECT COUNT(*) FROM freezing").await[0] > 0 {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
     }
 
     /// Statements past the store.
@@ -273,7 +286,8 @@ timeout_seconds = 10
     text
 }
 
-/// Fills the register. The numbers are too long to be anybody's.
+/// Fills the register, as if upkeep had written the words of all names: a register is imported once, and alerts go for years.
+/// The numbers are too long to be anybody's.
 pub async fn fill(database: &Database, persons: usize) {
     let areas = persons.div_ceil(PERSONS_IN_AREA).clamp(1, MOST_AREAS);
     let statements = [
@@ -284,12 +298,14 @@ pub async fn fill(database: &Database, persons: usize) {
         ),
         format!(
             "INSERT INTO contact_person (id, name, mobile, email, email_key, address, area_code, households, name_key,
-               created_at, updated_at)
+               word_key, created_at, updated_at)
              WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {persons} - 1)
-             SELECT 'p' || CAST(10000000 + i AS TEXT), 'Förnamn' || CAST(i % 1000 AS TEXT) || ' Efternamn' || CAST(i / 1000 AS TEXT),
+             SELECT '0190a5e2-7c1b-7def-8123-0000' || CAST(10000000 + i AS TEXT), 'Förnamn' || CAST(i % 1000 AS TEXT) || ' Efternamn' || CAST(i / 1000 AS TEXT),
                '+4670174' || CAST(1000000 + i AS TEXT), 'k' || CAST(i AS TEXT) || '@example.org',
                'k' || CAST(i AS TEXT) || '@example.org', 'Bygatan ' || CAST(i AS TEXT), 'w' || CAST(i % {areas} AS TEXT),
-               3 + i % 30, 'förnamn' || CAST(i % 1000 AS TEXT) || ' efternamn' || CAST(i / 1000 AS TEXT), 0, 0 FROM n"
+               3 + i % 30, 'förnamn' || CAST(i % 1000 AS TEXT) || ' efternamn' || CAST(i / 1000 AS TEXT),
+               'förnamn' || CAST(i % 1000 AS TEXT) || ' efternamn' || CAST(i / 1000 AS TEXT) || ' w' || CAST(i % {areas} AS TEXT), 0, 0
+             FROM n"
         ),
     ];
     let mut connection = sqlx::AnyConnection::connect(&database.url).await.unwrap();

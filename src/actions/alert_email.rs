@@ -2,6 +2,7 @@
 //!
 //! Invariants: nobody gets it twice, nobody who may have the SMS gets it, and an alert that is over is not sent any more.
 
+use super::unsealing::refuse_unfinished;
 use super::{ActionError, Desk, Result, alert, message, require};
 use crate::domain::coverage::{Candidate, Coverage, Crowd};
 use crate::domain::delivery::{Channel, DeliveryState};
@@ -31,6 +32,7 @@ pub async fn send(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
         let detail = "Utskicket är inte ute, eller har rättats eller avslutats. Det skickas inte med e-post.";
         return Err(ActionError::conflict("alert.not_out", detail));
     }
+    refuse_unfinished(session, id).await?;
     let now = desk.now();
     let expires_at = first.expires_at.unwrap_or(now);
     if expires_at <= now {

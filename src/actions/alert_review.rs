@@ -4,8 +4,9 @@
 
 use super::alert;
 use super::alert_view::{self, AlertView};
-use super::freezing::{NEVER, release_first};
+use super::freezing::NEVER;
 use super::message::{add_act, reason_to_skip, refuse_own};
+use super::unsealing::release_first;
 use super::{ActionError, Desk, Result, notice, require};
 use crate::domain::message::MessageState;
 use crate::domain::operator::{Actor, Right};
@@ -113,7 +114,7 @@ async fn release(
     let sends_at = message.send_at.unwrap_or(now).max(now + message.undo_seconds * 1000);
     message.sends_at = Some(sends_at);
     store::message::set_state(session, &message, MessageState::Queued, now).await?;
-    if !release_first(session, &message.id).await? {
+    if !release_first(session, &desk.clock, &message.id).await? {
         store::delivery::reschedule(session, &message.id, sends_at).await?;
     }
     add_act(session, actor, &message, (act, reason), now).await

@@ -280,7 +280,7 @@ pub async fn erase(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) 
 /// Erases a person whom the actor may erase.
 pub(super) async fn erase_row(desk: &Desk, session: &mut Session, actor: &Actor, row: &Row) -> Result<()> {
     let id = row.id.as_str();
-    if store::freezing::is_writing(session, "").await? {
+    if super::freezing::holds_people(session).await? {
         let detail = "Mottagarna av ett stort utskick låses just nu. Vänta några sekunder och försök igen.";
         return Err(ActionError::conflict("contact_person.freezing", detail));
     }

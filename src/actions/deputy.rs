@@ -16,7 +16,7 @@ use super::message::freeze as freeze_of;
 use super::own_page::short_name;
 use super::{ActionError, Desk, Result, require};
 use crate::domain::area::AreaTree;
-use crate::domain::coverage::{FIRST_DEPUTY, FIRST_TAKEOVER, POSITIONS, PlannedDelivery};
+use crate::domain::coverage::{Coverage, FIRST_DEPUTY, FIRST_TAKEOVER, NotReached, POSITIONS, PlannedDelivery};
 use crate::domain::delivery::Channel;
 use crate::domain::email_address;
 use crate::domain::operator::{Actor, Right};
@@ -151,7 +151,8 @@ pub async fn decline(desk: &Desk, session: &mut Session, deputy: &ContactPerson,
 /// Adds a delivery to each deputy of those of a frozen audience who are paused or silent, unless their number has one already;
 /// says how many.
 pub(super) async fn freeze(desk: &Desk, session: &mut Session, message: &Message) -> Result<u64> {
-    let absences = absences(session, &message.id, (desk.now(), false)).await?;
+    let absences = store::deputy::absences(session, &message.id, desk.now()).await?;
+    let absences = without_taken(session, &message.id, absences).await?;
     if absences.is_empty() {
         return Ok(0);
     }
@@ -162,14 +163,14 @@ pub(super) async fn freeze(desk: &Desk, session: &mut Session, message: &Message
     Ok(deliveries)
 }
 
-/// Those of a frozen audience who are paused or silent, with deputies whose number is not in it.
-pub(super) async fn absences(
-    session: &mut Session,
-    message_id: &str,
-    (now, is_large): (i64, bool),
-) -> Result<Vec<Absence>> {
-    let absences = store::deputy::absences(session, message_id, now, is_large).await?;
-    without_taken(session, message_id, absences).await
+/// Those of `away` who are in an audience, paused or reached, and whose deputy's number is not in it.
+pub(super) fn among(mut away: Vec<Absence>, coverage: &Coverage) -> Vec<Absence> {
+    away.retain(|one| matches!(coverage.find(&one.stands_for), Some(None | Some(NotReached::Paused))));
+    if !away.is_empty() {
+        let taken = coverage.numbers_among(away.iter().map(|absence| absence.mobile.as_str()));
+        away.retain(|absence| !taken.contains(&absence.mobile));
+    }
+    away
 }
 
 /// Leaves out those whose deputy's number has the alert or will.
@@ -205,20 +206,24 @@ pub(super) fn calls(absences: &[Absence], positions: Range<i64>) -> Vec<Call<'_>
     positions.zip(by_number).map(call).collect()
 }
 
-/// The deliveries of these calls.
+/// The deliveries of these calls, as rows.
 pub(super) fn rows(message_number: i64, calls: &[Call<'_>]) -> Rows {
-    let planned = calls.iter().map(|call| PlannedDelivery {
+    delivery_rows(message_number, planned(calls))
+}
+
+/// The deliveries of these calls.
+pub(super) fn planned<'a>(calls: &'a [Call<'_>]) -> impl Iterator<Item = PlannedDelivery<'a>> {
+    calls.iter().map(|call| PlannedDelivery {
         position: call.position,
         channel: Channel::Sms,
-        address: call.number,
+        address: call.number.into(),
         contact_person_id: None,
         area_code: call.absences.first().map(|absence| absence.area_code.as_str()),
         persons: 0,
         households: 0,
         // In the first round: where one is away there may be nobody else.
         place: 1,
-    });
-    delivery_rows(message_number, planned)
+    })
 }
 
 /// For whom these calls are.

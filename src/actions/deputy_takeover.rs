@@ -74,6 +74,10 @@ async fn take_over(desk: &Desk, session: &mut Session, id: &str, at: (i64, i64))
     if !store::deputy::under_way(session, at).await?.contains(&first.id) {
         return Ok(0);
     }
+    // A deputy may be sealed still, to whom it goes without this.
+    if store::sealed_audience::is_left(session, id).await? {
+        return Ok(0);
+    }
     let absences = overdue(session, id, at).await?;
     if absences.is_empty() {
         return Ok(0);

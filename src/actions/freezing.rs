@@ -1,7 +1,8 @@
-//! Owns freezing an audience that is too large for one transaction: in pieces that nobody sees, published in one.
+//! Owns freezing an audience that is too large for one transaction: sealed in blocks that nobody sees, published in one.
 //!
-//! It knows neither alerts nor letters. Invariants: nothing is shown or due before the last piece; a freezing that is not
-//! worked on for a lease's time is taken back by upkeep, and who comes back to it then writes nothing more.
+//! It knows neither alerts nor letters, and does not write the blocks out (`actions::unsealing`). Invariants: nothing is shown or
+//! due before the last piece; a freezing that is not worked on for a lease's time is taken back by upkeep, and who comes back to it
+//! then writes nothing more.
 
 use std::time::{Duration, Instant};
 
@@ -10,19 +11,27 @@ use serde_json::json;
 use super::{ActionError, Desk, Result, deputy};
 use crate::ambient::{self, Clock};
 use crate::domain::coverage::{Coverage, FIRST_DEPUTY, FIRST_TAKEOVER};
-use crate::store::coverage::{First, Freeze, Rows, delivery_rows, recipient_rows};
-use crate::store::deputy::StandIn;
+use crate::store::coverage::{First, Freeze};
+use crate::store::deputy::Absence;
 use crate::store::freezing::{Dead, Undo};
-use crate::store::{self, Session, Store, StoreError};
+use crate::store::sealed_audience::{BLOCK, Block, block_of_deputies};
+use crate::store::{self, Session, Store, StoreError, sealed_audience};
 
 /// Rows of the first piece; from then on as many as the time for a piece allows.
 const FIRST_PIECE: usize = 2_000;
 const SMALLEST_PIECE: usize = 500;
 const LARGEST_PIECE: usize = 5_000;
+/// Blocks of the first piece, and of the largest.
+const FIRST_BLOCKS: usize = 4;
+const MOST_BLOCKS: usize = 24;
 /// How long a piece may hold the one writer of SQLite: whoever sends something else meanwhile waits no longer.
 const PIECE_TIME: Duration = Duration::from_millis(40);
 /// How long a piece may take where others write beside it.
 const PIECE_TIME_BESIDE_OTHERS: Duration = Duration::from_millis(500);
+
+/// How long SQLite's one writer is left to others between two pieces. Another program that waits for it looks every 25 ms, and
+/// never gets it from one that takes it again at once.
+const REST: Duration = Duration::from_millis(27);
 
 /// How often a piece is tried again that meets others in the database.
 const TRIES: usize = 5;
@@ -46,20 +55,38 @@ impl Freezing {
         if is_ours { Ok(freezing) } else { Err(under_way()) }
     }
 
-    /// Writes an audience in pieces; `freeze` says when its deliveries expire, and they are not due.
-    pub(super) async fn write(&self, desk: &Desk, freeze: &Freeze<'_>, coverage: &Coverage) -> Result<()> {
-        let mut size = PieceSize::new(&desk.store, desk.config.database.rows_at_once);
-        let mut deliveries = coverage.deliveries().peekable();
-        while deliveries.peek().is_some() {
-            let rows = delivery_rows(freeze.number, deliveries.by_ref().take(size.rows));
-            self.write_piece(desk, &mut size, &Piece::Deliveries(freeze, rows)).await?;
+    /// Seals an audience in pieces, and behind it deliveries to the deputies of `absences`; `freeze` says when they expire.
+    /// Returns the number of deliveries.
+    pub(super) async fn seal(
+        &self,
+        desk: &Desk,
+        freeze: &Freeze<'_>,
+        coverage: &Coverage,
+        absences: &[Absence],
+    ) -> Result<u64> {
+        let block = (desk.config.database.rows_at_once as usize).clamp(1, BLOCK);
+        let calls = deputy::calls(absences, FIRST_DEPUTY..FIRST_TAKEOVER);
+        let deputies = calls
+            .chunks(block)
+            .map(|calls| block_of_deputies(deputy::planned(calls), deputy::stand_ins(freeze.number, calls)));
+        let mut blocks = sealed_audience::blocks(coverage, block).chain(deputies);
+        let mut size = PieceSize::of_blocks(&desk.store);
+        let mut written = 0;
+        loop {
+            let mut piece = Vec::new();
+            while piece.len() < size.rows
+                && let Some(block) = blocks.next()
+            {
+                piece.push(block);
+                // A block takes a millisecond or two to make.
+                tokio::task::yield_now().await;
+            }
+            if piece.is_empty() {
+                return Ok((coverage.len() + calls.len()) as u64);
+            }
+            let blocks = Piece::Blocks(freeze, i64::try_from(written).unwrap_or(i64::MAX), piece);
+            written += self.write_piece(desk, &mut size, &blocks).await?;
         }
-        let mut recipients = coverage.recipients().peekable();
-        while recipients.peek().is_some() {
-            let rows = recipient_rows(freeze.number, recipients.by_ref().take(size.rows));
-            self.write_piece(desk, &mut size, &Piece::Recipients(freeze, rows)).await?;
-        }
-        Ok(())
     }
 
     /// Writes the audience of a follow-up in pieces. Returns the number of deliveries.
@@ -76,26 +103,6 @@ impl Freezing {
             after = until;
         }
         Ok(deliveries + self.write_piece(desk, &mut size, &Piece::Takeovers(freeze, first)).await?)
-    }
-
-    /// Writes in pieces the deliveries to deputies of those who are paused or silent, when the audience stands. Returns their
-    /// number.
-    pub(super) async fn write_deputies(&self, desk: &Desk, freeze: &Freeze<'_>) -> Result<u64> {
-        let absences = {
-            let mut session = desk.store.read().await?;
-            deputy::absences(&mut session, freeze.message_id, (freeze.now, true)).await?
-        };
-        let calls = deputy::calls(&absences, FIRST_DEPUTY..FIRST_TAKEOVER);
-        let mut size = PieceSize::new(&desk.store, desk.config.database.rows_at_once);
-        let (mut rest, mut deliveries) = (calls.as_slice(), 0);
-        while !rest.is_empty() {
-            let (piece, after) = rest.split_at(size.rows.min(rest.len()));
-            let stand_ins = deputy::stand_ins(freeze.number, piece);
-            let piece = Piece::Deputies(freeze, deputy::rows(freeze.number, piece), stand_ins);
-            deliveries += self.write_piece(desk, &mut size, &piece).await?;
-            rest = after;
-        }
-        Ok(deliveries)
     }
 
     /// Takes back in pieces the audience that the message had before.
@@ -121,8 +128,7 @@ impl Freezing {
     }
 
     async fn try_piece(&self, desk: &Desk, size: &mut PieceSize, piece: &Piece<'_>) -> Result<u64> {
-        // Others who wait for the writer come first.
-        tokio::task::yield_now().await;
+        size.rest(&desk.store).await;
         let mut session = desk.store.begin().await?;
         let begun = Instant::now();
         let (message_id, now) = (&self.dead.message_id, desk.now());
@@ -130,19 +136,12 @@ impl Freezing {
             return Err(taken_over());
         }
         let rows = match piece {
-            Piece::Deliveries(freeze, rows) => store::coverage::add_deliveries(&mut session, freeze, rows).await?,
-            Piece::Recipients(freeze, rows) => {
-                store::coverage::add_recipients(&mut session, freeze.message_id, rows).await?
-            }
+            Piece::Blocks(freeze, first, blocks) => sealed_audience::add(&mut session, freeze, *first, blocks).await?,
             Piece::FollowUp(freeze, first, range) => {
                 store::coverage::follow_up(&mut session, freeze, *first, *range).await?
             }
             Piece::Takeovers(freeze, first) => {
                 store::coverage::follow_up_takeovers(&mut session, freeze, *first).await?
-            }
-            Piece::Deputies(freeze, rows, stand_ins) => {
-                store::deputy::add(&mut session, freeze.message_id, stand_ins, now).await?;
-                store::coverage::add_deliveries(&mut session, freeze, rows).await?
             }
             Piece::Thaw(limit) => store::coverage::thaw(&mut session, message_id, *limit).await?,
         };
@@ -179,11 +178,9 @@ impl Freezing {
 /// What one transaction of a freezing does.
 #[derive(Debug)]
 enum Piece<'a> {
-    Deliveries(&'a Freeze<'a>, Rows),
-    Recipients(&'a Freeze<'a>, Rows),
+    Blocks(&'a Freeze<'a>, i64, Vec<Block>),
     FollowUp(&'a Freeze<'a>, First<'a>, (i64, i64)),
     Takeovers(&'a Freeze<'a>, First<'a>),
-    Deputies(&'a Freeze<'a>, Rows, Vec<StandIn>),
     Thaw(i64),
 }
 
@@ -192,37 +189,9 @@ pub(super) async fn refuse_under_way(session: &mut Session, message_id: &str) ->
     if store::freezing::is_writing(session, message_id).await? { Err(under_way()) } else { Ok(()) }
 }
 
-/// Makes the first deliveries of a message that was frozen in pieces due; upkeep goes on with the rest. `false` when it was
-/// not frozen in pieces.
-pub(super) async fn release_first(session: &mut Session, message_id: &str) -> Result<bool> {
-    let limit = i64::try_from(FIRST_PIECE).unwrap_or(i64::MAX);
-    Ok(store::freezing::release(session, message_id, limit).await?.is_some())
-}
-
-/// Makes all deliveries due that may go, of messages that were frozen in pieces. Says whether there were any.
-///
-/// # Errors
-/// [`StoreError`].
-pub async fn release_all(store: &Store) -> std::result::Result<bool, StoreError> {
-    let releasable = {
-        let mut session = store.read().await?;
-        store::freezing::releasable(&mut session).await?
-    };
-    for message_id in &releasable {
-        let mut size = PieceSize::new(store, u32::MAX);
-        loop {
-            tokio::task::yield_now().await;
-            let mut session = store.begin().await?;
-            let begun = Instant::now();
-            let more = store::freezing::release(&mut session, message_id, size.limit()).await?;
-            session.commit().await?;
-            if more != Some(true) {
-                break;
-            }
-            size.took(begun.elapsed());
-        }
-    }
-    Ok(!releasable.is_empty())
+/// Whether people stand somewhere in an audience that is being frozen or written out: their addresses, too.
+pub(super) async fn holds_people(session: &mut Session) -> Result<bool> {
+    Ok(store::freezing::is_writing(session, "").await? || sealed_audience::is_left(session, "").await?)
 }
 
 /// Takes back what nobody has worked on since `before` (Unix ms).
@@ -251,7 +220,7 @@ pub async fn undo_dead(store: &Store, clock: &Clock, before: i64) -> std::result
 async fn take_back(store: &Store, clock: &Clock, dead: &Dead, fence: &str) -> std::result::Result<(), StoreError> {
     let mut size = PieceSize::new(store, u32::MAX);
     loop {
-        tokio::task::yield_now().await;
+        size.rest(store).await;
         let mut session = store.begin().await?;
         let begun = Instant::now();
         let now = clock.now_ms();
@@ -286,32 +255,49 @@ fn taken_over() -> ActionError {
     ActionError::conflict("message.freezing_undone", detail)
 }
 
-/// How many rows a piece has: as many as can be written in the time for one.
+/// How many rows, or blocks, a piece has: as many as can be written in the time for one.
 #[derive(Debug)]
-struct PieceSize {
+pub(super) struct PieceSize {
     rows: usize,
+    least: usize,
     most: usize,
     time: Duration,
 }
 
 impl PieceSize {
-    fn new(store: &Store, rows_at_once: u32) -> Self {
+    pub(super) fn new(store: &Store, rows_at_once: u32) -> Self {
         let most = (rows_at_once as usize).min(LARGEST_PIECE);
-        let time = if store.has_one_writer() { PIECE_TIME } else { PIECE_TIME_BESIDE_OTHERS };
-        Self { rows: FIRST_PIECE.min(most), most, time }
+        Self { rows: FIRST_PIECE.min(most), least: SMALLEST_PIECE.min(most), most, time: piece_time(store) }
     }
 
-    fn limit(&self) -> i64 {
+    fn of_blocks(store: &Store) -> Self {
+        Self { rows: FIRST_BLOCKS, least: 1, most: MOST_BLOCKS, time: piece_time(store) }
+    }
+
+    pub(super) fn limit(&self) -> i64 {
         i64::try_from(self.rows).unwrap_or(i64::MAX)
     }
 
-    /// Takes in how long the last piece took. A piece grows by half at most: its cost does not grow evenly.
-    fn took(&mut self, time: Duration) {
-        let rows = if time > self.time { self.rows / 2 } else { self.rows + self.rows / 2 };
-        if time > self.time || time < self.time / 2 {
-            self.rows = rows.clamp(SMALLEST_PIECE.min(self.most), self.most);
+    /// Leaves the writer to others for a moment.
+    pub(super) async fn rest(&self, store: &Store) {
+        if store.has_one_writer() {
+            tokio::time::sleep(REST).await;
+        } else {
+            tokio::task::yield_now().await;
         }
     }
+
+    /// Takes in how long the last piece took. A piece grows by half at most: its cost does not grow evenly.
+    pub(super) fn took(&mut self, time: Duration) {
+        let rows = if time > self.time { self.rows / 2 } else { self.rows + self.rows.div_ceil(2) };
+        if time > self.time || time < self.time / 2 {
+            self.rows = rows.clamp(self.least, self.most);
+        }
+    }
+}
+
+fn piece_time(store: &Store) -> Duration {
+    if store.has_one_writer() { PIECE_TIME } else { PIECE_TIME_BESIDE_OTHERS }
 }
 
 #[cfg(test)]
@@ -320,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_piece_grows_while_it_is_quick_and_shrinks_when_it_is_slow() {
-        let mut size = PieceSize { rows: 1_000, most: 3_000, time: PIECE_TIME };
+        let mut size = PieceSize { rows: 1_000, least: 500, most: 3_000, time: PIECE_TIME };
         let after: Vec<usize> = [5, 5, 5, 30, 90, 90, 90, 5]
             .into_iter()
             .map(|ms| {
@@ -333,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_piece_never_becomes_empty() {
-        let mut size = PieceSize { rows: 1, most: 1, time: PIECE_TIME };
+        let mut size = PieceSize { rows: 1, least: 1, most: 1, time: PIECE_TIME };
         for time in [Duration::from_secs(1), Duration::ZERO] {
             size.took(time);
             assert_eq!(size.rows, 1);

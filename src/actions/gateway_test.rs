@@ -46,7 +46,7 @@ pub async fn send(desk: &Desk, session: &mut Session, actor: &Actor, number: &st
     let only = PlannedDelivery {
         position: 1,
         channel: Channel::Sms,
-        address: number.e164(),
+        address: number.e164().into(),
         contact_person_id: None,
         area_code: None,
         persons: 0,

@@ -7,9 +7,10 @@ use super::alert::{self, Checked, NewAlert, expect_recipients};
 use super::alert_text::{Draft, audit_detail, compose};
 use super::alert_view::{self, AlertView};
 use super::follow_up::{self, Following, NewFollowUp};
-use super::freezing::{Freezing, NEVER, release_first};
+use super::freezing::{Freezing, NEVER};
 use super::message::area_rows;
-use super::{ActionError, Desk, Result, require};
+use super::unsealing::release_first;
+use super::{ActionError, Desk, Result, deputy, require};
 use crate::domain::audience::AlertAudience;
 use crate::domain::coverage::Coverage;
 use crate::domain::delivery::DeliveryState;
@@ -180,7 +181,7 @@ pub async fn publish(desk: &Desk, session: &mut Session, actor: &Actor, unseen: 
         }
     }
     if message.state() == MessageState::Queued {
-        release_first(session, id).await?;
+        release_first(session, &desk.clock, id).await?;
     }
     alert_view::load(desk, session, id).await
 }
@@ -222,19 +223,19 @@ async fn freeze_areas(
     areas_json: &str,
     expected: Option<i64>,
 ) -> Result<(u64, AlertAudience)> {
-    let crowd = {
+    let (crowd, away) = {
         let mut session = desk.store.read().await?;
         let asked = Asked { areas_json, now: message.created_at, is_large: true };
-        store::audience::sms_crowd(&mut session, asked).await?
+        let crowd = store::audience::sms_crowd(&mut session, asked).await?;
+        (crowd, store::deputy::away(&mut session, areas_json, message.created_at).await?)
     };
     let audience = crowd.alert_audience();
     expect_recipients(expected, audience)?;
     // Sorting a million people would hold up what else this thread serves.
     let coverage = tokio::task::spawn_blocking(move || Coverage::of(crowd, &[])).await;
     let coverage = coverage.expect("ordering people does not panic");
-    freezing.write(desk, &not_due(message), &coverage).await?;
-    let deputies = freezing.write_deputies(desk, &not_due(message)).await?;
-    Ok((coverage.len() as u64 + deputies, audience))
+    let absences = deputy::among(away, &coverage);
+    Ok((freezing.seal(desk, &not_due(message), &coverage, &absences).await?, audience))
 }
 
 async fn freeze_follow_up(

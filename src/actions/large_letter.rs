@@ -3,10 +3,11 @@
 //! It does the same as `actions::letter`, which holds the rules. Invariant: until [`publish`] is committed the letter is
 //! the draft it was, and nobody gets it.
 
-use super::freezing::{Freezing, NEVER, release_first};
+use super::freezing::{Freezing, NEVER};
 use super::letter::{self, Outgoing, Sending};
 use super::letter_review::{self, Pass};
 use super::letter_view::{self, LetterView};
+use super::unsealing::release_first;
 use super::{Desk, Result, message};
 use crate::domain::audience::LetterAudience;
 use crate::domain::coverage::Coverage;
@@ -80,7 +81,7 @@ pub async fn publish(desk: &Desk, session: &mut Session, actor: &Actor, unseen: 
     let message = letter::write_sent(desk, session, outgoing, *audience, Some(*expires_at)).await?;
     store::settle::start_counting(session, id, DeliveryState::Queued, *deliveries).await?;
     letter::log_sent(desk, session, actor, (&message, outgoing, *audience), pass).await?;
-    release_first(session, id).await?;
+    release_first(session, &desk.clock, id).await?;
     letter_view::load(desk, session, id).await
 }
 
@@ -107,6 +108,5 @@ async fn freeze(
     .await
     .expect("ordering people does not panic");
     let freeze = Freeze { due_at: NEVER, expires_at, ..message::freeze(&outgoing.message, now) };
-    freezing.write(desk, &freeze, &coverage).await?;
-    Ok((coverage.len() as u64, audience))
+    Ok((freezing.seal(desk, &freeze, &coverage, &[]).await?, audience))
 }

@@ -5,6 +5,7 @@
 
 use super::freezing::NEVER;
 use super::{ActionError, Desk, FieldProblem, Result};
+use crate::ambient::{self, Clock};
 use crate::domain::area::AreaTree;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::message::{MessageState, priority};
@@ -14,7 +15,7 @@ use crate::store::coverage::Freeze;
 use crate::store::delivery::{Step, Which};
 use crate::store::message::{Message, Review};
 use crate::store::settle::Batch;
-use crate::store::{self, Session};
+use crate::store::{self, Session, StoreError};
 
 /// A message of kind `test`: a text of its own, neither alert nor letter, that is due at once and goes with the priority of
 /// alerts. An e-mail's first line is its subject.
@@ -72,26 +73,40 @@ pub(super) async fn stop_rest(desk: &Desk, session: &mut Session, actor: &Actor,
     if !message.state().can_be_stopped() {
         return Ok(0);
     }
-    let now = desk.now();
-    let mut stopped = 0;
+    // What is sealed still is written out as stopped, by upkeep: nobody writes it out until this is committed.
+    let sealed = match store::freezing::take_step(session, &message.id).await? {
+        Some(_) => store::sealed_audience::count(session, &message.id).await?,
+        None => 0,
+    };
     // Deliveries before their message, as everywhere: a dispatch under way and a stop must not wait for each other.
     // What comes back to the queue meanwhile is refused at the gate, which asks the message.
+    let stopped = sealed + stop_written(session, &desk.clock, &actor.id, &message.id).await?;
+    message.stopped_at = Some(desk.now());
+    store::message::set_state(session, &message, MessageState::Stopped, desk.now()).await?;
+    Ok(stopped)
+}
+
+/// Stops every delivery of a message that is written and has not passed the gate; says how many.
+pub(super) async fn stop_written(
+    session: &mut Session,
+    clock: &Clock,
+    actor_id: &str,
+    message_id: &str,
+) -> std::result::Result<i64, StoreError> {
+    let mut stopped = 0;
     loop {
-        let held = store::delivery::lock_set(session, Which::Unstamped(&message.id), 5_000).await?;
+        let held = store::delivery::lock_set(session, Which::Unstamped(message_id), 5_000).await?;
         if held.is_empty() {
-            break;
+            return Ok(stopped);
         }
         let steps: Vec<Step> =
             held.into_iter().map(|held| Step::new(held, DeliveryState::Stopped, Some("message.stopped"))).collect();
-        let batch_id = desk.id();
-        let batch = Batch { id: &batch_id, actor: &actor.id, action: "deliveries.stopped", now };
+        let batch_id = ambient::new_id(clock);
+        let batch = Batch { id: &batch_id, actor: actor_id, action: "deliveries.stopped", now: clock.now_ms() };
         let changes = store::delivery::apply(session, &batch, steps).await?;
         crate::telemetry::count_changes(&changes);
         stopped += i64::try_from(changes.len()).unwrap_or(i64::MAX);
     }
-    message.stopped_at = Some(desk.now());
-    store::message::set_state(session, &message, MessageState::Stopped, desk.now()).await?;
-    Ok(stopped)
 }
 
 /// What is wrong with the areas somebody named; `missing` is the code when there are none.

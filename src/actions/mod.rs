@@ -72,6 +72,7 @@ pub mod session;
 pub mod sign_in;
 pub mod sign_in_elsewhere;
 pub mod situation;
+pub mod unsealing;
 pub mod unsubscribe;
 pub mod waiting;
 pub mod work_list;

@@ -86,7 +86,7 @@ async fn queue(desk: &Desk, session: &mut Session, actor: &Actor, person: &Conta
     let planned = PlannedDelivery {
         position: 1,
         channel: Channel::Email,
-        address: email,
+        address: email.into(),
         contact_person_id: None,
         area_code: None,
         persons: 0,

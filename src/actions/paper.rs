@@ -4,6 +4,7 @@
 
 use super::letter::locked;
 use super::letter_view::{self, LetterView};
+use super::unsealing::refuse_unfinished;
 use super::{ActionError, Desk, Result, require};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::operator::{Actor, Right};
@@ -21,6 +22,7 @@ pub async fn print_page(desk: &Desk, session: &mut Session, actor: &Actor, id: &
     require(actor, Right::SendLetters)?;
     let view: LetterView = letter_view::get(desk, session, actor, id).await?;
     refuse_draft(&view)?;
+    refuse_unfinished(session, id).await?;
     let sheets: Vec<PaperRecipient> = store::letter::paper(session, id, desk.now())
         .await?
         .into_iter()
@@ -44,6 +46,7 @@ pub async fn printed(desk: &Desk, session: &mut Session, actor: &Actor, id: &str
     let view = letter_view::load(desk, session, id).await?;
     refuse_draft(&view)?;
     refuse_undo_window(desk, &view)?;
+    refuse_unfinished(session, id).await?;
     let waiting = store::letter::paper(session, id, desk.now()).await?;
     let (wanted, unwanted): (Vec<_>, Vec<_>) =
         waiting.into_iter().filter(|delivery| delivery.state == "queued").partition(|delivery| delivery.wanted == 1);

@@ -75,7 +75,7 @@ async fn refuse_while_under_way(session: &mut Session, ids: [&str; 2]) -> Result
     for id in ids {
         under_way += store::register::under_way(session, id).await?;
     }
-    if under_way > 0 || store::freezing::is_writing(session, "").await? {
+    if under_way > 0 || super::freezing::holds_people(session).await? {
         let detail = "Ett utskick är på väg till någon av dem. Vänta tills det är klart och försök igen.";
         return Err(ActionError::conflict("contact_person.under_way", detail));
     }

@@ -110,7 +110,7 @@ pub(super) async fn queue(
     let planned = (1..).zip(to).map(|(position, one)| PlannedDelivery {
         position,
         channel: word.channel,
-        address: &one.address,
+        address: one.address.as_str().into(),
         contact_person_id: None,
         area_code: None,
         persons: 0,

@@ -3,12 +3,17 @@
 //! It knows neither texts nor the database. Invariants: each address of a channel gets one delivery, each person is covered
 //! by one or has a reason why not; the order depends on nothing but the people themselves.
 
-use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashSet};
 
-use super::audience::{AlertAudience, LetterAudience};
 use super::delivery::Channel;
 use super::email_address;
+
+mod crowd;
+
+pub use crowd::Crowd;
+use crowd::Person;
 
 /// Positions that one message has room for; a delivery's id is its message's number times this, plus its position.
 pub const POSITIONS: i64 = 10_000_000;
@@ -89,109 +94,6 @@ pub struct Candidate<'a> {
     pub address: Result<&'a str, NotReached>,
 }
 
-/// Everybody in the areas of a message. A million of them take some 80 MB: texts lie in one buffer, areas stand once.
-#[derive(Debug, Default)]
-pub struct Crowd {
-    /// Texts, each ended by NUL, which no text holds.
-    texts: String,
-    areas: BTreeMap<String, u32>,
-    persons: Vec<Person>,
-}
-
-#[derive(Debug)]
-struct Person {
-    id: u32,
-    address: u32,
-    area: u32,
-    /// The delivery that covers the person, as an index.
-    delivery: u32,
-    households: i64,
-    channel: Channel,
-    not_reached: Option<NotReached>,
-}
-
-impl Crowd {
-    /// Adds a person. Only the first 4 GiB of texts are taken in; a register is far smaller.
-    pub fn push(&mut self, candidate: &Candidate<'_>) {
-        let next = u32::try_from(self.areas.len()).unwrap_or(NONE);
-        let area = match self.areas.get(candidate.area_code) {
-            Some(area) => *area,
-            None => *self.areas.entry(candidate.area_code.to_owned()).or_insert(next),
-        };
-        // Grown by an eighth: doubled, a large crowd would take almost twice its size.
-        if self.persons.len() == self.persons.capacity() {
-            self.persons.reserve_exact(self.persons.len() / 8 + 1_024);
-        }
-        let id = self.keep(candidate.contact_person_id);
-        let address = candidate.address.map_or(id, |address| self.keep(address));
-        self.persons.push(Person {
-            id,
-            address,
-            area,
-            delivery: NONE,
-            households: candidate.households,
-            channel: candidate.channel,
-            not_reached: candidate.address.err(),
-        });
-    }
-
-    fn keep(&mut self, text: &str) -> u32 {
-        let at = u32::try_from(self.texts.len()).unwrap_or(NONE);
-        if self.texts.capacity() - self.texts.len() <= text.len() {
-            self.texts.reserve_exact(self.texts.len() / 8 + text.len() + 16_384);
-        }
-        self.texts.push_str(text);
-        self.texts.push('\0');
-        at
-    }
-
-    fn text(&self, at: u32) -> &str {
-        let rest = &self.texts[at as usize..];
-        rest.split_once('\0').map_or(rest, |(text, _)| text)
-    }
-
-    /// Orders persons by channel and address; equal are those that one delivery covers.
-    fn by_address(&self, a: &Person, b: &Person) -> Ordering {
-        let folded = |at: u32| self.text(at).chars().flat_map(char::to_lowercase);
-        (a.channel as u8).cmp(&(b.channel as u8)).then_with(|| match a.channel {
-            Channel::Email => folded(a.address).cmp(folded(b.address)),
-            Channel::Sms | Channel::Paper => self.text(a.address).cmp(self.text(b.address)),
-        })
-    }
-
-    /// The figures of an alert to this crowd.
-    #[must_use]
-    pub fn alert_audience(&self) -> AlertAudience {
-        let mut audience = AlertAudience::default();
-        for person in &self.persons {
-            audience.contact_persons += 1;
-            audience.households += person.households;
-            if person.not_reached.is_none() {
-                audience.by_sms += 1;
-                audience.households_by_sms += person.households;
-            }
-        }
-        audience.not_reached = audience.contact_persons - audience.by_sms;
-        audience
-    }
-
-    /// The figures of a letter to this crowd.
-    #[must_use]
-    pub fn letter_audience(&self) -> LetterAudience {
-        let mut audience = LetterAudience::default();
-        for person in &self.persons {
-            audience.contact_persons += 1;
-            audience.households += person.households;
-            match (person.not_reached, person.channel) {
-                (Some(_), _) => audience.not_reached += 1,
-                (None, Channel::Paper) => audience.on_paper += 1,
-                (None, _) => audience.by_email += 1,
-            }
-        }
-        audience
-    }
-}
-
 /// A delivery to be frozen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedDelivery<'a> {
@@ -200,9 +102,9 @@ pub struct PlannedDelivery<'a> {
     /// How it goes.
     pub channel: Channel,
     /// Where.
-    pub address: &'a str,
+    pub address: Cow<'a, str>,
     /// The first of those it covers; `None` for a copy or test.
-    pub contact_person_id: Option<&'a str>,
+    pub contact_person_id: Option<Cow<'a, str>>,
     /// The area it counts for.
     pub area_code: Option<&'a str>,
     /// Persons it covers.
@@ -217,7 +119,7 @@ pub struct PlannedDelivery<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PlannedRecipient<'a> {
     /// Who.
-    pub contact_person_id: &'a str,
+    pub contact_person_id: Cow<'a, str>,
     /// On which channel.
     pub channel: Channel,
     /// The position of the delivery; `None` for those not reached.
@@ -234,12 +136,16 @@ pub struct PlannedRecipient<'a> {
 /// before others, then the second of each, and so on.
 #[derive(Debug, Default)]
 pub struct Coverage {
+    /// Everybody, in order of id: who comes first here has the lower id.
     crowd: Crowd,
-    /// Area codes by number.
+    /// Area codes in their order; persons and groups name them by their number.
     areas: Vec<String>,
+    /// Those who are reached, group by group, each in order of id.
+    members: Vec<u32>,
+    /// In order of position.
     deliveries: Vec<Group>,
-    /// Persons in order of id.
-    recipients: Vec<u32>,
+    /// How many of the deliveries are handed over; paper comes after them.
+    handed_over: usize,
     /// Addresses of copies with their positions.
     copies: Vec<(u32, String)>,
 }
@@ -247,30 +153,29 @@ pub struct Coverage {
 /// Persons with one address.
 #[derive(Debug)]
 struct Group {
-    /// Within its message.
-    position: u32,
-    leader: u32,
-    address: u32,
-    area: u32,
+    /// Where its members begin.
+    first: u32,
     persons: u32,
+    /// The member with the lowest id.
+    leader: u32,
+    /// The member whose way of writing the address is used.
+    addressee: u32,
+    area: u32,
+    households: u32,
     place: u32,
-    households: i64,
+    channel: Channel,
 }
 
 impl Coverage {
     /// Covers a crowd, and sends copies to `copies` unless their address has one already.
     #[must_use]
     pub fn of(crowd: Crowd, copies: &[&str]) -> Self {
-        let mut areas = vec![String::new(); crowd.areas.len()];
-        for (code, at) in &crowd.areas {
-            areas[*at as usize].clone_from(code);
-        }
-        let mut coverage = Self { crowd, areas, ..Self::default() };
+        let mut coverage = Self { crowd, ..Self::default() };
+        coverage.name_areas();
         coverage.group();
         coverage.copy(copies);
         coverage.rank();
         coverage.place();
-        coverage.assign();
         coverage
     }
 
@@ -289,83 +194,144 @@ impl Coverage {
     /// How many persons are written down, reached or not.
     #[must_use]
     pub fn persons(&self) -> usize {
-        self.recipients.len()
+        self.crowd.persons.len()
     }
 
-    /// The deliveries, by channel and position; copies last.
+    /// The deliveries, by position; copies last.
     pub fn deliveries(&self) -> impl Iterator<Item = PlannedDelivery<'_>> {
-        let to_persons = self.deliveries.iter().map(|group| {
-            let leader = &self.crowd.persons[group.leader as usize];
-            PlannedDelivery {
-                position: i64::from(group.position),
-                channel: leader.channel,
-                address: self.crowd.text(group.address),
-                contact_person_id: Some(self.crowd.text(leader.id)),
-                area_code: Some(&self.areas[group.area as usize]),
-                persons: i64::from(group.persons),
-                households: group.households,
-                place: i64::from(group.place),
-            }
-        });
-        to_persons.chain(self.copies.iter().map(|(position, address)| PlannedDelivery {
+        self.covered().map(|(delivery, _)| delivery)
+    }
+
+    /// The deliveries, by position, each with the persons it covers in order of id; copies last, which cover nobody.
+    pub fn covered(&self) -> impl Iterator<Item = (PlannedDelivery<'_>, impl Iterator<Item = PlannedRecipient<'_>>)> {
+        let to_persons = (0..self.deliveries.len()).map(|at| (self.planned(at), self.members_of(Some(at))));
+        let copies = self.copies.iter().map(|(position, address)| PlannedDelivery {
             position: i64::from(*position),
             channel: Channel::Email,
-            address,
+            address: Cow::Borrowed(address),
             contact_person_id: None,
             area_code: None,
             persons: 0,
             households: 0,
             place: PLACE_OF_COPIES,
-        }))
+        });
+        to_persons.chain(copies.map(|copy| (copy, self.members_of(None))))
     }
 
-    /// The persons, in order of id.
+    /// The persons: those of the first delivery, of the second, and so on; last those whom none covers.
     pub fn recipients(&self) -> impl Iterator<Item = PlannedRecipient<'_>> {
-        self.recipients.iter().map(|at| {
-            let person = &self.crowd.persons[*at as usize];
-            PlannedRecipient {
-                contact_person_id: self.crowd.text(person.id),
-                channel: person.channel,
-                position: self.deliveries.get(person.delivery as usize).map(|group| i64::from(group.position)),
-                area_code: &self.areas[person.area as usize],
-                households: person.households,
-                not_reached: person.not_reached,
-            }
-        })
+        (0..self.deliveries.len()).flat_map(|at| self.members_of(Some(at))).chain(self.not_reached())
+    }
+
+    /// The persons whom no delivery covers, in order of id.
+    pub fn not_reached(&self) -> impl Iterator<Item = PlannedRecipient<'_>> {
+        let persons = self.crowd.persons.iter();
+        persons.filter(|person| person.not_reached.is_some()).map(|person| self.recipient(person, None))
+    }
+
+    /// Whether a person is written down, and if so, why they are not reached where they are not.
+    #[must_use]
+    pub fn find(&self, contact_person_id: &str) -> Option<Option<NotReached>> {
+        self.crowd.find(contact_person_id).map(|person| person.not_reached)
+    }
+
+    /// Those of `numbers` that get an SMS. It looks at every delivery.
+    #[must_use]
+    pub fn numbers_among<'n>(&self, numbers: impl IntoIterator<Item = &'n str>) -> HashSet<String> {
+        let asked: HashSet<&str> = numbers.into_iter().collect();
+        let by_sms = self.deliveries.iter().filter(|group| group.channel == Channel::Sms);
+        let addresses = by_sms.map(|group| self.crowd.address(self.person(group.addressee)));
+        addresses.filter(|address| asked.contains(address.as_ref())).map(Cow::into_owned).collect()
+    }
+
+    fn planned(&self, at: usize) -> PlannedDelivery<'_> {
+        let group = &self.deliveries[at];
+        PlannedDelivery {
+            position: self.position(at),
+            channel: group.channel,
+            address: self.crowd.address(self.person(group.addressee)),
+            contact_person_id: Some(self.crowd.id(self.person(group.leader))),
+            area_code: Some(&self.areas[group.area as usize]),
+            persons: i64::from(group.persons),
+            households: i64::from(group.households),
+            place: i64::from(group.place),
+        }
+    }
+
+    fn members_of(&self, at: Option<usize>) -> impl Iterator<Item = PlannedRecipient<'_>> {
+        let members = at.map_or_else(Default::default, |at| {
+            let group = &self.deliveries[at];
+            &self.members[group.first as usize..][..group.persons as usize]
+        });
+        let position = at.map(|at| self.position(at));
+        members.iter().map(move |member| self.recipient(self.person(*member), position))
+    }
+
+    fn recipient(&self, person: &Person, position: Option<i64>) -> PlannedRecipient<'_> {
+        PlannedRecipient {
+            contact_person_id: self.crowd.id(person),
+            channel: person.channel,
+            position,
+            area_code: &self.areas[person.area as usize],
+            households: i64::from(person.households),
+            not_reached: person.not_reached,
+        }
+    }
+
+    fn person(&self, at: u32) -> &Person {
+        &self.crowd.persons[at as usize]
+    }
+
+    fn position(&self, at: usize) -> i64 {
+        let before = if at < self.handed_over { 0 } else { POSITIONS_PER_CHANNEL as usize - self.handed_over };
+        i64::try_from(before + at + 1).unwrap_or(POSITIONS)
+    }
+
+    /// Numbers the areas in the order of their codes.
+    fn name_areas(&mut self) {
+        let mut renamed = vec![NONE; self.crowd.areas.len()];
+        for (to, (code, from)) in (0..).zip(std::mem::take(&mut self.crowd.areas)) {
+            renamed[from as usize] = to;
+            self.areas.push(code);
+        }
+        for person in &mut self.crowd.persons {
+            person.area = renamed[person.area as usize];
+        }
     }
 
     /// Puts persons with one address together.
     fn group(&mut self) {
+        self.crowd.sort();
         let crowd = &self.crowd;
         let person = |at: u32| &crowd.persons[at as usize];
-        self.recipients = (0..u32::try_from(crowd.persons.len()).unwrap_or(NONE)).collect();
-        self.recipients.sort_unstable_by(|a, b| crowd.text(person(*a).id).cmp(crowd.text(person(*b).id)));
-        let mut reached: Vec<u32> =
-            self.recipients.iter().copied().filter(|at| person(*at).not_reached.is_none()).collect();
-        // Stable: the first person of a group is the one with the lowest id.
-        reached.sort_by(|a, b| crowd.by_address(person(*a), person(*b)));
-        let groups = || reached.chunk_by(|a, b| crowd.by_address(person(*a), person(*b)).is_eq());
+        let everybody = 0..u32::try_from(crowd.persons.len()).unwrap_or(NONE);
+        let reached = crowd.persons.iter().filter(|person| person.not_reached.is_none()).count();
+        let mut members = Vec::with_capacity(reached);
+        members.extend(everybody.filter(|at| person(*at).not_reached.is_none()));
+        members.sort_unstable_by(|a, b| crowd.by_address(person(*a), person(*b)).then(a.cmp(b)));
+        let groups = || members.chunk_by(|a, b| crowd.by_address(person(*a), person(*b)).is_eq());
         self.deliveries.reserve_exact(groups().count());
+        let mut first = 0;
         for same in groups() {
-            let members = || same.iter().map(|at| person(*at));
-            let address = members().map(|member| member.address).min_by_key(|at| crowd.text(*at));
-            let area = members().map(|member| member.area).min_by_key(|area| &self.areas[*area as usize]);
+            let persons = u32::try_from(same.len()).unwrap_or(NONE);
+            // Only e-mail addresses can be written in several ways.
+            let addressee = match same {
+                [alone] => Some(*alone),
+                _ => same.iter().copied().min_by_key(|at| (crowd.address(person(*at)), *at)),
+            };
             self.deliveries.push(Group {
+                first,
+                persons,
                 leader: same[0],
-                address: address.unwrap_or_default(),
-                area: area.unwrap_or_default(),
-                persons: u32::try_from(same.len()).unwrap_or(NONE),
-                households: members().map(|member| member.households).sum(),
-                position: 0,
+                addressee: addressee.unwrap_or(same[0]),
+                area: same.iter().map(|at| person(*at).area).min().unwrap_or(NONE),
+                households: same.iter().map(|at| person(*at).households).fold(0, u32::saturating_add),
                 place: 0,
+                channel: person(same[0]).channel,
             });
+            first += persons;
         }
-        let mut members = reached.into_iter();
-        for (at, group) in (0..).zip(&self.deliveries) {
-            for member in members.by_ref().take(group.persons as usize) {
-                self.crowd.persons[member as usize].delivery = at;
-            }
-        }
+        self.members = members;
     }
 
     /// Takes in those copies whose address has no delivery by e-mail yet.
@@ -373,9 +339,9 @@ impl Coverage {
         if copies.is_empty() {
             return;
         }
-        let by_email = self.deliveries.iter().filter(|group| self.channel(group) == Channel::Email);
+        let by_email = self.deliveries.iter().filter(|group| group.channel == Channel::Email);
         let mut taken: BTreeSet<String> =
-            by_email.map(|group| email_address::key(self.crowd.text(group.address))).collect();
+            by_email.map(|group| email_address::key(&self.crowd.address(self.person(group.addressee)))).collect();
         for (at, address) in (1..).zip(copies) {
             if taken.insert(email_address::key(address)) {
                 self.copies.push((2 * POSITIONS_PER_CHANNEL + at, (*address).to_owned()));
@@ -385,78 +351,28 @@ impl Coverage {
 
     /// Ranks the deliveries of each area: most households first. Paper is printed, not handed over, and has no rank.
     fn rank(&mut self) {
-        let mut order = self.order();
-        order.sort_unstable_by(|a, b| {
-            let (a, b) = (&self.deliveries[*a as usize], &self.deliveries[*b as usize]);
-            (self.lane(a), self.area(a)).cmp(&(self.lane(b), self.area(b))).then_with(|| self.weight(a, b))
-        });
+        self.deliveries
+            .sort_unstable_by_key(|group| (group.channel as u8, group.area, Reverse(group.households), group.leader));
         let mut before: Option<(Channel, u32)> = None;
         let mut place = 0;
-        for at in order {
-            let channel = self.channel(&self.deliveries[at as usize]);
-            let group = &mut self.deliveries[at as usize];
-            place = if before == Some((channel, group.area)) { place + 1 } else { 1 };
-            before = Some((channel, group.area));
-            group.place = if channel == Channel::Paper { 0 } else { place };
+        for group in &mut self.deliveries {
+            let lane = (group.channel, group.area);
+            place = if before == Some(lane) { place + 1 } else { 1 };
+            before = Some(lane);
+            group.place = if group.channel == Channel::Paper { 0 } else { place };
         }
     }
 
-    /// Gives each delivery its position, and puts them in that order.
+    /// Puts the deliveries in order: by rank, those with most households first; paper by area, since it is sorted by hand.
     fn place(&mut self) {
-        let mut order = self.order();
-        order.sort_unstable_by(|a, b| {
-            let (a, b) = (&self.deliveries[*a as usize], &self.deliveries[*b as usize]);
-            let by_lane = (self.lane(a), a.place).cmp(&(self.lane(b), b.place));
-            by_lane.then_with(|| match self.channel(a) {
-                Channel::Paper => (self.area(a), self.id(a)).cmp(&(self.area(b), self.id(b))),
-                Channel::Sms | Channel::Email => self.weight(a, b),
-            })
+        self.deliveries.sort_unstable_by_key(|group| {
+            let (area, weight) = match group.channel {
+                Channel::Paper => (group.area, Reverse(0)),
+                Channel::Sms | Channel::Email => (0, Reverse(group.households)),
+            };
+            (group.channel as u8, group.place, area, weight, group.leader)
         });
-        let mut next = [1, 1, 1 + POSITIONS_PER_CHANNEL];
-        for at in order {
-            let lane = usize::from(self.lane(&self.deliveries[at as usize]));
-            self.deliveries[at as usize].position = next[lane];
-            next[lane] += 1;
-        }
-    }
-
-    /// Puts the deliveries in order of position, and lets their persons know.
-    fn assign(&mut self) {
-        let mut order = self.order();
-        order.sort_unstable_by_key(|at| self.deliveries[*at as usize].position);
-        let mut moved = vec![NONE; order.len()];
-        for (to, from) in (0..).zip(&order) {
-            moved[*from as usize] = to;
-        }
-        for person in &mut self.crowd.persons {
-            person.delivery = moved.get(person.delivery as usize).copied().unwrap_or(NONE);
-        }
-        self.deliveries.sort_unstable_by_key(|group| group.position);
-    }
-
-    fn order(&self) -> Vec<u32> {
-        (0..u32::try_from(self.deliveries.len()).unwrap_or(NONE)).collect()
-    }
-
-    fn channel(&self, group: &Group) -> Channel {
-        self.crowd.persons[group.leader as usize].channel
-    }
-
-    fn lane(&self, group: &Group) -> u8 {
-        self.channel(group) as u8
-    }
-
-    fn area(&self, group: &Group) -> &str {
-        &self.areas[group.area as usize]
-    }
-
-    fn id(&self, group: &Group) -> &str {
-        self.crowd.text(self.crowd.persons[group.leader as usize].id)
-    }
-
-    /// Most households first, then the lower id.
-    fn weight(&self, a: &Group, b: &Group) -> Ordering {
-        b.households.cmp(&a.households).then_with(|| self.id(a).cmp(self.id(b)))
+        self.handed_over = self.deliveries.partition_point(|group| group.channel != Channel::Paper);
     }
 }
 

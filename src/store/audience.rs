@@ -3,11 +3,14 @@
 //! It does not know texts, nor who is covered by which delivery (`domain::coverage`). Invariant: what is counted and what is
 //! read use the same conditions, word for word.
 
+use std::borrow::Cow;
+
+use serde::Deserialize;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
 use super::area::codes_json;
-use super::{Result, Session};
+use super::{Result, Session, StoreError};
 use crate::domain::audience::{AlertAudience, LetterAudience};
 use crate::domain::coverage::{Candidate, Crowd, NotReached};
 use crate::domain::delivery::Channel;
@@ -261,34 +264,20 @@ pub struct Asked<'a> {
     pub is_large: bool,
 }
 
-macro_rules! sms_crowd {
-    ($in_areas:expr) => {
-        concat!(
-            "SELECT p.id, p.area_code, p.households, 'sms' AS channel, p.mobile AS address, ",
-            no_alert!(),
-            " AS why
- FROM contact_person p
- WHERE ",
-            $in_areas
-        )
+/// Persons of a large part of the register that the database puts into one row.
+const CHUNK: i64 = 5_000;
+
+/// What is asked of a person: id, area, households, channel, address, why not.
+macro_rules! sms_person {
+    () => {
+        concat!("p.id, p.area_code, p.households, 'sms' AS channel, p.mobile AS address, ", no_alert!(), " AS why")
     };
 }
 
-const SMS_CROWD: &str = sms_crowd!(in_areas!());
-const LARGE_SMS_CROWD: &str = sms_crowd!(in_areas_by_scan!());
-
-/// Everybody in the areas of an alert, reached or not.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn sms_crowd(session: &mut Session, asked: Asked<'_>) -> Result<Crowd> {
-    crowd(session, if asked.is_large { LARGE_SMS_CROWD } else { SMS_CROWD }, asked).await
-}
-
-macro_rules! letter_crowd {
-    ($in_areas:expr) => {
+macro_rules! letter_person {
+    () => {
         concat!(
-            "SELECT p.id, p.area_code, p.households, CASE WHEN ",
+            "p.id, p.area_code, p.households, CASE WHEN ",
             email_works!(),
             " THEN 'email' ELSE 'paper' END AS channel,
    CASE WHEN ",
@@ -296,23 +285,59 @@ macro_rules! letter_crowd {
             " THEN p.email
      ELSE p.name || '\n' || p.address || '\n' || TRIM(p.postcode || ' ' || p.place) END AS address, ",
             no_letter!(),
-            " AS why
- FROM contact_person p
- WHERE ",
-            $in_areas
+            " AS why"
         )
     };
 }
 
-const LETTER_CROWD: &str = letter_crowd!(in_areas!());
-const LARGE_LETTER_CROWD: &str = letter_crowd!(in_areas_by_scan!());
+macro_rules! crowd {
+    ($person:expr) => {
+        concat!("SELECT ", $person, "\n FROM contact_person p\n WHERE ", in_areas!())
+    };
+}
+
+/// The next `$4` persons after the key `$3` as one row.
+macro_rules! chunk {
+    ($person:expr) => {
+        concat!(
+            "SELECT {text of key} AS last, {array of q.id, q.area_code, q.households, q.channel, q.address, q.why} AS persons
+ FROM (SELECT {key of p} AS key, ",
+            $person,
+            "
+ FROM contact_person p
+ WHERE ",
+            in_areas_by_scan!(),
+            "
+   AND {key of p} > {key $3}
+ ORDER BY {key of p}
+ LIMIT $4) q"
+        )
+    };
+}
+
+const SMS_CROWD: &str = crowd!(sms_person!());
+const SMS_CHUNK: &str = chunk!(sms_person!());
+const LETTER_CROWD: &str = crowd!(letter_person!());
+const LETTER_CHUNK: &str = chunk!(letter_person!());
+
+/// Everybody in the areas of an alert, reached or not.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn sms_crowd(session: &mut Session, asked: Asked<'_>) -> Result<Crowd> {
+    if asked.is_large { large_crowd(session, SMS_CHUNK, asked).await } else { crowd(session, SMS_CROWD, asked).await }
+}
 
 /// Everybody in the areas of a letter, reached by e-mail, on paper under name and address as an envelope has them, or not.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn letter_crowd(session: &mut Session, asked: Asked<'_>) -> Result<Crowd> {
-    crowd(session, if asked.is_large { LARGE_LETTER_CROWD } else { LETTER_CROWD }, asked).await
+    if asked.is_large {
+        large_crowd(session, LETTER_CHUNK, asked).await
+    } else {
+        crowd(session, LETTER_CROWD, asked).await
+    }
 }
 
 async fn crowd(session: &mut Session, sql: &'static str, asked: Asked<'_>) -> Result<Crowd> {
@@ -327,24 +352,64 @@ async fn crowd(session: &mut Session, sql: &'static str, asked: Asked<'_>) -> Re
     Ok(crowd)
 }
 
+/// As [`crowd`], some thousand persons to a row: a million rows one by one cost more than what stands in them. Each person is
+/// read once, at the time their chunk is. A chunk is taken apart while the database makes the next.
+async fn large_crowd(session: &mut Session, sql: &'static str, asked: Asked<'_>) -> Result<Crowd> {
+    let mut crowd = Crowd::default();
+    let (mut after, mut unread) = (String::new(), None);
+    loop {
+        let statement = session.sql(sql).bind(asked.areas_json.to_owned()).bind(asked.now).bind(after).bind(CHUNK);
+        let (next, taken) =
+            tokio::join!(session.one::<(Option<String>, Option<String>)>(statement), take(&mut crowd, unread));
+        taken?;
+        match next? {
+            Some((Some(last), persons)) => (after, unread) = (last, persons),
+            _ => return Ok(crowd),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct PersonRow<'a>(
+    #[serde(borrow)] Cow<'a, str>,
+    #[serde(borrow)] Cow<'a, str>,
+    i64,
+    #[serde(borrow)] Cow<'a, str>,
+    Option<Cow<'a, str>>,
+    Option<String>,
+);
+
+async fn take(crowd: &mut Crowd, chunk: Option<String>) -> Result<()> {
+    let Some(chunk) = chunk else { return Ok(()) };
+    let persons: Vec<PersonRow<'_>> = serde_json::from_str(&chunk)
+        .map_err(|_| StoreError::Schema("persons that the database put together cannot be read".to_owned()))?;
+    for PersonRow(id, area_code, households, channel, address, why) in &persons {
+        crowd.push(&person((id, area_code, *households), channel, address.as_deref(), why.as_deref()));
+    }
+    Ok(())
+}
+
 fn candidate(row: &AnyRow) -> Result<Candidate<'_>> {
-    let why: Option<&str> = row.try_get(5)?;
-    let channel = match row.try_get(3)? {
+    let of = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    Ok(person(of, row.try_get(3)?, row.try_get(4)?, row.try_get(5)?))
+}
+
+fn person<'a>(
+    (contact_person_id, area_code, households): (&'a str, &'a str, i64),
+    channel: &str,
+    address: Option<&'a str>,
+    why: Option<&str>,
+) -> Candidate<'a> {
+    let channel = match channel {
         "sms" => Channel::Sms,
         "paper" if why.is_none() => Channel::Paper,
         _ => Channel::Email,
     };
     let address = match why.and_then(NotReached::from_code) {
         Some(reason) => Err(reason),
-        None => row.try_get::<Option<&str>, _>(4)?.ok_or(NotReached::NoAddress),
+        None => address.ok_or(NotReached::NoAddress),
     };
-    Ok(Candidate {
-        contact_person_id: row.try_get(0)?,
-        area_code: row.try_get(1)?,
-        households: row.try_get(2)?,
-        channel,
-        address,
-    })
+    Candidate { contact_person_id, area_code, households, channel, address }
 }
 
 const COUNT_FOLLOW_UP: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS deliveries

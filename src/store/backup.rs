@@ -20,7 +20,8 @@ pub struct Contents {
 const CONTENTS: &str = "SELECT
    (SELECT CAST(COUNT(*) AS BIGINT) FROM contact_person WHERE erased_at IS NULL) AS contact_persons,
    (SELECT CAST(COUNT(*) AS BIGINT) FROM message) AS messages,
-   (SELECT CAST(COUNT(*) AS BIGINT) FROM delivery WHERE state IN ('queued', 'sending')) AS waiting,
+   (SELECT CAST(COUNT(*) AS BIGINT) FROM delivery WHERE state IN ('queued', 'sending'))
+     + (SELECT CAST(COALESCE(SUM(deliveries), 0) AS BIGINT) FROM sealed_audience) AS waiting,
    (SELECT CAST(COUNT(*) AS BIGINT) FROM delivery WHERE state IN ('accepted', 'in_doubt')) AS open";
 
 /// What the database holds.

@@ -3,14 +3,18 @@
 //! It decides neither who is covered nor in which order (`domain::coverage`). Invariant: ids are the message's number and the
 //! position, so that writing an audience twice fails instead of doubling it.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
-use super::{Result, Session, json};
+use super::{Result, Session, json, sealed_audience};
 use crate::domain::audience::AlertAudience;
 use crate::domain::coverage::{Coverage, FIRST_TAKEOVER, NotReached, POSITIONS, PlannedDelivery, PlannedRecipient};
 
 /// Rows written by one statement.
 const ROWS: usize = 2_000;
+/// Deleting a block takes about as long as deleting so many rows.
+const BLOCKS_FOR_ROWS: i64 = 50;
 /// When paper expires: never. It lies until somebody prints it or stops the letter.
 const NEVER: i64 = 253_402_300_799_000;
 
@@ -47,8 +51,8 @@ pub struct Rows {
 struct DeliveryRow<'a> {
     id: i64,
     channel: &'static str,
-    address: &'a str,
-    person: Option<&'a str>,
+    address: Cow<'a, str>,
+    person: Option<Cow<'a, str>>,
     area: Option<&'a str>,
     persons: i64,
     households: i64,
@@ -96,7 +100,7 @@ pub async fn add_deliveries(session: &mut Session, freeze: &Freeze<'_>, rows: &R
 
 #[derive(Serialize)]
 struct RecipientRow<'a> {
-    person: &'a str,
+    person: Cow<'a, str>,
     channel: &'static str,
     delivery: Option<i64>,
     area: &'a str,
@@ -341,11 +345,15 @@ const THAW_DELIVERIES: &str = "DELETE FROM delivery
    LIMIT $2)";
 
 /// Takes back up to about `limit` rows of a frozen audience, before anything of it was due: the message is edited and frozen
-/// anew, or was never shown. Returns how many; 0 when nothing is left.
+/// anew, or was never shown. Returns how many rows or blocks; 0 when nothing is left.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn thaw(session: &mut Session, message_id: &str, limit: i64) -> Result<u64> {
+    let blocks = sealed_audience::thaw(session, message_id, limit / BLOCKS_FOR_ROWS + 1).await?;
+    if blocks > 0 {
+        return Ok(blocks);
+    }
     let statement = session.sql(THAW_RECIPIENTS).bind(message_id.to_owned()).bind(limit);
     let recipients = session.execute(statement).await?;
     if recipients > 0 {

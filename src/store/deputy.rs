@@ -3,7 +3,7 @@
 //! It does not decide when a deputy is used; `actions::deputy` and `actions::deputy_takeover` do. Invariants: a delivery to a
 //! deputy covers no person, so that audience and reach count each person once; each person has one deputy's delivery of an alert.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Result, Session, json};
 
@@ -136,44 +136,72 @@ macro_rules! deputy_is_in_it {
     };
 }
 
-macro_rules! absences {
-    ($from:literal) => {
-        concat!(
-            "SELECT r.contact_person_id AS stands_for, r.area_code, d.id AS contact_person_id, d.mobile
- FROM ",
-            $from,
-            "
+const ABSENCES: &str = concat!(
+    "SELECT r.contact_person_id AS stands_for, r.area_code, d.id AS contact_person_id, d.mobile
+ FROM message_recipient r
+ CROSS JOIN contact_person p
  JOIN contact_person d ON d.id = p.deputy_id
  WHERE r.message_id = $1
    AND r.contact_person_id = p.id
    AND p.deputy_id IS NOT NULL
    AND r.channel = 'sms'
    AND (r.not_reached = 'paused' OR (r.delivery_id IS NOT NULL AND ",
-            is_silent!(),
-            "))
+    is_silent!(),
+    "))
    AND ",
-            deputy_reached!("$2"),
-            "
+    deputy_reached!("$2"),
+    "
    AND NOT ",
-            deputy_is_in_it!(),
-            "
+    deputy_is_in_it!(),
+    "
  ORDER BY r.contact_person_id"
+);
+
+/// Those of an alert's frozen audience who are paused, or known to be silent, and whose deputy can be reached and is not in it;
+/// [`taken`] says whose number is in it by another's name.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn absences(session: &mut Session, message_id: &str, now: i64) -> Result<Vec<Absence>> {
+    session.list(session.sql(ABSENCES).bind(message_id.to_owned()).bind(now)).await
+}
+
+/// Those `p` with a deputy `d` whom an alert to areas `$1` would have at `$2` if they were not paused, or not known to be silent, and
+/// whose deputy can be reached. Few have a deputy: the join begins with them, and no index of areas leads to everybody instead.
+macro_rules! away {
+    () => {
+        concat!(
+            " FROM contact_person p
+ CROSS JOIN contact_person d
+ WHERE p.deputy_id IS NOT NULL
+   AND d.id = p.deputy_id
+   AND p.erased_at IS NULL
+   AND COALESCE(p.area_code, '') IN (SELECT v.code FROM {rows $1: code TEXT})
+   AND p.mobile IS NOT NULL
+   AND p.alerts = 1
+   AND p.alerts_opt_out_at IS NULL
+   AND (p.paused_until_at > $2 OR ",
+            is_silent!(),
+            ")
+   AND ",
+            deputy_reached!("$2")
         )
     };
 }
 
-const ABSENCES: &str = absences!("message_recipient r CROSS JOIN contact_person p");
-// Of a large part of the register only those are looked at who have a deputy. SQLite joins in the order of a `CROSS JOIN`.
-const LARGE_ABSENCES: &str = absences!("contact_person p CROSS JOIN message_recipient r");
+const AWAY: &str = concat!(
+    "SELECT p.id AS stands_for, p.area_code, d.id AS contact_person_id, d.mobile\n",
+    away!(),
+    "\n ORDER BY p.id"
+);
 
-/// Those of an alert's frozen audience who are paused, or known to be silent, and whose deputy can be reached and is not in it;
-/// [`taken`] says whose number is in it by another's name. `is_large` chooses the way to look.
+/// Those of these areas (JSON rows, with all below them) who are paused, or known to be silent, and whose deputy can be reached at
+/// `now`: for an audience that is not written out. Whose deputy is in it is for the caller to find.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn absences(session: &mut Session, message_id: &str, now: i64, is_large: bool) -> Result<Vec<Absence>> {
-    let statement = session.sql(if is_large { LARGE_ABSENCES } else { ABSENCES });
-    session.list(statement.bind(message_id.to_owned()).bind(now)).await
+pub async fn away(session: &mut Session, areas_json: &str, now: i64) -> Result<Vec<Absence>> {
+    session.list(session.sql(AWAY).bind(areas_json.to_owned()).bind(now)).await
 }
 
 const OVERDUE: &str = concat!(
@@ -247,24 +275,10 @@ pub async fn taken<'a>(
     Ok(rows.into_iter().map(|(number,)| number).collect())
 }
 
-// Few have a deputy: the join begins with them, and no index of areas leads to everybody instead.
 const COUNT: &str = concat!(
     "SELECT CAST(COUNT(DISTINCT CASE WHEN p.paused_until_at > $2 THEN d.mobile END) AS BIGINT) AS instead,
-   CAST(COUNT(DISTINCT d.mobile) AS BIGINT) AS whole
- FROM contact_person p
- CROSS JOIN contact_person d
- WHERE p.deputy_id IS NOT NULL
-   AND d.id = p.deputy_id
-   AND p.erased_at IS NULL
-   AND COALESCE(p.area_code, '') IN (SELECT v.code FROM {rows $1: code TEXT})
-   AND p.mobile IS NOT NULL
-   AND p.alerts = 1
-   AND p.alerts_opt_out_at IS NULL
-   AND (p.paused_until_at > $2 OR ",
-    is_silent!(),
-    ")
-   AND ",
-    deputy_reached!("$2"),
+   CAST(COUNT(DISTINCT d.mobile) AS BIGINT) AS whole\n",
+    away!(),
     "
    AND NOT EXISTS (
      SELECT 1
@@ -298,7 +312,7 @@ pub async fn count(session: &mut Session, areas_json: &str, now: i64) -> Result<
 }
 
 /// A delivery to a deputy.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, sqlx::FromRow)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, sqlx::FromRow)]
 pub struct StandIn {
     /// Who is away or silent.
     pub stands_for: String,

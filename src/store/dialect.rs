@@ -58,6 +58,10 @@ impl Dialect {
     /// `{by id}` after the delivery table has its rows looked up by id, whatever else a planner thinks of;
     /// `{as bytes}` behind a column compares it as bytes, so that the index of how it begins serves;
     /// `{one at a time $1}` waits until no other transaction holds the number; SQLite has one writer anyway;
+    /// `{key of p}` is what the rows of table `p`, whose key is a text `id`, are read one after the other by, `{text of key}` and
+    /// `{key $3}` take it out and in as text: SQLite keeps such rows by a number of its own, and the key is an index beside them;
+    /// `{array of a, b}` is a JSON array, as text, with an array of these columns for each row of a group;
+    /// `{key share}` keeps a row from being held by others until the transaction ends, while its figures may change;
     /// `{now us}` is the database's clock in microseconds.
     #[must_use]
     pub fn expand(self, sql: &str) -> String {
@@ -101,6 +105,14 @@ impl Dialect {
             ("skip locked", Self::Postgres) => into.push_str("FOR UPDATE SKIP LOCKED"),
             ("for update", Self::Sqlite) => {}
             ("for update", Self::Postgres) => into.push_str("FOR UPDATE"),
+            ("key share", Self::Sqlite) => {}
+            ("key share", Self::Postgres) => into.push_str("FOR KEY SHARE"),
+            ("key of p", Self::Sqlite) => into.push_str("p.rowid"),
+            ("key of p", Self::Postgres) => into.push_str("p.id"),
+            ("text of key", Self::Sqlite) => into.push_str("CAST(MAX(q.key) AS TEXT)"),
+            ("text of key", Self::Postgres) => into.push_str("MAX(q.key)"),
+            ("key $3", Self::Sqlite) => into.push_str("CAST($3 AS INTEGER)"),
+            ("key $3", Self::Postgres) => into.push_str("$3"),
             // Without statistics SQLite takes the index of leases for the better one, and looks at every lease for every row.
             // What is not indexed is still found by its row id.
             ("by id", Self::Sqlite) => into.push_str("NOT INDEXED"),
@@ -112,6 +124,13 @@ impl Dialect {
             ("now us", Self::Sqlite) => into.push_str("CAST(unixepoch('subsec') * 1000000 AS BIGINT)"),
             ("now us", Self::Postgres) => {
                 into.push_str("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)");
+            }
+            (array, _) if array.starts_with("array of ") => {
+                let columns = array.trim_start_matches("array of ");
+                let _ = match self {
+                    Self::Sqlite => write!(into, "json_group_array(json_array({columns}))"),
+                    Self::Postgres => write!(into, "CAST(json_agg(json_build_array({columns})) AS TEXT)"),
+                };
             }
             (rows, _) => {
                 let (bind, columns) = rows

@@ -1,10 +1,11 @@
-//! Owns the mark that a message is being frozen in pieces, and letting its deliveries go in pieces afterwards.
+//! Owns the mark that a message is being frozen in pieces, or is written out and let go in pieces afterwards.
 //!
 //! Invariants: while the mark says `writing`, nothing of the freezing is shown or due; whoever works on it proves with the
 //! fence that nobody has taken it over.
 
 use super::coverage::{ids_of, piece_end};
 use super::{Result, Session};
+use crate::domain::message::MessageState;
 
 /// What is left of a message when its freezing dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,7 +168,11 @@ pub async fn undo(session: &mut Session, dead: &Dead, now: i64) -> Result<()> {
 const END: &str = "DELETE FROM freezing
  WHERE message_id = $1";
 
-async fn end(session: &mut Session, message_id: &str) -> Result<()> {
+/// Ends the freezing of a message: all of it is written, and has its time.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn end(session: &mut Session, message_id: &str) -> Result<()> {
     session.execute(session.sql(END).bind(message_id.to_owned())).await.map(drop)
 }
 
@@ -177,7 +182,7 @@ const PUBLISH: &str = "UPDATE freezing
    AND fence = $2
    AND stage = 'writing'";
 
-/// Lets a message of this number be seen, all of it; its deliveries become due by [`release`]. `false` when somebody has
+/// Lets a message of this number be seen, all of it; what is sealed is written out and what is written becomes due afterwards. `false` when somebody has
 /// taken the freezing over.
 ///
 /// # Errors
@@ -188,33 +193,94 @@ pub async fn publish(session: &mut Session, message_id: &str, fence: &str, numbe
     Ok(session.execute(statement).await? > 0)
 }
 
-const RELEASABLE: &str = "SELECT f.message_id
+const UNFINISHED: &str = "SELECT f.message_id
  FROM freezing f
  JOIN message m ON m.id = f.message_id
  WHERE f.stage = 'releasing'
-   AND m.state NOT IN ('draft', 'awaiting_approval')
- ORDER BY f.message_id";
+   AND (m.state NOT IN ('draft', 'awaiting_approval')
+     OR EXISTS (SELECT 1 FROM sealed_audience s WHERE s.message_id = f.message_id))
+ ORDER BY m.priority, m.sends_at, f.message_id
+ LIMIT 1";
 
-/// Messages that were frozen in pieces, may go, and whose deliveries are not all due yet.
+/// The most urgent of the messages that were frozen in pieces and are not all written out yet, or may go and are not all due.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn releasable(session: &mut Session) -> Result<Vec<String>> {
-    let rows: Vec<(String,)> = session.list(session.sql(RELEASABLE)).await?;
-    Ok(rows.into_iter().map(|(id,)| id).collect())
+pub async fn unfinished(session: &mut Session) -> Result<Option<String>> {
+    let row: Option<(String,)> = session.one(session.sql(UNFINISHED)).await?;
+    Ok(row.map(|(id,)| id))
 }
 
-const RELEASED: &str = "SELECT f.released_id, m.sends_at
+/// A message as it stands while it is written out, held by [`take_step`].
+#[derive(Debug, Clone, sqlx::FromRow)]
+pub struct Unfinished {
+    /// Its number.
+    pub number: i64,
+    /// Order among messages.
+    pub priority: i64,
+    /// A [`crate::domain::message::MessageState`]'s code.
+    pub state: String,
+    /// When its hand-over may begin, Unix ms; `None` while it may not go.
+    pub sends_at: Option<i64>,
+    /// Its deliveries up to this id have their time.
+    pub released_id: i64,
+}
+
+impl Unfinished {
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> MessageState {
+        MessageState::from_code(&self.state).expect("the table's CHECK allows these states only")
+    }
+
+    /// When its deliveries are due, Unix ms; `None` while it is written or reviewed.
+    #[must_use]
+    pub fn due_at(&self) -> Option<i64> {
+        self.sends_at.filter(|_| !self.state().is_editable())
+    }
+}
+
+const KEEP_MESSAGE: &str = "SELECT id
+ FROM message
+ WHERE id = $1
+ {key share}";
+
+const HOLD_STEP: &str = "UPDATE freezing
+ SET released_id = released_id
+ WHERE message_id = $1
+   AND stage = 'releasing'";
+
+const STEP: &str = "SELECT m.number, m.priority, m.state, m.sends_at, f.released_id
  FROM freezing f
  JOIN message m ON m.id = f.message_id
  WHERE f.message_id = $1
    AND f.stage = 'releasing'";
 
+/// Holds a message that was frozen in pieces until the transaction ends, so that one at a time writes it out or stops it;
+/// `None` when it was not, or all of it is done.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn take_step(session: &mut Session, message_id: &str) -> Result<Option<Unfinished>> {
+    // The message before its freezing, as an approval has them; a delivery that is written refers to it.
+    session.row(session.sql(KEEP_MESSAGE).bind(message_id.to_owned())).await?;
+    if session.execute(session.sql(HOLD_STEP).bind(message_id.to_owned())).await? == 0 {
+        return Ok(None);
+    }
+    session.one(session.sql(STEP).bind(message_id.to_owned())).await
+}
+
 const ADVANCE: &str = "UPDATE freezing
- SET released_id = $3
- WHERE message_id = $1
-   AND stage = 'releasing'
-   AND released_id = $2";
+ SET released_id = $2
+ WHERE message_id = $1";
+
+/// Notes that the deliveries of a message up to this id have their time.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn advance(session: &mut Session, message_id: &str, released_id: i64) -> Result<()> {
+    session.execute(session.sql(ADVANCE).bind(message_id.to_owned()).bind(released_id)).await.map(drop)
+}
 
 const RELEASE: &str = "WITH c AS MATERIALIZED (
    SELECT d.id
@@ -229,24 +295,15 @@ const RELEASE: &str = "WITH c AS MATERIALIZED (
  SET due_at = $4
  WHERE id IN (SELECT id FROM c)";
 
-/// Makes the next `limit` deliveries of a message due at its time, in the order of hand-over. `None` when the message was
-/// not frozen in pieces, `Some(false)` when the last have become due, or another daemon is at it.
+/// Makes the next `limit` deliveries of a message that is held due at `due_at`, in the order of hand-over; `false` when all
+/// that are written have their time.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn release(session: &mut Session, message_id: &str, limit: i64) -> Result<Option<bool>> {
-    let row: Option<(i64, Option<i64>)> = session.one(session.sql(RELEASED).bind(message_id.to_owned())).await?;
-    let Some((after, sends_at)) = row else { return Ok(None) };
-    let Some(sends_at) = sends_at else { return Ok(Some(false)) };
-    let Some(until) = piece_end(session, message_id, after, limit).await? else {
-        end(session, message_id).await?;
-        return Ok(Some(false));
-    };
-    let statement = session.sql(ADVANCE).bind(message_id.to_owned()).bind(after).bind(until);
-    if session.execute(statement).await? == 0 {
-        return Ok(Some(false));
-    }
-    let statement = session.sql(RELEASE).bind(message_id.to_owned()).bind(after).bind(until).bind(sends_at);
+pub async fn release(session: &mut Session, message_id: &str, (after, due_at): (i64, i64), limit: i64) -> Result<bool> {
+    let Some(until) = piece_end(session, message_id, after, limit).await? else { return Ok(false) };
+    advance(session, message_id, until).await?;
+    let statement = session.sql(RELEASE).bind(message_id.to_owned()).bind(after).bind(until).bind(due_at);
     session.execute(statement).await?;
-    Ok(Some(true))
+    Ok(true)
 }

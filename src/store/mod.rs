@@ -46,6 +46,7 @@ pub mod register;
 pub mod register_word;
 pub mod reply;
 pub mod retention;
+pub mod sealed_audience;
 pub mod setting;
 pub mod settle;
 pub mod sign_in_session;
@@ -297,7 +298,9 @@ impl Store {
                 .acquire_timeout(Duration::from_secs(6))
                 .idle_timeout(Duration::from_secs(600))
                 .test_before_acquire(dialect == Dialect::Postgres)
-                .after_connect(move |connection, _| Box::pin(prepare_connection(dialect, connection)))
+                .after_connect(move |connection, _| {
+                    Box::pin(prepare_connection(dialect, connection, READERS_CACHE_KIB))
+                })
         };
         let write = match dialect {
             Dialect::Sqlite => WriteSide::One(Writer::open(&url).await?),
@@ -491,26 +494,36 @@ fn connect_url(dialect: Dialect, url: &str) -> String {
     format!("{url}{separator}mode=rwc")
 }
 
-async fn prepare_connection(dialect: Dialect, connection: &mut AnyConnection) -> std::result::Result<(), sqlx::Error> {
+/// What the one connection that writes keeps of an SQLite file.
+const WRITERS_CACHE_KIB: u32 = 16_000;
+/// What each connection that reads keeps of it: there are many, and the system keeps the file in memory for all of them.
+const READERS_CACHE_KIB: u32 = 4_000;
+
+async fn prepare_connection(
+    dialect: Dialect,
+    connection: &mut AnyConnection,
+    cache_kib: u32,
+) -> std::result::Result<(), sqlx::Error> {
     let settings = match dialect {
-        Dialect::Sqlite => {
+        Dialect::Sqlite => format!(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000; \
-             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16000; \
+             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; PRAGMA cache_size = -{cache_kib}; \
              PRAGMA wal_autocheckpoint = 4000;"
-        }
+        ),
         // Statements are short and many: compiling one takes longer than running it. A daemon that is frozen within a
         // transaction must not hold its rows against the others.
         Dialect::Postgres => {
             "SET lock_timeout = '5s'; SET statement_timeout = '60s'; SET TIME ZONE 'UTC'; SET jit = off; \
              SET idle_in_transaction_session_timeout = '10s';"
+                .to_owned()
         }
     };
-    connection.execute(sqlx::raw_sql(settings)).await.map(drop)
+    connection.execute(sqlx::raw_sql(AssertSqlSafe(settings))).await.map(drop)
 }
 
 /// Plans by key, made anew for each call: one made before an alert was frozen thinks the table empty.
 async fn prepare_for_dispatch(connection: &mut AnyConnection) -> std::result::Result<(), sqlx::Error> {
-    prepare_connection(Dialect::Postgres, connection).await?;
+    prepare_connection(Dialect::Postgres, connection, 0).await?;
     let settings = "SET enable_seqscan = off; SET plan_cache_mode = force_custom_plan; \
                     SET idle_in_transaction_session_timeout = '3s';";
     connection.execute(sqlx::raw_sql(settings)).await.map(drop)

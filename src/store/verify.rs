@@ -9,7 +9,12 @@ pub const MOST: i64 = 100;
 
 /// Persons of a message that no delivery covers, deliveries that cover nobody, and addresses with more than one. A message
 /// that is being frozen in pieces is not complete before the last.
-pub const COVERED_ONCE: [&str; 6] = [
+/// What is sealed is written out by somebody, and brings deliveries that nobody has seen.
+pub const COVERED_ONCE: [&str; 7] = [
+    "SELECT 'message ' || s.message_id || ': block ' || CAST(s.block AS TEXT) || ' is left, and nobody writes it out' AS line
+ FROM sealed_audience s
+ WHERE NOT EXISTS (SELECT 1 FROM freezing f WHERE f.message_id = s.message_id)
+ LIMIT $1",
     "SELECT 'message ' || r.message_id || ': person ' || r.contact_person_id || ' has a delivery of another message or channel' AS line
  FROM message_recipient r
  JOIN delivery d ON d.id = r.delivery_id
@@ -44,16 +49,30 @@ pub const COVERED_ONCE: [&str; 6] = [
  LIMIT $1",
 ];
 
-/// Counters that differ from rows. A leased delivery counts as queued.
+/// Deliveries of `c.message_id` that count as `c.state`. A leased one counts as queued, and so do those that are sealed.
+macro_rules! counted {
+    () => {
+        "((SELECT COUNT(*) FROM delivery d WHERE d.message_id = c.message_id
+     AND CASE WHEN d.state = 'sending' THEN 'queued' ELSE d.state END = c.state)
+   + CASE WHEN c.state = 'queued' THEN (SELECT COALESCE(SUM(s.deliveries), 0) FROM sealed_audience s
+     WHERE s.message_id = c.message_id) ELSE 0 END)"
+    };
+}
+
+/// Counters that differ from rows.
 pub const COUNTS_EQUAL_ROWS: [&str; 3] = [
-    "SELECT 'message ' || c.message_id || ': counter of ' || c.state || ' is ' || CAST(c.deliveries AS TEXT) || ', rows are ' ||
-   CAST((SELECT COUNT(*) FROM delivery d WHERE d.message_id = c.message_id
-     AND CASE WHEN d.state = 'sending' THEN 'queued' ELSE d.state END = c.state) AS TEXT) AS line
+    concat!(
+        "SELECT 'message ' || c.message_id || ': counter of ' || c.state || ' is ' || CAST(c.deliveries AS TEXT) || ', rows are ' ||
+   CAST(",
+        counted!(),
+        " AS TEXT) AS line
  FROM message_count c
- WHERE c.deliveries <> (SELECT COUNT(*) FROM delivery d WHERE d.message_id = c.message_id
-   AND CASE WHEN d.state = 'sending' THEN 'queued' ELSE d.state END = c.state)
+ WHERE c.deliveries <> ",
+        counted!(),
+        "
    AND NOT EXISTS (SELECT 1 FROM freezing f WHERE f.message_id = c.message_id AND f.stage = 'writing')
- LIMIT $1",
+ LIMIT $1"
+    ),
     "SELECT 'message ' || d.message_id || ': no counter of ' || d.state AS line
  FROM delivery d
  WHERE d.state <> 'sending'

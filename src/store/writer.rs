@@ -11,7 +11,7 @@ use sqlx::{AnyConnection, Connection as _, Executor as _};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::dialect::Dialect;
-use super::{Result, prepare_connection};
+use super::{Result, WRITERS_CACHE_KIB, prepare_connection};
 
 /// How long a transaction waits for those before it.
 const PATIENCE: Duration = Duration::from_secs(6);
@@ -52,7 +52,7 @@ impl Writer {
             Some(connection) => connection,
             None => {
                 let mut connection = AnyConnection::connect(&self.url).await?;
-                prepare_connection(Dialect::Sqlite, &mut connection).await?;
+                prepare_connection(Dialect::Sqlite, &mut connection, WRITERS_CACHE_KIB).await?;
                 connection
             }
         };

@@ -1,15 +1,15 @@
-//! Owns what is left of freezing in pieces when nobody is at it: taking back what has died, and letting go what may.
+//! Owns what is left of freezing in pieces when nobody is at it: taking back what has died, writing out what is sealed,
+//! and letting go what may.
 
 use super::Upkeep;
-use crate::actions::freezing;
+use crate::actions::{freezing, unsealing};
 use crate::store::StoreError;
 
-/// Takes back freezings that nobody has worked on for a lease's time, and makes deliveries due that may go.
+/// Takes back freezings that nobody has worked on for a lease's time, writes out what is sealed and makes deliveries due that may
+/// go.
 pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
     let lease_ms = i64::from(upkeep.config.dispatch.lease_seconds) * 1000;
     freezing::undo_dead(&upkeep.store, &upkeep.clock, upkeep.clock.now_ms() - lease_ms).await?;
-    if freezing::release_all(&upkeep.store).await? {
-        upkeep.wakeup.ring();
-    }
-    Ok(())
+    let goes_on = || upkeep.turn.is_ours() && !upkeep.stop.is_cancelled();
+    unsealing::write_out_all(&upkeep.store, &upkeep.clock, goes_on, || upkeep.wakeup.ring()).await
 }

@@ -1,11 +1,14 @@
-//! Stories of audiences too large for one transaction: frozen in pieces, seen and sent only when the last is written.
+//! Stories of audiences too large for one transaction: sealed in pieces, seen and sent only when the last is written, and
+//! then written out block by block.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use grannpost::actions::alert::{self, NewAlert};
 use grannpost::actions::large_alert::{self, UnseenAlert};
 use grannpost::actions::letter_review::Pass;
-use grannpost::actions::{ActionError, large_letter};
+use grannpost::actions::{ActionError, large_letter, unsealing};
+use grannpost::domain::daemon_role::Roles;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -57,6 +60,25 @@ impl TestApp {
         Ok(view.message.id)
     }
 
+    /// Deliveries that are sealed.
+    async fn sealed(&self) -> i64 {
+        sealed(&self.database).await
+    }
+
+    /// Waits until everybody of every audience is a row.
+    async fn written_out(&self) {
+        while self.rows("sealed_audience").await > 0 {
+            self.desk.wakeup.wait(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Writes out so many blocks, as upkeep would.
+    async fn write_out(&self, blocks: usize) {
+        let left = AtomicUsize::new(blocks);
+        let goes_on = || left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+        unsealing::write_out_all(&self.desk.store, &self.desk.clock, goes_on, || ()).await.unwrap();
+    }
+
     async fn rows(&self, table: &str) -> i64 {
         rows(&self.database, table).await
     }
@@ -68,6 +90,10 @@ impl TestApp {
             self.desk.wakeup.wait(Duration::from_millis(20)).await;
         }
     }
+}
+
+async fn sealed(database: &Database) -> i64 {
+    database.texts("SELECT CAST(COALESCE(SUM(deliveries), 0) AS TEXT) FROM sealed_audience").await[0].parse().unwrap()
 }
 
 async fn rows(database: &Database, table: &str) -> i64 {
@@ -88,6 +114,7 @@ on_both_databases! {
         for name in ["contact_persons", "households", "by_sms"] {
             assert_eq!(made.json["audience"][name], expected[name]);
         }
+        app.written_out().await;
         let [deliveries, recipients] = app.frozen(&id(&made)).await;
         let [whole_deliveries, whole_recipients] = app.frozen(&whole.message.id).await;
         assert_eq!((deliveries.len(), recipients.len()), (1030, 1100));
@@ -100,7 +127,7 @@ on_both_databases! {
         let app = TestApp::spawn_with(kind, PIECES).await;
         app.load_sample().await;
         let unseen = large_alert::create(&app.desk, &root(), &to_everybody()).await.unwrap();
-        assert_eq!((app.rows("delivery").await, app.rows("message_recipient").await), (1030, 1100), "all of it is written");
+        assert_eq!((app.sealed().await, app.rows("delivery").await), (1030, 0), "all of it is sealed");
         assert_eq!(app.api.get("/alerts").await.json["items"], json!([]));
         assert_eq!(app.verify().await, Vec::<String>::new());
         let other = app.api.post("/alerts", alert(&["2326"], 0)).await;
@@ -125,7 +152,7 @@ on_both_databases! {
         app.load_sample().await;
         let unseen = large_alert::create(&app.desk, &root(), &to_everybody()).await.unwrap();
         app.outlive_a_lease().await;
-        for table in ["delivery", "message_recipient", "message", "alert", "message_area", "message_review", "message_count"] {
+        for table in ["sealed_audience", "delivery", "message_recipient", "message", "alert", "message_area", "message_review", "message_count"] {
             assert_eq!(app.rows(table).await, 0, "{table}");
         }
         let late = app.publish(&unseen).await.unwrap_err();
@@ -150,7 +177,7 @@ on_both_databases! {
         let mut wordless = alert(&["jamtland"], 0);
         wordless["text"] = json!("");
         assert!(app.api.post("/alerts", wordless).await.names_field("text"));
-        for table in ["message", "delivery", "message_recipient", "freezing", "decision"] {
+        for table in ["message", "delivery", "message_recipient", "sealed_audience", "freezing", "decision"] {
             assert_eq!(app.rows(table).await, 0, "{table}");
         }
         assert_eq!(app.verify().await, Vec::<String>::new());
@@ -173,6 +200,7 @@ on_both_databases! {
         assert_eq!(call(alert(&["jamtland"], 10)).await.text, first.text);
         assert_eq!(call(alert(&["2326"], 10)).await.status, 422);
         assert_eq!(app.api.get("/alerts").await.json["items"].as_array().unwrap().len(), 1);
+        app.written_out().await;
         assert_eq!((app.rows("message").await, app.rows("delivery").await), (1, 1030));
     }
 
@@ -187,7 +215,8 @@ on_both_databases! {
         let revised = app.api.patch(&path, fewer).await;
         assert_eq!((revised.status.as_u16(), &revised.json["audience"]["by_sms"]), (200, &json!(240)), "{}", revised.text);
         assert_eq!((&revised.json["revision"], &revised.json["counts"]["queued"]), (&json!(2), &json!(240)));
-        assert_eq!((app.rows("delivery").await, app.rows("message_recipient").await), (240, 255));
+        app.written_out().await;
+        assert_eq!((app.rows("delivery").await, app.rows("message_recipient").await), (240, 255), "while it waits, too");
         app.advance(Duration::from_secs(60));
         assert_eq!(app.gateway.journal().len(), 0);
         let chief = app.api.with_key(&app.key("chief", "").await);
@@ -230,6 +259,7 @@ on_both_databases! {
         let closed = app.api.post(&format!("/alerts/{}/follow-ups", id(&made)), closing).await;
         assert_eq!(closed.status, 201, "{}", closed.text);
         let second = app.alert_when(&id(&closed), |alert| alert["state"] == "done").await;
+        app.written_out().await;
         let first = app.alert_when(&id(&made), |alert| alert["counts"]["sending"] == 0).await;
         assert_eq!((&first["state"], &first["counts"]["queued"]), (&json!("stopped"), &json!(0)), "{first:#}");
         let sent = app.gateway.journal().messages();
@@ -258,7 +288,7 @@ on_both_databases! {
         assert_eq!((refused.status.as_u16(), &refused.json["code"]), (409, &json!("message.freezing")));
         assert_eq!(app.verify().await, Vec::<String>::new());
         app.outlive_a_lease().await;
-        assert_eq!(app.rows("delivery").await, 0);
+        assert_eq!((app.rows("delivery").await, app.sealed().await), (0, 0));
         assert_eq!(app.api.get(&path).await.json, made.json, "it is the draft it was");
         let sent = app.api.post(&format!("{path}/send"), json!({ "undo_seconds": 0 })).await;
         assert_eq!(sent.status, 200, "{}", sent.text);
@@ -272,18 +302,160 @@ on_both_databases! {
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 
+    async fn the_accounts_are_true_while_blocks_are_left_and_what_needs_every_row_waits(kind: Kind) {
+        let mut app = TestApp::spawn_with(kind, PIECES).await;
+        app.load_sample().await;
+        app.restart_as(Roles::parse("web").unwrap()).await;
+        let made = app.api.post("/alerts", alert(&["jamtland"], 0)).await;
+        let path = format!("/alerts/{}", id(&made));
+        assert_eq!((app.rows("delivery").await, app.sealed().await), (90, 940), "the first block can go at once");
+        let person = app.api.get("/contact-persons?limit=1").await.json["items"][0]["id"].as_str().unwrap().to_owned();
+        for blocks in [0, 1, 4] {
+            app.write_out(blocks).await;
+            assert_eq!(app.verify().await, Vec::<String>::new());
+            let shown = app.api.get(&path).await.json;
+            assert_eq!((&shown["counts"]["queued"], &shown["audience"]["by_sms"]), (&json!(1030), &json!(1030)));
+            let erased = app.api.delete(&format!("/contact-persons/{person}")).await;
+            assert_eq!((erased.status.as_u16(), &erased.json["code"]), (409, &json!("contact_person.freezing")));
+        }
+        assert_eq!(app.sealed().await, 940 - 5 * 90);
+        let nobody = app.api.post(&format!("{path}/follow-ups"), json!({ "kind": "update", "text": "Mer", "undo_seconds": 0 })).await;
+        assert_eq!(nobody.json["code"], "alert.nobody_has_it", "what is sealed has not gone: {}", nobody.text);
+        app.restart().await;
+        app.alert_when(&id(&made), |alert| alert["counts"]["delivered"] == 1030).await;
+        app.written_out().await;
+        assert_eq!(app.gateway.journal().duplicates(), []);
+        assert_eq!(app.api.delete(&format!("/contact-persons/{person}")).await.status, 204);
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
+    async fn a_large_alert_stopped_while_blocks_are_left_ends_with_all_of_them(kind: Kind) {
+        let mut app = TestApp::spawn_with(kind, PIECES).await;
+        app.load_sample().await;
+        app.restart_as(Roles::parse("web").unwrap()).await;
+        let made = app.api.post("/alerts", alert(&["jamtland"], 0)).await;
+        let path = format!("/alerts/{}", id(&made));
+        app.write_out(3).await;
+        let stopped = app.api.post(&format!("{path}/stop"), json!({})).await;
+        assert_eq!((&stopped.json["stopped"], &stopped.json["already_handed_over"]), (&json!(1030), &json!(0)), "{}", stopped.text);
+        assert_eq!(app.sealed().await, 1030 - 4 * 90, "they are written out later");
+        assert_eq!(app.verify().await, Vec::<String>::new());
+        app.write_out(2).await;
+        assert_eq!(app.verify().await, Vec::<String>::new());
+        app.restart().await;
+        let shown = app.alert_when(&id(&made), |alert| alert["counts"]["stopped"] == 1030).await;
+        assert_eq!((&shown["state"], &shown["counts"]["queued"]), (&json!("stopped"), &json!(0)));
+        app.written_out().await;
+        assert_eq!((app.rows("message_recipient").await, app.rows("delivery_event").await), (1100, 1030));
+        assert_eq!(app.gateway.journal().len(), 0);
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
+    async fn an_alert_revised_approved_and_sent_while_blocks_are_left_reaches_everybody_once(kind: Kind) {
+        let mut app = TestApp::spawn_with(kind, &format!("{PIECES}alerts.approval = \"always\"")).await;
+        app.load_sample().await;
+        app.restart_as(Roles::parse("web").unwrap()).await;
+        let made = app.api.post("/alerts", alert(&["jamtland"], 0)).await;
+        let path = format!("/alerts/{}", id(&made));
+        app.write_out(3).await;
+        assert_eq!((app.rows("delivery").await, app.sealed().await), (270, 760), "while it awaits approval");
+        let mut fewer = alert(&["2380", "2321"], 0);
+        fewer["text"] = json!("Blå skåpbil söks");
+        let revised = app.api.patch(&path, fewer).await;
+        let by_sms = revised.json["audience"]["by_sms"].as_i64().unwrap_or_else(|| panic!("{}", revised.text));
+        assert_eq!((app.rows("delivery").await, app.sealed().await), (0, by_sms), "what was before is gone");
+        app.write_out(2).await;
+        let chief = app.api.with_key(&app.key("chief", "").await);
+        assert_eq!(chief.post(&format!("{path}/approve"), json!({ "revision": 2 })).await.json["state"], "queued");
+        assert_eq!(app.verify().await, Vec::<String>::new());
+        app.restart().await;
+        app.alert_when(&id(&made), |alert| alert["state"] == "done" && alert["counts"]["delivered"] == by_sms).await;
+        app.written_out().await;
+        assert_eq!(app.gateway.journal().len() as i64, by_sms);
+        assert_eq!(app.gateway.journal().duplicates(), []);
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
+    async fn sheets_are_not_printed_before_everybody_stands_on_one(kind: Kind) {
+        let mut app = TestApp::spawn_with(kind, PIECES).await;
+        app.load_sample().await;
+        app.restart_as(Roles::parse("web").unwrap()).await;
+        let body = json!({ "subject": "Läget i höst", "body_markdown": "Lås.", "areas": ["jamtland"], "no_registry_number": true });
+        let made = app.api.post("/letters", body).await;
+        let path = format!("/letters/{}", id(&made));
+        let sent = app.api.post(&format!("{path}/send"), json!({ "undo_seconds": 0 })).await;
+        assert_eq!((&sent.json["audience"]["by_email"], &sent.json["audience"]["on_paper"]), (&json!(944), &json!(128)), "{}", sent.text);
+        let early = app.api.post(&format!("{path}/printed"), json!({})).await;
+        assert_eq!((early.status.as_u16(), &early.json["code"]), (409, &json!("message.unsealing")));
+        app.write_out(100).await;
+        assert_eq!(app.api.post(&format!("{path}/printed"), json!({})).await.status, 200);
+        assert_eq!(app.api.get(&path).await.json["counts"]["unconfirmed"], 128);
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
+    async fn two_daemons_that_write_out_one_audience_write_each_block_once(kind: Kind) {
+        let mut app = TestApp::spawn_with(kind, "database.rows_at_once = 5\n").await;
+        app.load_sample().await;
+        app.restart_as(Roles::parse("web").unwrap()).await;
+        let made = app.api.post("/alerts", alert(&["jamtland"], 0)).await;
+        let writers: Vec<_> = (0..3)
+            .map(|_| {
+                let (store, clock) = (app.desk.store.clone(), app.desk.clock.clone());
+                tokio::spawn(async move { unsealing::write_out_all(&store, &clock, || true, || ()).await })
+            })
+            .collect();
+        for writer in writers {
+            writer.await.unwrap().unwrap();
+        }
+        assert_eq!((app.rows("delivery").await, app.rows("message_recipient").await, app.rows("freezing").await), (1030, 1100, 0));
+        assert_eq!(app.verify().await, Vec::<String>::new());
+        app.restart().await;
+        app.alert_when(&id(&made), |alert| alert["counts"]["delivered"] == 1030).await;
+        assert_eq!(app.gateway.journal().duplicates(), []);
+    }
+
+    async fn a_daemon_killed_while_it_writes_an_audience_out_goes_on_at_its_next_start(kind: Kind) {
+        let mut app = TestApp::spawn_with(kind, "database.rows_at_once = 5\ndispatch.lease_seconds = 1\n").await;
+        app.load_sample().await;
+        app.stop().await;
+        let config = app.config_file();
+        let mut daemon = ServeProcess::start(&config);
+        app.api.move_to(daemon.base.clone());
+        // What is handed over as the daemon dies is another story.
+        assert!(child::run(&config, &["pause"]).status.success());
+        let made = app.api.post("/alerts", alert(&["jamtland"], 0)).await;
+        assert_eq!(made.status, 201, "{}", made.text);
+        for left in [900, 500, 100] {
+            while app.sealed().await > left {
+                tokio::task::yield_now().await;
+            }
+            daemon.kill();
+            daemon = ServeProcess::start(&config);
+        }
+        assert!(child::run(&config, &["resume"]).status.success());
+        app.api.move_to(daemon.base.clone());
+        app.alert_when(&id(&made), |alert| alert["state"] == "done" && alert["counts"]["delivered"] == 1030).await;
+        assert_eq!(app.gateway.journal().duplicates(), []);
+        while app.rows("freezing").await > 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(daemon.signal_and_wait("TERM"), Some(0));
+        let verified = child::run(&config, &["verify"]);
+        assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
+    }
+
     async fn a_daemon_killed_while_it_freezes_leaves_nothing_that_is_sent(kind: Kind) {
         let mut app = TestApp::spawn_with(kind, "database.rows_at_once = 5\ndispatch.lease_seconds = 1\n").await;
         app.load_sample().await;
         app.stop().await;
         let config = app.config_file();
-        for at in [1, 300, 1_000] {
+        for at in [1, 300, 700] {
             let daemon = ServeProcess::start(&config);
             app.api.move_to(daemon.base.clone());
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
             let request = client.post(format!("{}/api/v1/alerts", daemon.base)).bearer_auth(app.api.key());
             let asked = tokio::spawn(request.json(&alert(&["jamtland"], 0)).send());
-            while app.rows("delivery").await < at {
+            while app.sealed().await < at {
                 tokio::task::yield_now().await;
             }
             daemon.kill();
@@ -294,7 +466,7 @@ on_both_databases! {
         while app.rows("freezing").await > 0 {
             tokio::task::yield_now().await;
         }
-        assert_eq!((app.rows("message").await, app.rows("delivery").await), (0, 0));
+        assert_eq!((app.rows("message").await, app.rows("delivery").await, app.sealed().await), (0, 0, 0));
         assert_eq!(app.gateway.journal().len(), 0);
         let made = app.api.post("/alerts", alert(&["2326"], 0)).await;
         let by_sms = made.json["audience"]["by_sms"].as_i64().unwrap();

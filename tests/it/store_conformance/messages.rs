@@ -137,10 +137,11 @@ on_both_databases! {
         }
         let whole = Coverage::of(audience::sms_crowd(&mut session, asked(true)).await.unwrap(), &[]);
         let freeze = Freeze { due_at: NOW + 1_000_000_000, ..freeze_of(&new) };
-        let rows = coverage::delivery_rows(1, whole.deliveries());
-        assert_eq!(coverage::add_deliveries(&mut session, &freeze, &rows).await.unwrap(), 2);
-        let rows = coverage::recipient_rows(1, whole.recipients());
-        assert_eq!(coverage::add_recipients(&mut session, "m1", &rows).await.unwrap(), 2);
+        let blocks: Vec<_> = sealed_audience::blocks(&whole, 1).collect();
+        assert_eq!(sealed_audience::add(&mut session, &freeze, 0, &blocks).await.unwrap(), 2);
+        assert!(sealed_audience::is_left(&mut session, "m1").await.unwrap() && sealed_audience::is_left(&mut session, "").await.unwrap());
+        assert!(!sealed_audience::is_left(&mut session, "m2").await.unwrap());
+        assert_eq!(sealed_audience::count(&mut session, "m1").await.unwrap(), 2);
         assert!(freezing::hold(&mut session, "m1", "f1", NOW + 5).await.unwrap());
         assert_eq!(message::get(&mut session, "m1").await.unwrap(), None);
         assert_eq!(message::page(&mut session, "alert", "", 10).await.unwrap(), []);
@@ -156,14 +157,32 @@ on_both_databases! {
         assert!(!freezing::hold(&mut session, "m1", "f1", NOW + 10).await.unwrap(), "the fence is another's");
         assert!(!freezing::publish(&mut session, "m1", "f1", 1).await.unwrap());
         assert!(freezing::publish(&mut session, "m1", "f2", 1).await.unwrap());
-        assert_eq!(freezing::releasable(&mut session).await.unwrap(), Vec::<String>::new(), "a draft may not go");
+        assert_eq!(freezing::unfinished(&mut session).await.unwrap().as_deref(), Some("m1"));
+        assert!(freezing::take_step(&mut session, "m2").await.unwrap().is_none());
+        let held = freezing::take_step(&mut session, "m1").await.unwrap().unwrap();
+        assert_eq!((held.number, held.due_at(), held.released_id), (1, None, IDS_PER_MESSAGE), "a draft may not go");
+        for position in [1, 2] {
+            let block = sealed_audience::next(&mut session, "m1", 1).await.unwrap().unwrap();
+            assert_eq!((block.last_position, block.queued_at, block.expires_at), (Some(position), freeze.now, freeze.expires_at));
+            assert!(sealed_audience::remove(&mut session, "m1", block.number).await.unwrap());
+            assert!(!sealed_audience::remove(&mut session, "m1", block.number).await.unwrap(), "once");
+            assert_eq!(coverage::add_deliveries(&mut session, &freeze, &block.deliveries).await.unwrap(), 1);
+            assert_eq!(coverage::add_recipients(&mut session, "m1", &block.recipients).await.unwrap(), 1);
+            assert_eq!(block.stand_ins, []);
+        }
+        assert!(sealed_audience::next(&mut session, "m1", 1).await.unwrap().is_none());
+        assert_eq!(freezing::unfinished(&mut session).await.unwrap(), None, "all is written, and may not go");
         message::set_state(&mut session, &new, MessageState::Queued, NOW).await.unwrap();
-        assert_eq!(freezing::releasable(&mut session).await.unwrap(), ["m1"]);
-        assert_eq!(freezing::release(&mut session, "m1", 1).await.unwrap(), Some(true));
+        assert_eq!(freezing::unfinished(&mut session).await.unwrap().as_deref(), Some("m1"));
+        assert!(freezing::release(&mut session, "m1", (IDS_PER_MESSAGE, NOW), 1).await.unwrap());
         assert_eq!(claimed(&mut session, Channel::Sms).await.len(), 1);
-        assert_eq!(freezing::release(&mut session, "m1", 1).await.unwrap(), Some(true));
-        assert_eq!(freezing::release(&mut session, "m1", 1).await.unwrap(), Some(false));
-        assert_eq!(freezing::release(&mut session, "m1", 1).await.unwrap(), None);
+        let held = freezing::take_step(&mut session, "m1").await.unwrap().unwrap();
+        assert_eq!((held.released_id, held.due_at()), (IDS_PER_MESSAGE + 1, Some(NOW)));
+        freezing::advance(&mut session, "m1", IDS_PER_MESSAGE).await.unwrap();
+        assert!(freezing::release(&mut session, "m1", (IDS_PER_MESSAGE + 1, NOW), 1).await.unwrap());
+        assert!(!freezing::release(&mut session, "m1", (IDS_PER_MESSAGE + 2, NOW), 1).await.unwrap());
+        freezing::end(&mut session, "m1").await.unwrap();
+        assert!(freezing::take_step(&mut session, "m1").await.unwrap().is_none());
         assert_eq!(claimed(&mut session, Channel::Sms).await.len(), 1);
         assert!(message::get(&mut session, "m1").await.unwrap().is_some());
     }
@@ -176,6 +195,12 @@ on_both_databases! {
             message::set_areas(&mut session, id, [("2380", true)]).await.unwrap();
             assert!(freezing::begin(&mut session, id, undo, ("f1", NOW)).await.unwrap());
         }
+        let stand_in = deputy::StandIn { stands_for: "p1".into(), contact_person_id: "p2".into(), delivery_id: IDS_PER_MESSAGE + 9_000_000 };
+        let blocks = [sealed_audience::block_of_deputies(std::iter::empty(), vec![stand_in.clone()])];
+        sealed_audience::add(&mut session, &freeze_of(&a_message("m1", 1, "alert")), 0, &blocks).await.unwrap();
+        assert_eq!(sealed_audience::next(&mut session, "m1", 1).await.unwrap().unwrap().stand_ins, [stand_in]);
+        assert_eq!(sealed_audience::thaw(&mut session, "m1", 10).await.unwrap(), 1);
+        assert_eq!(sealed_audience::thaw(&mut session, "m1", 10).await.unwrap(), 0);
         for dead in freezing::dead(&mut session, NOW + 1).await.unwrap() {
             freezing::undo(&mut session, &dead, NOW + 2).await.unwrap();
         }

@@ -205,8 +205,8 @@ on_both_databases! {
         assert_eq!(deputy::count(&mut session, AREAS, NOW).await.unwrap(), instead(1));
         assert_eq!(deputy::count(&mut session, AREAS, NOW + 1).await.unwrap(), instead(0), "back again");
         let message = frozen_alert(&mut session).await;
-        let absences = deputy::absences(&mut session, &message.id, NOW, false).await.unwrap();
-        assert_eq!(deputy::absences(&mut session, &message.id, NOW, true).await.unwrap(), absences);
+        let absences = deputy::absences(&mut session, &message.id, NOW).await.unwrap();
+        assert_eq!(deputy::away(&mut session, AREAS, NOW).await.unwrap(), absences);
         assert_eq!((absences.len(), absences[0].mobile.as_str(), absences[0].stands_for.as_str()), (1, "+46701740650", "p0"));
         let row = deputy::StandIn { stands_for: "p0".into(), contact_person_id: "d1".into(), delivery_id: 7 };
         deputy::add(&mut session, &message.id, std::slice::from_ref(&row), NOW).await.unwrap();
@@ -225,7 +225,7 @@ on_both_databases! {
         assert_eq!(deputy::of_message(&mut session, &message.id).await.unwrap(), []);
         let taken = ContactPerson { mobile: Some("+46701740601".into()), ..elsewhere.clone() };
         contact_person::put(&mut session, &taken).await.unwrap();
-        assert_eq!(deputy::absences(&mut session, &message.id, NOW, false).await.unwrap(), [], "their number has one");
+        assert_eq!(deputy::absences(&mut session, &message.id, NOW).await.unwrap(), [], "their number has one");
         assert_eq!(deputy::count(&mut session, AREAS, NOW).await.unwrap(), instead(0));
         deputy::hand_over(&mut session, "d1", "d9").await.unwrap();
         assert_eq!(deputy::stands_for(&mut session, "d9").await.unwrap()[0].0, "p0");

@@ -28,6 +28,7 @@ use grannpost::actions::key;
 use grannpost::ambient::Clock;
 use grannpost::app::{self, Daemon};
 use grannpost::config;
+use grannpost::domain::daemon_role::Roles;
 use grannpost::domain::operator::{Actor, Role};
 use grannpost::simulator::{GatewayOptions, MailSink, MailSinkOptions, SimulatedGateway};
 use serde_json::Value;
@@ -72,7 +73,7 @@ impl TestApp {
         let mail = MailSink::start(any, MailSinkOptions::new(wall)).await.unwrap();
         let database = Database::new(kind);
         let settings = [settings(&database.url, &gateway.base_url(), &mail.url()), more.to_owned()];
-        let (daemon, desk) = start(&settings, &clock).await;
+        let (daemon, desk) = start(&settings, &clock, Roles::ALL).await;
         let key = admin_key(&desk).await;
         let api = Api::new(format!("http://{}", daemon.address().unwrap()), key);
         Self { api, gateway, mail, clock, desk, database, daemon: Some(daemon), settings }
@@ -86,8 +87,13 @@ impl TestApp {
 
     /// Stops the daemon as SIGTERM would and starts another on the same database and address.
     pub async fn restart(&mut self) {
+        self.restart_as(Roles::ALL).await;
+    }
+
+    /// The same, and the other does only some of the work.
+    pub async fn restart_as(&mut self, roles: Roles) {
         assert!(self.daemon.take().unwrap().stop().await, "the daemon ends in time");
-        let (daemon, desk) = start(&self.settings, &self.clock).await;
+        let (daemon, desk) = start(&self.settings, &self.clock, roles).await;
         self.api.move_to(format!("http://{}", daemon.address().unwrap()));
         (self.daemon, self.desk) = (Some(daemon), desk);
     }
@@ -130,10 +136,10 @@ impl TestApp {
     }
 }
 
-async fn start(settings: &[String; 2], clock: &Clock) -> (Daemon, Desk) {
+async fn start(settings: &[String; 2], clock: &Clock, roles: Roles) -> (Daemon, Desk) {
     let config = Arc::new(config::from_toml(&[&settings[0], &settings[1]]).unwrap());
     let desk = app::open(config, clock.clone(), true).await.unwrap();
-    let mut daemon = Daemon::start(&desk).await.unwrap();
+    let mut daemon = Daemon::start_as(&desk, roles).await.unwrap();
     daemon.listen().await.unwrap();
     (daemon, desk)
 }
