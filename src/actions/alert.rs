@@ -165,6 +165,7 @@ pub async fn revise(desk: &Desk, session: &mut Session, actor: &Actor, id: &str,
     let message = compose(desk, actor, draft)?;
     expect_recipients(new.expected_recipients, audience)?;
     while store::coverage::thaw(session, id, i64::MAX).await? > 0 {}
+    store::freezing::end(session, id).await?;
     store::deputy::clear(session, id).await?;
     store::message::clear_counts(session, id).await?;
     store::message::revise(session, &message).await?;

@@ -54,7 +54,7 @@ pub async fn sweep(desk: &Desk) -> Result<usize> {
 pub(super) async fn stop_rest(desk: &Desk, session: &mut Session, actor: &Actor, alert_id: &str) -> Result<()> {
     // A takeover under way is waited for; one that comes later sees what is being done here. After the alert's deliveries, as
     // everywhere.
-    store::message::get_locked(session, alert_id).await?;
+    store::message::hold(session, alert_id).await?;
     for takeover in store::deputy::takeovers(session, alert_id).await? {
         if let Some(message) = store::message::get(session, &takeover.id).await? {
             message::stop_rest(desk, session, actor, message).await?;

@@ -29,10 +29,10 @@ pub(super) async fn release_first(session: &mut Session, clock: &Clock, message_
 
 /// Writes out all that is sealed, and makes all deliveries due that may go, of messages that were frozen in pieces; what is more
 /// urgent first. `goes_on` is asked before each piece, and whoever comes next begins where this one ended; `is_due` is told when
-/// there may be more to claim.
+/// there may be more to claim. A message that cannot be written out holds up no other.
 ///
 /// # Errors
-/// [`StoreError`].
+/// [`StoreError`], of a database that is out of reach.
 pub async fn write_out_all(
     store: &Store,
     clock: &Clock,
@@ -41,18 +41,22 @@ pub async fn write_out_all(
 ) -> std::result::Result<(), StoreError> {
     let mut size = PieceSize::new(store, u32::MAX);
     let mut has_begun = false;
+    let mut given_up: Vec<String> = Vec::new();
     while goes_on() {
         let unfinished = {
             let mut session = store.read().await?;
             store::freezing::unfinished(&mut session).await?
         };
-        let Some(message_id) = unfinished else { return Ok(()) };
-        let mut session = store.begin().await?;
+        let Some(message_id) = unfinished.into_iter().find(|id| !given_up.contains(id)) else { return Ok(()) };
         let begun = Instant::now();
-        let done = step(&mut session, clock, &message_id, size.limit()).await?;
-        session.commit().await?;
-        if done == Step::Released {
-            size.took(begun.elapsed());
+        match one_step(store, clock, &message_id, size.limit()).await {
+            Ok(Step::Released) => size.took(begun.elapsed()),
+            Ok(_) => {}
+            Err(error) if error.is_passing() => return Err(error),
+            Err(error) => {
+                tracing::error!(code = error.code(), message = message_id, "an audience cannot be written out");
+                given_up.push(message_id);
+            }
         }
         // Once is enough: whoever hands over comes back for more by itself.
         if !has_begun {
@@ -62,6 +66,13 @@ pub async fn write_out_all(
         size.rest(store).await;
     }
     Ok(())
+}
+
+async fn one_step(store: &Store, clock: &Clock, message_id: &str, limit: i64) -> std::result::Result<Step, StoreError> {
+    let mut session = store.begin().await?;
+    let done = step(&mut session, clock, message_id, limit).await?;
+    session.commit().await?;
+    Ok(done)
 }
 
 /// Refuses what needs every delivery of a message as a row while some are sealed still.

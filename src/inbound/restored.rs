@@ -14,7 +14,7 @@ use serde_json::json;
 use super::gateway_hook::GatewayHook;
 use super::sms::{self, SmsReader};
 use crate::actions::opt_out_replay::{self, Redone};
-use crate::actions::{ActionError, Desk, pause};
+use crate::actions::{ActionError, Desk, freezing, pause, unsealing};
 use crate::ambient::Wakeup;
 use crate::domain::operator::Actor;
 use crate::domain::opt_out_journal::{Line, last_words};
@@ -105,6 +105,11 @@ pub async fn catch_up(
     let said = said_since(desk, without).await?;
     let mut redone = Redone::default();
     if let Some(journal) = desk.store.journal().open() {
+        // Nobody is erased who stands in an audience that was being frozen or written out when the copy was made, and no daemon may be
+        // there to do it.
+        let lease_ms = i64::from(desk.config.dispatch.lease_seconds) * 1000;
+        freezing::undo_dead(&desk.store, &desk.clock, desk.now() - lease_ms).await?;
+        unsealing::write_out_all(&desk.store, &desk.clock, || true, || ()).await?;
         let words = last_words(said.lines.clone(), |line| !said.unknown.contains(&line.mac));
         redone = opt_out_replay::replay(desk, actor, &words, journal.key()).await?;
     }

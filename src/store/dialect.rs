@@ -54,7 +54,8 @@ impl Dialect {
 
     /// Replaces the marks in `sql`:
     /// `{rows $1: id BIGINT, state TEXT}` is a table made of a bound JSON array of objects;
-    /// `{skip locked}` lets several daemons claim side by side; `{for update}` holds rows that are about to change;
+    /// `{skip locked}` lets several daemons claim side by side; `{for update}` holds rows that are about to change, and
+    /// `{for no key update}` those whose key stays, so that rows that name it may come meanwhile;
     /// `{by id}` after the delivery table has its rows looked up by id, whatever else a planner thinks of;
     /// `{as bytes}` behind a column compares it as bytes, so that the index of how it begins serves;
     /// `{one at a time $1}` waits until no other transaction holds the number; SQLite has one writer anyway;
@@ -105,6 +106,8 @@ impl Dialect {
             ("skip locked", Self::Postgres) => into.push_str("FOR UPDATE SKIP LOCKED"),
             ("for update", Self::Sqlite) => {}
             ("for update", Self::Postgres) => into.push_str("FOR UPDATE"),
+            ("for no key update", Self::Sqlite) => {}
+            ("for no key update", Self::Postgres) => into.push_str("FOR NO KEY UPDATE"),
             ("key share", Self::Sqlite) => {}
             ("key share", Self::Postgres) => into.push_str("FOR KEY SHARE"),
             ("key of p", Self::Sqlite) => into.push_str("p.rowid"),

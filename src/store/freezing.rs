@@ -199,16 +199,17 @@ const UNFINISHED: &str = "SELECT f.message_id
  WHERE f.stage = 'releasing'
    AND (m.state NOT IN ('draft', 'awaiting_approval')
      OR EXISTS (SELECT 1 FROM sealed_audience s WHERE s.message_id = f.message_id))
- ORDER BY m.priority, m.sends_at, f.message_id
- LIMIT 1";
+ ORDER BY CASE WHEN m.state IN ('draft', 'awaiting_approval', 'stopped') THEN 1 ELSE 0 END, m.priority, m.sends_at, f.message_id
+ LIMIT 100";
 
-/// The most urgent of the messages that were frozen in pieces and are not all written out yet, or may go and are not all due.
+/// The messages that were frozen in pieces and are not all written out yet, or may go and are not all due: what may go first, and of
+/// that the most urgent.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn unfinished(session: &mut Session) -> Result<Option<String>> {
-    let row: Option<(String,)> = session.one(session.sql(UNFINISHED)).await?;
-    Ok(row.map(|(id,)| id))
+pub async fn unfinished(session: &mut Session) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = session.list(session.sql(UNFINISHED)).await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
 }
 
 /// A message as it stands while it is written out, held by [`take_step`].

@@ -169,6 +169,20 @@ pub async fn get_locked(session: &mut Session, id: &str) -> Result<Option<Messag
     session.one(session.sql(GET_LOCKED).bind(id.to_owned())).await
 }
 
+const HOLD: &str = "SELECT id
+ FROM message
+ WHERE id = $1
+ {for no key update}";
+
+/// Holds a message against others who hold it, but not against those who write out its audience: they may wait for what this
+/// transaction has.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn hold(session: &mut Session, id: &str) -> Result<()> {
+    session.row(session.sql(HOLD).bind(id.to_owned())).await.map(drop)
+}
+
 const PAGE: &str = concat!(
     "SELECT *
  FROM message

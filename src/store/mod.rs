@@ -64,7 +64,9 @@ use futures_util::TryStreamExt as _;
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, AssertSqlSafe, Executor, FromRow, SqlSafeStr as _, Transaction};
+use sqlx::{
+    Any, AnyConnection, AnyPool, AssertSqlSafe, Connection as _, Executor, FromRow, SqlSafeStr as _, Transaction,
+};
 
 use crate::domain::opt_out_journal::JournalKey;
 
@@ -80,6 +82,11 @@ pub struct Store {
     read: AnyPool,
     journal: Journal,
 }
+
+/// How long one waits for a connection, or for those before it.
+const PATIENCE: Duration = Duration::from_secs(6);
+/// How long a connection for dispatch may lie idle without being asked whether it lives.
+const LONGEST_WITHOUT_PROOF: Duration = Duration::from_secs(1);
 
 /// What writes.
 #[derive(Debug, Clone)]
@@ -295,7 +302,7 @@ impl Store {
         let pool = |connections: u32| {
             AnyPoolOptions::new()
                 .max_connections(connections)
-                .acquire_timeout(Duration::from_secs(6))
+                .acquire_timeout(PATIENCE)
                 .idle_timeout(Duration::from_secs(600))
                 .test_before_acquire(dialect == Dialect::Postgres)
                 .after_connect(move |connection, _| {
@@ -306,9 +313,14 @@ impl Store {
             Dialect::Sqlite => WriteSide::One(Writer::open(&url).await?),
             Dialect::Postgres => WriteSide::Many {
                 pool: pool(max_connections).connect(&url).await?,
-                // Not asked whether it lives before each transaction: the engine does again what a dead one refused.
+                // Asked whether it lives only after a rest: what one that died just now refuses, the engine does again.
                 dispatch: pool(max_connections.min(6))
                     .test_before_acquire(false)
+                    .before_acquire(|connection, meta| {
+                        Box::pin(
+                            async move { Ok(meta.idle_for < LONGEST_WITHOUT_PROOF || connection.ping().await.is_ok()) },
+                        )
+                    })
                     .after_connect(|connection, _| Box::pin(prepare_for_dispatch(connection)))
                     .connect_lazy(&url)?,
             },
@@ -353,7 +365,9 @@ impl Store {
         match &self.write {
             WriteSide::One(_) => self.begin().await,
             WriteSide::Many { dispatch, .. } => {
-                Ok(self.session(Inner::Write(dispatch.begin_with(self.dialect.begin_write()).await?)))
+                let begun = dispatch.begin_with(self.dialect.begin_write());
+                let transaction = tokio::time::timeout(PATIENCE, begun).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+                Ok(self.session(Inner::Write(transaction?)))
             }
         }
     }

@@ -5,16 +5,12 @@
 //! next transaction begins.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use sqlx::{AnyConnection, Connection as _, Executor as _};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::dialect::Dialect;
-use super::{Result, WRITERS_CACHE_KIB, prepare_connection};
-
-/// How long a transaction waits for those before it.
-const PATIENCE: Duration = Duration::from_secs(6);
+use super::{PATIENCE, Result, WRITERS_CACHE_KIB, prepare_connection};
 
 /// The connection, and who waits for it.
 #[derive(Debug, Clone)]
@@ -63,11 +59,10 @@ impl Writer {
     pub(super) async fn begin(&self) -> Result<Turn> {
         let seat = Arc::clone(&self.seat).lock_owned();
         let mut seat = tokio::time::timeout(PATIENCE, seat).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
-        let connection = self.connect(&mut seat).await?;
-        // From here on what goes wrong, or is given up, is rolled back.
-        let begun = connection.execute(Dialect::Sqlite.begin_write()).await;
-        let turn = Turn { seat: Some(seat) };
-        begun?;
+        self.connect(&mut seat).await?;
+        // From here on what goes wrong, or is given up half-way, is rolled back.
+        let mut turn = Turn { seat: Some(seat) };
+        turn.connection().execute(Dialect::Sqlite.begin_write()).await?;
         Ok(turn)
     }
 

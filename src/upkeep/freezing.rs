@@ -5,11 +5,11 @@ use super::Upkeep;
 use crate::actions::{freezing, unsealing};
 use crate::store::StoreError;
 
-/// Takes back freezings that nobody has worked on for a lease's time, writes out what is sealed and makes deliveries due that may
-/// go.
+/// Writes out what is sealed and makes deliveries due that may go; then takes back freezings that nobody has worked on for a lease's
+/// time, which nobody waits for.
 pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
     let lease_ms = i64::from(upkeep.config.dispatch.lease_seconds) * 1000;
-    freezing::undo_dead(&upkeep.store, &upkeep.clock, upkeep.clock.now_ms() - lease_ms).await?;
     let goes_on = || upkeep.turn.is_ours() && !upkeep.stop.is_cancelled();
-    unsealing::write_out_all(&upkeep.store, &upkeep.clock, goes_on, || upkeep.wakeup.ring()).await
+    unsealing::write_out_all(&upkeep.store, &upkeep.clock, goes_on, || upkeep.wakeup.ring()).await?;
+    freezing::undo_dead(&upkeep.store, &upkeep.clock, upkeep.clock.now_ms() - lease_ms).await
 }

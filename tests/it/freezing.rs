@@ -376,6 +376,51 @@ on_both_databases! {
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 
+    async fn a_large_alert_is_stopped_while_its_audience_is_being_written_out(kind: Kind) {
+        let mut app = TestApp::spawn_with(kind, "database.rows_at_once = 5\n").await;
+        app.load_sample().await;
+        app.restart_as(Roles::parse("web").unwrap()).await;
+        for left in [1_000, 700, 300] {
+            let made = app.api.post("/alerts", alert(&["jamtland"], 0)).await;
+            let (store, clock) = (app.desk.store.clone(), app.desk.clock.clone());
+            let writer = tokio::spawn(async move { unsealing::write_out_all(&store, &clock, || true, || ()).await });
+            while app.sealed().await > left {
+                tokio::task::yield_now().await;
+            }
+            let stopped = app.api.post(&format!("/alerts/{}/stop", id(&made)), json!({})).await;
+            assert_eq!(stopped.json["stopped"], 1030, "{}", stopped.text);
+            writer.await.unwrap().unwrap();
+            let shown = app.api.get(&format!("/alerts/{}", id(&made))).await.json;
+            assert_eq!((&shown["counts"]["stopped"], &shown["counts"]["queued"]), (&json!(1030), &json!(0)));
+        }
+        assert_eq!(app.verify().await, Vec::<String>::new());
+    }
+
+    async fn what_may_not_go_or_cannot_be_read_holds_up_no_other_audience(kind: Kind) {
+        let mut app = TestApp::spawn_with(kind, PIECES).await;
+        app.load_sample().await;
+        app.restart_as(Roles::parse("web").unwrap()).await;
+        let left = async |app: &TestApp, id: &str| {
+            let sql = format!("SELECT CAST(COUNT(*) AS TEXT) FROM sealed_audience WHERE message_id = '{id}'");
+            app.database.texts(&sql).await[0].clone()
+        };
+        let mut made = Vec::new();
+        for text in ["Röd skåpbil söks", "Blå skåpbil söks", "Vit skåpbil söks"] {
+            let mut new = alert(&["jamtland"], 0);
+            new["text"] = json!(text);
+            made.push(id(&app.api.post("/alerts", new).await));
+        }
+        let [stopped, unreadable, goes] = made.as_slice() else { unreachable!() };
+        assert_eq!(app.api.post(&format!("/alerts/{stopped}/stop"), json!({})).await.status, 200);
+        app.database.execute(&format!("UPDATE sealed_audience SET content = '{{' WHERE message_id = '{unreadable}'")).await;
+        let before = (left(&app, stopped).await, left(&app, unreadable).await);
+        app.write_out(3).await;
+        assert_eq!((left(&app, stopped).await, left(&app, unreadable).await), before, "what may go is written out first");
+        app.write_out(100).await;
+        assert_eq!((left(&app, stopped).await.as_str(), left(&app, goes).await.as_str()), ("0", "0"));
+        assert_eq!(left(&app, unreadable).await, before.1);
+    }
+
     async fn sheets_are_not_printed_before_everybody_stands_on_one(kind: Kind) {
         let mut app = TestApp::spawn_with(kind, PIECES).await;
         app.load_sample().await;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use grannpost::actions::{key, person_merge, unsubscribe};
 use grannpost::ambient::Clock;
+use grannpost::domain::daemon_role::Roles;
 use grannpost::domain::delivery_token::TokenKey;
 use grannpost::domain::unsubscribe_token;
 use grannpost::simulator::{GatewayOptions, InboundMessage, MailSink, MailSinkOptions, SimulatedGateway};
@@ -445,6 +446,28 @@ async fn an_administrator_resumes_a_restored_database_from_the_pages() {
     let page = admin.submit(&page, "/admin/resume", &[]).await;
     assert!(page.says("1 avanmälning och 0 raderingar från tiden efter kopian är gjorda om"), "{}", page.html);
     assert!(has_opted_out(&app.api.get(&format!("/contact-persons/{}", people[0].id)).await.json));
+    assert_eq!(app.verify().await, Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_are_erased_again_who_stand_in_an_audience_that_was_being_written_out_when_the_copy_was_made() {
+    let mut app = TestApp::spawn_with(Kind::Sqlite, "database.rows_at_once = 90\n").await;
+    app.load_sample().await;
+    app.restart_as(Roles::parse("web").unwrap()).await;
+    let new = json!({ "text": "Röd skåpbil söks", "areas": ["jamtland"], "decided_by": "Vakthavande befäl", "undo_seconds": 0 });
+    assert_eq!(app.api.post("/alerts", new).await.status, 201);
+    let person = app.api.get("/contact-persons?limit=1").await.json["items"][0]["id"].as_str().unwrap().to_owned();
+    let mut session = app.desk.store.begin().await.unwrap();
+    store::backup::mark_restored(&mut session, app.clock.now_ms()).await.unwrap();
+    session.commit().await.unwrap();
+    let journal = app.desk.store.journal().open().unwrap();
+    let word = journal.key().word(app.clock.now_ms(), &person, grannpost::domain::opt_out_journal::Word::Erased);
+    assert!(journal.write(vec![word]).await);
+    let mut admin = app.signed_in("admin", "").await;
+    let page = admin.get("/admin/resume").await;
+    let page = admin.submit(&page, "/admin/resume", &[]).await;
+    assert!(page.says("0 avanmälningar och 1 radering från tiden efter kopian är gjorda om"), "{}", page.html);
+    assert_eq!(app.api.get(&format!("/contact-persons/{person}")).await.status, 404);
     assert_eq!(app.verify().await, Vec::<String>::new());
 }
 
