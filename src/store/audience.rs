@@ -296,21 +296,20 @@ macro_rules! crowd {
     };
 }
 
-/// The next `$4` persons after the key `$3` as one row.
+/// Of the next `$4` persons after the key `$3` those who are in the areas, as one row. The next ones are found before anything else is
+/// asked of them: asked at once, PostgreSQL puts the whole register in order for every row.
 macro_rules! chunk {
     ($person:expr) => {
         concat!(
-            "SELECT {text of key} AS last, {array of q.id, q.area_code, q.households, q.channel, q.address, q.why} AS persons
+            "SELECT (SELECT {text of key} FROM (SELECT {key of p} AS key FROM contact_person p WHERE {key of p} > {key $3}
+   ORDER BY {key of p} LIMIT $4) q) AS last, {array of q.id, q.area_code, q.households, q.channel, q.address, q.why} AS persons
  FROM (SELECT {key of p} AS key, ",
             $person,
             "
- FROM contact_person p
+ FROM (SELECT {row of p} FROM contact_person p WHERE {key of p} > {key $3} ORDER BY {key of p} LIMIT $4) p
  WHERE ",
             in_areas_by_scan!(),
-            "
-   AND {key of p} > {key $3}
- ORDER BY {key of p}
- LIMIT $4) q"
+            ") q"
         )
     };
 }

@@ -61,6 +61,7 @@ impl Dialect {
     /// `{one at a time $1}` waits until no other transaction holds the number; SQLite has one writer anyway;
     /// `{key of p}` is what the rows of table `p`, whose key is a text `id`, are read one after the other by, `{text of key}` and
     /// `{key $3}` take it out and in as text: SQLite keeps such rows by a number of its own, and the key is an index beside them;
+    /// `{row of p}` all its columns with that key;
     /// `{array of a, b}` is a JSON array, as text, with an array of these columns for each row of a group;
     /// `{key share}` keeps a row from being held by others until the transaction ends, while its figures may change;
     /// `{now us}` is the database's clock in microseconds.
@@ -112,6 +113,8 @@ impl Dialect {
             ("key share", Self::Postgres) => into.push_str("FOR KEY SHARE"),
             ("key of p", Self::Sqlite) => into.push_str("p.rowid"),
             ("key of p", Self::Postgres) => into.push_str("p.id"),
+            ("row of p", Self::Sqlite) => into.push_str("p.*, p.rowid AS rowid"),
+            ("row of p", Self::Postgres) => into.push_str("p.*"),
             ("text of key", Self::Sqlite) => into.push_str("CAST(MAX(q.key) AS TEXT)"),
             ("text of key", Self::Postgres) => into.push_str("MAX(q.key)"),
             ("key $3", Self::Sqlite) => into.push_str("CAST($3 AS INTEGER)"),
