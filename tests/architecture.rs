@@ -103,6 +103,7 @@ const PURE: &[&str] = &[
     "zxcvbn",
     "idna",
     "data_encoding",
+    "uuid",
     "hmac",
     "sha2",
     "subtle",

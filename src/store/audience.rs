@@ -23,15 +23,6 @@ macro_rules! in_areas {
     };
 }
 
-/// The same for a large part of the register. The expression keeps the index on areas out of the plan: read in its order,
-/// a large table is read many times over.
-macro_rules! in_areas_by_scan {
-    () => {
-        "p.erased_at IS NULL
-   AND p.area_code || '' IN (SELECT v.code FROM {rows $1: code TEXT})"
-    };
-}
-
 /// Why person `p` gets no alert at a time, `$2` unless another is named; NULL when nothing is in the way.
 macro_rules! no_alert {
     () => {
@@ -303,12 +294,12 @@ macro_rules! chunk {
         concat!(
             "SELECT (SELECT {text of key} FROM (SELECT {key of p} AS key FROM contact_person p WHERE {key of p} > {key $3}
    ORDER BY {key of p} LIMIT $4) q) AS last, {array of q.id, q.area_code, q.households, q.channel, q.address, q.why} AS persons
- FROM (SELECT {key of p} AS key, ",
+ FROM (SELECT ",
             $person,
             "
  FROM (SELECT {row of p} FROM contact_person p WHERE {key of p} > {key $3} ORDER BY {key of p} LIMIT $4) p
  WHERE ",
-            in_areas_by_scan!(),
+            in_areas!(),
             ") q"
         )
     };

@@ -7,6 +7,8 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
+use uuid::Uuid;
+
 use super::{Candidate, NONE};
 use crate::domain::audience::{AlertAudience, LetterAudience};
 use crate::domain::coverage::NotReached;
@@ -113,7 +115,7 @@ impl Crowd {
     pub(super) fn id(&self, person: &Person) -> Cow<'_, str> {
         match person.id.at() {
             Some(at) => Cow::Borrowed(self.text(at)),
-            None => Cow::Owned(uuid_text(person.id.0)),
+            None => Cow::Owned(Uuid::from_bytes(person.id.0).to_string()),
         }
     }
 
@@ -189,37 +191,11 @@ impl Crowd {
     }
 }
 
-/// The bytes of a UUID in the one way we write it.
+/// The bytes of a UUID in the one way we write it: what is written in another could not be written again from them.
 fn uuid(text: &str) -> Option<[u8; 16]> {
-    if text.len() != 36 {
-        return None;
-    }
-    let mut value: u128 = 0;
-    for (at, byte) in text.bytes().enumerate() {
-        let digit = match (at, byte) {
-            (8 | 13 | 18 | 23, b'-') => continue,
-            (8 | 13 | 18 | 23, _) => return None,
-            (_, b'0'..=b'9') => byte - b'0',
-            (_, b'a'..=b'f') => byte - b'a' + 10,
-            _ => return None,
-        };
-        value = value << 4 | u128::from(digit);
-    }
-    let bytes = value.to_be_bytes();
-    (bytes[..12] != TEXT_ID).then_some(bytes)
-}
-
-fn uuid_text(bytes: [u8; 16]) -> String {
-    const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
-    let mut text = String::with_capacity(36);
-    for (at, byte) in bytes.into_iter().enumerate() {
-        if matches!(at, 4 | 6 | 8 | 10) {
-            text.push('-');
-        }
-        text.push(DIGITS[usize::from(byte >> 4)]);
-        text.push(DIGITS[usize::from(byte & 15)]);
-    }
-    text
+    let uuid = Uuid::try_parse(text).ok()?;
+    let is_ours = uuid.hyphenated().encode_lower(&mut Uuid::encode_buffer()) == text;
+    (is_ours && uuid.as_bytes()[..12] != TEXT_ID).then(|| uuid.into_bytes())
 }
 
 /// The digits of a phone number with its plus sign; `None` for what could not be written again from them.
