@@ -42,7 +42,7 @@ use crate::upkeep::{self, Upkeep};
 
 use crate::web::limits::Limits;
 use crate::web::transact::UnderWay;
-use crate::web::{self, Web};
+use crate::web::{self, Shared, Web};
 
 /// How long work in flight may take to settle when the daemon stops.
 const DRAIN: Duration = Duration::from_secs(25);
@@ -150,7 +150,7 @@ impl Daemon {
             start_polls(&engine, &gateways, &receipts);
             start_reading(desk, &engine, SmsReader { desk: desk.clone(), hooks: Arc::clone(&hooks), kept });
         }
-        let web = Web {
+        let web = Web::from(Shared {
             desk: desk.clone(),
             receipts,
             incoming,
@@ -163,7 +163,7 @@ impl Daemon {
             metrics: crate::telemetry::init_metrics(),
             roles,
             stop: engine.stop.clone(),
-        };
+        });
         let closing = CancellationToken::new();
         Ok(Self { engine, web, servers: TaskTracker::new(), closing, address: None, roles, gateways })
     }

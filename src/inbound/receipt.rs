@@ -113,13 +113,14 @@ async fn write(
         incoming.push(report);
     }
     let received_at = clock.now_ms();
-    let rows: Vec<NewReceipt> = incoming.iter().map(row).collect();
-    let new = store::receipt::store(&mut session, &deduplicated(rows), received_at).await?;
-    let ids: Vec<i64> = new.iter().map(|(delivery_id, ..)| *delivery_id).collect();
+    let rounds = rounds(incoming);
+    let mut rows: Vec<NewReceipt> = rounds.iter().flatten().map(|report| row(report)).collect();
+    rows.sort_unstable_by(|a, b| (a.delivery_id, a.attempt, &a.word).cmp(&(b.delivery_id, b.attempt, &b.word)));
+    store::receipt::store(&mut session, &rows, received_at).await?;
+    let ids: Vec<i64> = rows.iter().map(|row| row.delivery_id).collect();
     store::advance::hold(&mut session, &ids).await?;
     // Read only now: who held the rows before us has written a later time than when we began to wait for them.
     let now = clock.now_ms();
-    let rounds = rounds(incoming, &new);
     let arrived: Vec<Arrived<'_>> = arrivals(&rounds).into_iter().map(arrived).collect();
     let mut changes = store::advance::arrive(&mut session, now, &arrived).await?;
     let moved: HashSet<i64> = changes.iter().map(|change| change.delivery_id).collect();
@@ -205,21 +206,14 @@ fn word(state: ReceiptState) -> &'static str {
     }
 }
 
-/// One statement may not meet the same key twice.
-fn deduplicated(mut rows: Vec<NewReceipt>) -> Vec<NewReceipt> {
-    rows.sort_by(|a, b| (a.delivery_id, a.attempt, &a.word).cmp(&(b.delivery_id, b.attempt, &b.word)));
-    rows.dedup_by(|a, b| (a.delivery_id, a.attempt, &a.word) == (b.delivery_id, b.attempt, &b.word));
-    rows
-}
-
-/// New reports in rounds: at most one for each delivery in a round, in the order they came.
-fn rounds<'a>(incoming: &'a [Incoming], new: &[(i64, i64, String)]) -> Vec<Vec<&'a Incoming>> {
-    let mut new: HashSet<(i64, i64, &str)> =
-        new.iter().map(|(delivery, attempt, word)| (*delivery, *attempt, word.as_str())).collect();
+/// Reports in rounds: at most one for each delivery in a round, in the order they came. The same word twice for one attempt is one
+/// report; one that came in an earlier batch moves nothing, for no state leads to itself.
+fn rounds(incoming: &[Incoming]) -> Vec<Vec<&Incoming>> {
+    let mut seen: HashSet<(i64, i64, &str)> = HashSet::new();
     let mut depth: HashMap<i64, usize> = HashMap::new();
     let mut rounds: Vec<Vec<&Incoming>> = Vec::new();
     for report in incoming {
-        if !new.remove(&(report.token.delivery_id, report.token.attempt, report.receipt.word.as_str())) {
+        if !seen.insert((report.token.delivery_id, report.token.attempt, report.receipt.word.as_str())) {
             continue;
         }
         let at = depth.entry(report.token.delivery_id).or_default();

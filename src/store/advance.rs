@@ -3,7 +3,7 @@
 //! Whatever else happens to a delivery goes through `delivery::apply`. Invariant: each statement moves a delivery only out of the one
 //! state that its step begins in, which the state machine allows; the caller owes `settle::record` for what changed.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::delivery::ids_json;
 use super::settle::Change;
@@ -60,8 +60,8 @@ const TAKE: &str = "UPDATE delivery {by id}
    AND COALESCE(delivery.state, '') = 'sending'
    AND COALESCE(delivery.lease_owner, '') = $2
    AND delivery.stamped_at IS NOT NULL
- RETURNING delivery.id, delivery.lease_fence, delivery.message_id, delivery.channel, delivery.version, delivery.persons,
-   delivery.households";
+ RETURNING {packed delivery.id, delivery.lease_fence, delivery.message_id, delivery.channel, delivery.version, delivery.persons,
+   delivery.households}";
 
 /// Writes down what gateways took from `owner`, whose leases still stand. Returns what changed with the fencing numbers; who is
 /// missing there must be looked at.
@@ -73,7 +73,7 @@ pub async fn take(session: &mut Session, (owner, now): (&str, i64), taken: &[Tak
         return Ok(Vec::new());
     }
     let statement = session.sql(TAKE).bind(json(&taken)).bind(owner.to_owned()).bind(now);
-    let moved: Vec<Moved> = session.list(statement).await?;
+    let moved: Vec<Moved> = session.unpack(statement).await?;
     Ok(moved.into_iter().map(|row| row.change(DeliveryState::Sending, DeliveryState::Accepted)).collect())
 }
 
@@ -101,8 +101,8 @@ const ARRIVE: &str = "UPDATE delivery {by id}
  WHERE delivery.id = v.id
    AND COALESCE(delivery.state, '') = 'accepted'
    AND delivery.attempts >= v.attempt
- RETURNING delivery.id, delivery.lease_fence, delivery.message_id, delivery.channel, delivery.version, delivery.persons,
-   delivery.households";
+ RETURNING {packed delivery.id, delivery.lease_fence, delivery.message_id, delivery.channel, delivery.version, delivery.persons,
+   delivery.households}";
 
 /// Writes down what arrived of that which gateways had taken, one report for each delivery. Returns what changed; who is missing
 /// there must be looked at.
@@ -113,12 +113,12 @@ pub async fn arrive(session: &mut Session, now: i64, arrived: &[Arrived<'_>]) ->
     if arrived.is_empty() {
         return Ok(Vec::new());
     }
-    let moved: Vec<Moved> = session.list(session.sql(ARRIVE).bind(json(&arrived)).bind(now)).await?;
+    let moved: Vec<Moved> = session.unpack(session.sql(ARRIVE).bind(json(&arrived)).bind(now)).await?;
     Ok(moved.into_iter().map(|row| row.change(DeliveryState::Accepted, DeliveryState::Delivered).1).collect())
 }
 
-/// A delivery as it is after its step.
-#[derive(sqlx::FromRow)]
+/// A delivery as it is after its step, in the order of the columns that are returned.
+#[derive(Deserialize)]
 struct Moved {
     id: i64,
     lease_fence: i64,

@@ -3,14 +3,14 @@
 //! It does not decide what happens next. Invariant: every change of a recorded state goes through [`apply`], which
 //! asks the state machine and writes history and counters with it, or is one of the two of [`super::advance`].
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::settle::{self, Batch, Change};
 use super::{Result, Session, json};
 use crate::domain::delivery::{Channel, DeliveryState};
 
-/// A delivery that a daemon has leased.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+/// A delivery that a daemon has leased; fields in the order that [`claim`] returns columns in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Claimed {
     /// The delivery.
     pub id: i64,
@@ -50,7 +50,7 @@ const CLAIM: &str = "WITH c AS MATERIALIZED (
  UPDATE delivery
  SET state = 'sending', lease_owner = $5, lease_fence = lease_fence + 1, lease_until_at = $6, stamped_at = NULL
  WHERE id IN (SELECT id FROM c)
- RETURNING id, message_id, address, contact_person_id, lease_fence, attempts, priority, due_at, place, expires_at";
+ RETURNING {packed id, message_id, address, contact_person_id, lease_fence, attempts, priority, due_at, place, expires_at}";
 
 /// What a claim asks for.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ pub async fn claim(session: &mut Session, claim: &Claim<'_>) -> Result<Vec<Claim
         .bind(claim.limit)
         .bind(claim.owner.to_owned())
         .bind(claim.lease_until);
-    let mut claimed: Vec<Claimed> = session.list(statement).await?;
+    let mut claimed: Vec<Claimed> = session.unpack(statement).await?;
     claimed.sort_unstable_by_key(|row| (row.due_at, row.place, row.id));
     Ok(claimed)
 }

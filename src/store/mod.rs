@@ -61,6 +61,7 @@ mod writer;
 use std::time::Duration;
 
 use futures_util::TryStreamExt as _;
+use serde::de::DeserializeOwned;
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::migrate::Migrator;
 use sqlx::pool::PoolConnection;
@@ -72,7 +73,7 @@ use crate::domain::opt_out_journal::JournalKey;
 
 pub use dialect::Dialect;
 pub use opt_out_journal::Journal;
-use writer::{Turn, Writer};
+use writer::{Length, Turn, Writer};
 
 /// The database: connections for writing, reading and dispatch, so that none starves another.
 #[derive(Debug, Clone)]
@@ -190,6 +191,19 @@ impl StoreError {
             Self::Fault(_) => "database.fault",
         }
     }
+
+    /// The same for another whom it concerns, too.
+    fn again(&self) -> Self {
+        let source = || sqlx::Error::Protocol(self.to_string());
+        match self {
+            Self::Busy(_) => Self::Busy(source()),
+            Self::Unavailable(_) => Self::Unavailable(source()),
+            Self::Full(_) => Self::Full(source()),
+            Self::Conflict(_) => Self::Conflict(source()),
+            Self::Schema(why) => Self::Schema(why.clone()),
+            Self::Fault(_) => Self::Fault(source()),
+        }
+    }
 }
 
 /// Result of a store function.
@@ -242,6 +256,13 @@ impl Session {
     pub(crate) async fn list<T: for<'r> FromRow<'r, AnyRow>>(&mut self, statement: Statement) -> Result<Vec<T>> {
         let rows = self.rows(statement).await?;
         Ok(rows.iter().map(T::from_row).collect::<std::result::Result<_, _>>()?)
+    }
+
+    /// The rows of `statement`, each of one `{packed …}` column, decoded.
+    pub(crate) async fn unpack<T: DeserializeOwned>(&mut self, statement: Statement) -> Result<Vec<T>> {
+        let rows: Vec<(String,)> = self.list(statement).await?;
+        let unpacked = rows.iter().map(|(packed,)| serde_json::from_str(packed)).collect::<std::result::Result<_, _>>();
+        Ok(unpacked.map_err(|error| sqlx::Error::Decode(error.into()))?)
     }
 
     /// The first row of `statement`, decoded.
@@ -351,19 +372,19 @@ impl Store {
     /// [`StoreError`] when no connection or no lock was to be had.
     pub async fn begin(&self) -> Result<Session> {
         let inner = match &self.write {
-            WriteSide::One(writer) => Inner::Turn(writer.begin().await?),
+            WriteSide::One(writer) => Inner::Turn(writer.begin(Length::Any).await?),
             WriteSide::Many { pool, .. } => Inner::Write(pool.begin_with(self.dialect.begin_write()).await?),
         };
         Ok(self.session(inner))
     }
 
-    /// Begins a write on the connections kept for dispatch.
+    /// Begins a short write on the connections kept for dispatch. On SQLite it may be committed together with others.
     ///
     /// # Errors
     /// As [`Store::begin`].
     pub async fn begin_dispatch(&self) -> Result<Session> {
         match &self.write {
-            WriteSide::One(_) => self.begin().await,
+            WriteSide::One(writer) => Ok(self.session(Inner::Turn(writer.begin(Length::Short).await?))),
             WriteSide::Many { dispatch, .. } => {
                 let begun = dispatch.begin_with(self.dialect.begin_write());
                 let transaction = tokio::time::timeout(PATIENCE, begun).await.map_err(|_| sqlx::Error::PoolTimedOut)?;

@@ -3,7 +3,7 @@
 //! It sends nothing. Invariant: a delivery is stamped only while its lease is ours and it is not stopped, expired,
 //! suppressed, paused, written still, or behind the hand-over of a message it follows.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::delivery::{self, Claimed, Step, ids_json};
 use super::settle::{Batch, Change};
@@ -106,7 +106,7 @@ macro_rules! stamp {
             ") OR ",
             $person,
             ")
- RETURNING delivery.id, delivery.message_id, delivery.attempts, delivery.lease_fence"
+ RETURNING {packed delivery.id, delivery.message_id, delivery.attempts, delivery.lease_fence}"
         )
     };
 }
@@ -147,8 +147,8 @@ macro_rules! refused {
 const REFUSED_SMS: &str = refused!(sms_person!(), "false", deputy_refuses!());
 const REFUSED_EMAIL: &str = refused!(email_person!(), email_unusable!(), "1 = 0");
 
-/// A delivery that may, and now shall, be handed over.
-#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+/// A delivery that may, and now shall, be handed over; fields in the order that [`stamp`] returns columns in.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Stamped {
     /// The delivery.
     pub id: i64,
@@ -206,7 +206,7 @@ pub async fn stamp(
     let bound = |session: &Session, sql: &'static str| {
         session.sql(sql).bind(leases.clone()).bind(gate.owner.to_owned()).bind(gate.now)
     };
-    let stamped: Vec<Stamped> = session.list(bound(session, stamp).bind(gate.gateway.to_owned())).await?;
+    let stamped: Vec<Stamped> = session.unpack(bound(session, stamp).bind(gate.gateway.to_owned())).await?;
     attempt::open(session, gate, &stamped).await?;
     if stamped.len() < rows.len() {
         let refused: Vec<Refused> = session.list(bound(session, refused)).await?;

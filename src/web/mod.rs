@@ -17,6 +17,7 @@ pub mod transact;
 pub mod watch;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::Router;
@@ -41,9 +42,27 @@ use transact::UnderWay;
 /// Bodies larger than this are refused: 1 MiB.
 pub const BODY_LIMIT: usize = 1024 * 1024;
 
-/// What every handler has at hand.
+/// What every handler has at hand. Each layer of each request has its own, so that it is one pointer.
 #[derive(Debug, Clone)]
-pub struct Web {
+pub struct Web(Arc<Shared>);
+
+impl From<Shared> for Web {
+    fn from(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl Deref for Web {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+/// What all handlers share.
+#[derive(Debug)]
+pub struct Shared {
     /// What actions work with.
     pub desk: Desk,
     /// Where receipts are handed in.
@@ -77,23 +96,22 @@ pub fn console(web: Web) -> Router {
 
 /// What strangers may reach: hooks and public pages.
 pub fn public(web: Web) -> Router {
-    let router = public_routes(&web)
+    let router = pages::public(&web)
         .merge(pages::assets::router())
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed);
-    finish(guarded(router), web)
+    finish(guarded(router).merge(hook_routes()), web)
 }
 
 /// Both on one address.
 pub fn whole(web: Web) -> Router {
-    finish(with_fault_pages(console_routes().merge(public_routes(&web)), &web), web)
+    finish(with_fault_pages(console_routes().merge(pages::public(&web)), &web).merge(hook_routes()), web)
 }
 
 /// Hooks alone, and the watching pages: a daemon that takes in what comes and shows no pages.
 pub fn hooks(web: Web) -> Router {
-    let router = hooks::router().merge(watch::router());
-    let router = router.fallback(error::not_found).method_not_allowed_fallback(error::method_not_allowed);
-    finish(guarded(router), web)
+    let router = watch::router().fallback(error::not_found).method_not_allowed_fallback(error::method_not_allowed);
+    finish(guarded(router).merge(hook_routes()), web)
 }
 
 /// The watching pages alone.
@@ -106,8 +124,9 @@ fn console_routes() -> Router<Web> {
     Router::new().merge(api::router()).merge(watch::router()).merge(pages::console())
 }
 
-fn public_routes(web: &Web) -> Router<Web> {
-    hooks::router().merge(pages::public(web))
+/// Apart from the pages: a gateway calls for every SMS, and nothing that goes wrong is shown to it as a page.
+fn hook_routes() -> Router<Web> {
+    guarded(hooks::router().method_not_allowed_fallback(error::method_not_allowed))
 }
 
 /// Whoever asks for a page gets what went wrong as one, whichever layer said so.

@@ -494,7 +494,7 @@ on_both_databases! {
         app.load_sample().await;
         app.stop().await;
         let config = app.config_file();
-        for at in [1, 300, 700] {
+        for at in [1, 150, 400] {
             let daemon = ServeProcess::start(&config);
             app.api.move_to(daemon.base.clone());
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
