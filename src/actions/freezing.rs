@@ -71,22 +71,16 @@ impl Freezing {
             .map(|calls| block_of_deputies(deputy::planned(calls), deputy::stand_ins(freeze.number, calls)));
         let mut blocks = sealed_audience::blocks(coverage, block).chain(deputies);
         let mut size = PieceSize::of_blocks(&desk.store);
-        let mut written = 0;
-        loop {
-            let mut piece = Vec::new();
-            while piece.len() < size.rows
-                && let Some(block) = blocks.next()
-            {
-                piece.push(block);
-                // A block takes a millisecond or two to make.
-                tokio::task::yield_now().await;
-            }
-            if piece.is_empty() {
-                return Ok((coverage.len() + calls.len()) as u64);
-            }
-            let blocks = Piece::Blocks(freeze, i64::try_from(written).unwrap_or(i64::MAX), piece);
-            written += self.write_piece(desk, &mut size, &blocks).await?;
+        let (mut written, mut next) = (0, piece_of(&mut blocks, size.rows).await);
+        while !next.is_empty() {
+            let piece = Piece::Blocks(freeze, i64::try_from(written).unwrap_or(i64::MAX), next);
+            // While one is written, and the writer is left to others before it, the next is made.
+            let rows = size.rows;
+            let (done, made) = tokio::join!(self.write_piece(desk, &mut size, &piece), piece_of(&mut blocks, rows));
+            written += done?;
+            next = made;
         }
+        Ok((coverage.len() + calls.len()) as u64)
     }
 
     /// Writes the audience of a follow-up in pieces. Returns the number of deliveries.
@@ -173,6 +167,19 @@ impl Freezing {
         }
         done
     }
+}
+
+/// The next so many blocks.
+async fn piece_of(blocks: &mut impl Iterator<Item = Block>, rows: usize) -> Vec<Block> {
+    let mut piece = Vec::new();
+    while piece.len() < rows
+        && let Some(block) = blocks.next()
+    {
+        piece.push(block);
+        // A block takes a millisecond or two to make.
+        tokio::task::yield_now().await;
+    }
+    piece
 }
 
 /// What one transaction of a freezing does.

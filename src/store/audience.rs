@@ -6,8 +6,6 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
-use sqlx::Row as _;
-use sqlx::any::AnyRow;
 
 use super::area::codes_json;
 use super::{Result, Session, StoreError};
@@ -281,9 +279,19 @@ macro_rules! letter_person {
     };
 }
 
+/// All persons who are in the areas, as one row.
 macro_rules! crowd {
     ($person:expr) => {
-        concat!("SELECT ", $person, "\n FROM contact_person p\n WHERE ", in_areas!())
+        concat!(
+            "SELECT {array of q.id, q.area_code, q.households, q.channel, q.address, q.why} AS persons
+ FROM (SELECT ",
+            $person,
+            "
+ FROM contact_person p
+ WHERE ",
+            in_areas!(),
+            ") q"
+        )
     };
 }
 
@@ -333,19 +341,18 @@ pub async fn letter_crowd(session: &mut Session, asked: Asked<'_>) -> Result<Cro
 async fn crowd(session: &mut Session, sql: &'static str, asked: Asked<'_>) -> Result<Crowd> {
     let statement = session.sql(sql).bind(asked.areas_json.to_owned()).bind(asked.now);
     let mut crowd = Crowd::default();
-    session
-        .each(statement, |row| {
-            crowd.push(&candidate(row)?);
-            Ok(())
-        })
-        .await?;
+    let persons: Option<(Option<String>,)> = session.one(statement).await?;
+    take(&mut crowd, persons.and_then(|(persons,)| persons)).await?;
     Ok(crowd)
 }
+
+const REGISTER: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS persons FROM contact_person";
 
 /// As [`crowd`], some thousand persons to a row: a million rows one by one cost more than what stands in them. Each person is
 /// read once, at the time their chunk is. A chunk is taken apart while the database makes the next.
 async fn large_crowd(session: &mut Session, sql: &'static str, asked: Asked<'_>) -> Result<Crowd> {
-    let mut crowd = Crowd::default();
+    let register: Option<(i64,)> = session.one(session.sql(REGISTER)).await?;
+    let mut crowd = Crowd::with_room_for(register.map_or(0, |(persons,)| usize::try_from(persons).unwrap_or(0)));
     let (mut after, mut unread) = (String::new(), None);
     loop {
         let statement = session.sql(sql).bind(asked.areas_json.to_owned()).bind(asked.now).bind(after).bind(CHUNK);
@@ -377,11 +384,6 @@ async fn take(crowd: &mut Crowd, chunk: Option<String>) -> Result<()> {
         crowd.push(&person((id, area_code, *households), channel, address.as_deref(), why.as_deref()));
     }
     Ok(())
-}
-
-fn candidate(row: &AnyRow) -> Result<Candidate<'_>> {
-    let of = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-    Ok(person(of, row.try_get(3)?, row.try_get(4)?, row.try_get(5)?))
 }
 
 fn person<'a>(

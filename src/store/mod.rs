@@ -60,7 +60,6 @@ mod writer;
 
 use std::time::Duration;
 
-use futures_util::TryStreamExt as _;
 use serde::de::DeserializeOwned;
 use sqlx::any::{AnyArguments, AnyPoolOptions, AnyRow};
 use sqlx::migrate::Migrator;
@@ -269,19 +268,6 @@ impl Session {
     pub(crate) async fn one<T: for<'r> FromRow<'r, AnyRow>>(&mut self, statement: Statement) -> Result<Option<T>> {
         let row = self.row(statement).await?;
         Ok(row.as_ref().map(T::from_row).transpose()?)
-    }
-
-    /// Gives each row of `statement` to `take` as it comes, so that not all stand in memory at once.
-    pub(crate) async fn each(
-        &mut self,
-        statement: Statement,
-        mut take: impl FnMut(&AnyRow) -> Result<()> + Send,
-    ) -> Result<()> {
-        let mut rows = statement.fetch(self.conn());
-        while let Some(row) = rows.try_next().await? {
-            take(&row)?;
-        }
-        Ok(())
     }
 
     pub(crate) async fn row(&mut self, statement: Statement) -> Result<Option<AnyRow>> {
