@@ -26,6 +26,7 @@ mod large;
 mod pages;
 mod rounds;
 mod scene;
+mod several;
 mod wire;
 
 use std::future::Future;
@@ -64,6 +65,8 @@ const ROUNDS: &[(&str, Round)] = &[
     ("counts", |kind| Box::pin(large::counts(kind))),
     ("memory", |kind| Box::pin(large::memory(kind))),
     ("alert-first", |kind| Box::pin(large::alert_first(kind))),
+    ("sum", |kind| Box::pin(several::pace_in_sum(kind))),
+    ("million", |kind| Box::pin(several::million(kind))),
     ("pages", |kind| Box::pin(pages::pages(kind))),
     ("search", |kind| Box::pin(pages::search(kind))),
 ];

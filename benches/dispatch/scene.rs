@@ -31,6 +31,9 @@ pub const PARAGRAPHS: usize = 2;
 /// What letters are made of.
 const LETTER_PARAGRAPH: &str = "Under hösten har flera förråd i området fått besök. Lås och märk det ni är rädda om, och ring 112 vid pågående brott.\n\n";
 
+/// A million SMS take a good while.
+const LONGEST_ROUND: Duration = Duration::from_secs(1_800);
+
 /// The municipality that everybody of a scene lives in.
 pub const EVERYBODY: &str = "2321";
 
@@ -116,8 +119,7 @@ impl Scene {
     pub async fn set_with(plan: &Plan, more: &str) -> Self {
         let gateway = Gateway::start(&plan.behaviour);
         let database = Database::new(plan.kind);
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let text = settings(plan, &database.url, &gateway, port) + more;
+        let text = settings(plan, &database.url, &gateway, free_port()) + more;
         let file = database.folder.path().join("grannpost.toml");
         std::fs::write(&file, &text).unwrap();
         let desk = app::open(Arc::new(config::from_toml(&[&text]).unwrap()), Clock::System, true).await.unwrap();
@@ -126,6 +128,13 @@ impl Scene {
         let daemon = ServeProcess::start(&file);
         let api = Api::new(daemon.base.clone(), key);
         Self { gateway, api, daemon, desk, database }
+    }
+
+    /// Another daemon of the same kind on the same database and gateway.
+    pub fn another_daemon(&self, plan: &Plan) -> ServeProcess {
+        let file = self.database.folder.path().join("another.toml");
+        std::fs::write(&file, settings(plan, &self.database.url, &self.gateway, free_port())).unwrap();
+        ServeProcess::start(&file)
     }
 
     /// An alert to everybody; its id.
@@ -176,7 +185,7 @@ impl Scene {
             if done(&shown) {
                 return shown;
             }
-            assert!(begun.elapsed() < Duration::from_secs(300), "the round never ended: {}", shown["counts"]);
+            assert!(begun.elapsed() < LONGEST_ROUND, "the round never ended: {}", shown["counts"]);
             // Seldom, since each look costs the daemon time that it is measured with.
             tokio::time::sleep(Duration::from_millis(250)).await;
         }
@@ -224,6 +233,15 @@ impl Scene {
         sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&mut connection).await.unwrap()
     }
 
+    /// How large the database is, bytes.
+    pub async fn size_of_database(&self) -> i64 {
+        let of = match self.database.url.starts_with("postgres") {
+            true => "SELECT pg_database_size(current_database())",
+            false => "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()",
+        };
+        self.numbers(of).await[0]
+    }
+
     /// A connection of its own, past the store.
     pub async fn connection(&self) -> sqlx::AnyConnection {
         sqlx::AnyConnection::connect(&self.database.url).await.unwrap()
@@ -247,6 +265,10 @@ impl Scene {
         let kib: f64 = line.trim_start_matches(':').trim().trim_end_matches(" kB").parse().unwrap();
         kib / 1024.0
     }
+}
+
+fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Whether nothing waits any more.
