@@ -43,7 +43,7 @@ pub(super) async fn give(desk: &Desk, session: &mut Session, observation: &Obser
         Some(id) => id.clone(),
         None => format!("day:{}", at.date()),
     };
-    if !is_first(desk, session, &observation.sender, &about).await? {
+    if !is_first(desk, session, ("sms", &observation.sender), &about).await? {
         return Ok(());
     }
     say(desk, session, observation, (ReplyKind::Automatic, &rules.automatic_text)).await
@@ -54,9 +54,15 @@ pub(super) fn is_a_phone(sender: &str) -> bool {
     !is_automatic_sender(sender) && PhoneNumber::parse(sender).is_ok_and(|number| number.can_get_sms())
 }
 
-/// Whether the program may write to a sender about something: once, and only so often a day.
-pub(super) async fn is_first(desk: &Desk, session: &mut Session, sender: &str, about: &str) -> Result<bool> {
-    let fingerprint = desk.token_key.fingerprint("sms", sender);
+/// Whether the program may write to a sender about something: once, and of each sort only so often a day, so that a day's answers to
+/// what somebody has seen leave their STOP confirmed.
+pub(super) async fn is_first(
+    desk: &Desk,
+    session: &mut Session,
+    (sort, sender): (&str, &str),
+    about: &str,
+) -> Result<bool> {
+    let fingerprint = desk.token_key.fingerprint(sort, sender);
     let now = desk.now();
     if store::reply::automatic_since(session, &fingerprint, now - DAY_MS).await? >= MOST_A_DAY {
         return Ok(false);

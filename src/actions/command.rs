@@ -109,7 +109,7 @@ async fn confirm(desk: &Desk, session: &mut Session, observation: &Observation, 
         return Ok(());
     }
     let about = format!("command:{}", observation.id);
-    if !is_first(desk, session, &observation.sender, &about).await? {
+    if !is_first(desk, session, ("command", &observation.sender), &about).await? {
         return Ok(());
     }
     say(desk, session, observation, (ReplyKind::Confirmation, text)).await

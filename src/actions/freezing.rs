@@ -140,7 +140,10 @@ impl Freezing {
             Piece::Thaw(limit) => store::coverage::thaw(&mut session, message_id, *limit).await?,
         };
         session.commit().await?;
-        size.took(begun.elapsed());
+        match piece {
+            Piece::Blocks(_, _, blocks) => size.took_for(begun.elapsed(), blocks.len()),
+            _ => size.took(begun.elapsed()),
+        }
         Ok(rows)
     }
 
@@ -294,11 +297,17 @@ impl PieceSize {
         }
     }
 
-    /// Takes in how long the last piece took. A piece grows by half at most: its cost does not grow evenly.
+    /// Takes in how long the last piece took.
     pub(super) fn took(&mut self, time: Duration) {
-        let rows = if time > self.time { self.rows / 2 } else { self.rows + self.rows.div_ceil(2) };
+        self.took_for(time, self.rows);
+    }
+
+    /// The same of a piece of so many rows: the one after it was made before its time was known. A piece grows by half at most: its
+    /// cost does not grow evenly.
+    fn took_for(&mut self, time: Duration, rows: usize) {
+        let next = if time > self.time { rows / 2 } else { rows + rows.div_ceil(2) };
         if time > self.time || time < self.time / 2 {
-            self.rows = rows.clamp(self.least, self.most);
+            self.rows = next.clamp(self.least, self.most);
         }
     }
 }

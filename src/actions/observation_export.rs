@@ -16,6 +16,8 @@ use crate::store::{self, Session};
 
 /// Observations in one archive.
 pub const MOST: usize = 500;
+/// Octets of mails in one archive, which is made in memory.
+const MOST_OCTETS_OF_MAILS: usize = 50 << 20;
 
 /// What is asked for.
 #[derive(Debug, Clone, Default)]
@@ -53,18 +55,47 @@ pub async fn export(desk: &Desk, session: &mut Session, actor: &Actor, wish: &Ex
         "observations": entries,
     });
     let mut files = vec![("observations.json".to_owned(), pretty(&head))];
+    let mut octets_of_mails = 0;
     for (number, view) in (1..).zip(&views) {
-        let name = format!("observation-{number:03}-{}.txt", view.observation.id);
-        files.push((name, sheet(view, wish.with_informant).into_bytes()));
+        let name = format!("observation-{number:03}-{}", view.observation.id);
+        let mail = mail_of(session, &view.observation.id).await?;
+        let mail_name = format!("{name}.eml");
+        let about_mail = match (&mail, wish.with_informant) {
+            (None, _) => None,
+            (Some(_), true) => Some(format!("Mejlet som det kom, med bilagor: {mail_name}")),
+            (Some(_), false) => {
+                Some("Mejlet, med bilagor om det hade några: utelämnat, det namnger avsändaren".to_owned())
+            }
+        };
+        files.push((format!("{name}.txt"), sheet(view, wish.with_informant, about_mail).into_bytes()));
+        if let Some(mail) = mail.filter(|_| wish.with_informant) {
+            octets_of_mails += mail.len();
+            if octets_of_mails > MOST_OCTETS_OF_MAILS {
+                return Err(too_large());
+            }
+            files.push((mail_name, mail));
+        }
     }
-    let bytes = archive::with_digests(&files).map_err(|TooLarge| {
-        ActionError::field("ids", "field.too_long", "Arkivet blir för stort. Välj färre iakttagelser.")
-    })?;
+    let bytes = archive::with_digests(&files).map_err(|TooLarge| too_large())?;
     let ids: Vec<&str> = views.iter().map(|view| view.observation.id.as_str()).collect();
     let detail =
         json!({ "persons": views.len(), "observations": ids, "with_informant": wish.with_informant, "reason": reason });
     desk.audit(session, actor, "observations.exported", ("observations", ""), detail).await?;
     Ok(bytes)
+}
+
+fn too_large() -> ActionError {
+    ActionError::field("ids", "field.too_long", "Arkivet blir för stort. Välj färre iakttagelser.")
+}
+
+/// The mail that an observation came as, whole as it came.
+async fn mail_of(session: &mut Session, observation_id: &str) -> Result<Option<Vec<u8>>> {
+    let Some(id) = store::inbound_mail::of_observation(session, observation_id).await? else { return Ok(None) };
+    let mut octets = Vec::new();
+    for part in store::inbound_mail::parts(session, &id, i64::MAX).await? {
+        octets.extend(data_encoding::BASE64.decode(part.as_bytes()).unwrap_or_default());
+    }
+    Ok((!octets.is_empty()).then_some(octets))
 }
 
 fn checked(wish: &ExportWish) -> Result<String> {
@@ -106,7 +137,7 @@ fn entry(view: &ObservationView, with_informant: bool) -> Value {
 }
 
 /// An observation to read and print.
-fn sheet(view: &ObservationView, with_informant: bool) -> String {
+fn sheet(view: &ObservationView, with_informant: bool, about_mail: Option<String>) -> String {
     let o = &view.observation;
     let mut lines = vec![
         format!("Iakttagelse {}", o.id),
@@ -129,6 +160,7 @@ fn sheet(view: &ObservationView, with_informant: bool) -> String {
         let tags: Vec<&str> = view.tags.iter().map(|tag| tag_name(tag)).collect();
         lines.push(format!("Etiketter: {}", tags.join(", ")));
     }
+    lines.extend(about_mail);
     lines.push(String::new());
     lines.push(o.text.clone());
     for reply in view.replies.iter().filter(|reply| reply.kind != "duty") {

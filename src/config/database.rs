@@ -21,6 +21,9 @@ pub struct Database {
     pub rows_at_once: u32,
 }
 
+/// More people than this are never frozen in one transaction: it would hold up everybody else for too long.
+const MOST_AT_ONCE: u32 = 200_000;
+
 impl Database {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         let url = self.url.expose();
@@ -30,8 +33,8 @@ impl Database {
         if self.max_connections < 2 {
             return Err(ConfigError::invalid("database.max_connections", "must be at least 2"));
         }
-        if self.rows_at_once == 0 {
-            return Err(ConfigError::invalid("database.rows_at_once", "must be at least 1"));
+        if !(1..=MOST_AT_ONCE).contains(&self.rows_at_once) {
+            return Err(ConfigError::invalid("database.rows_at_once", "must be 1 to 200000"));
         }
         Ok(())
     }

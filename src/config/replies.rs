@@ -5,6 +5,7 @@ use serde::Deserialize;
 use super::ConfigError;
 use super::letters::QuietHours;
 use crate::domain::alert::LONGEST_VALIDITY_MINUTES;
+use crate::domain::lint::contains_link;
 
 /// Rules for what contact persons answer.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,6 +47,9 @@ impl Replies {
                 "replies.automatic_text",
                 "must say something while replies.automatic is on",
             ));
+        }
+        if contains_link(&self.automatic_text) {
+            return Err(ConfigError::invalid("replies.automatic_text", "must not hold a link: no SMS of ours does"));
         }
         let is_number = |text: &str| {
             text.strip_prefix('+').is_some_and(|digits| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Engine;
 use crate::config::Gateway;
-use crate::provider::SmsGateway;
+use crate::provider::{Balance, LookUpError, SmsGateway};
 use crate::store;
 
 const EVERY: Duration = Duration::from_secs(60);
@@ -17,18 +17,22 @@ pub async fn run(engine: Engine, name: String, config: Gateway, gateway: SmsGate
     let mut alarm = LowAlarm::default();
     let stop = engine.stop.clone();
     loop {
-        let round = round(&engine, (&name, &config), &gateway, &mut alarm);
-        if stop.run_until_cancelled(round).await.is_none() {
-            return;
-        }
+        // Only the asking is cut short: what writes ends what it has begun.
+        let Some(balance) = stop.run_until_cancelled(gateway.balance()).await else { return };
+        note(&engine, (&name, &config), balance, &mut alarm).await;
         if stop.run_until_cancelled(tokio::time::sleep(EVERY)).await.is_none() {
             return;
         }
     }
 }
 
-async fn round(engine: &Engine, (name, config): (&str, &Gateway), gateway: &SmsGateway, alarm: &mut LowAlarm) {
-    let amount = match gateway.balance().await {
+async fn note(
+    engine: &Engine,
+    (name, config): (&str, &Gateway),
+    balance: Result<Balance, LookUpError>,
+    alarm: &mut LowAlarm,
+) {
+    let amount = match balance {
         Ok(balance) => balance.amount,
         Err(error) => {
             tracing::warn!(gateway = name, code = error.code(), "the credit balance could not be read");

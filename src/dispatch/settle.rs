@@ -100,31 +100,40 @@ async fn write(
             }
             (ended, rest)
         });
-    let steps = look_at(engine, &mut session, &rest, (&mut endings, now)).await?;
+    let (steps, late) = look_at(engine, &mut session, &rest, (&mut endings, now)).await?;
     let mut changes: Vec<Change> = taken.into_iter().map(|(_, change)| change).collect();
     changes.extend(store::delivery::walk(&mut session, now, steps).await?);
     let ended = store::attempt::ended(&endings, now).into_iter().collect();
     store::settle::record_with(&mut session, &batch, &changes, ended).await?;
     session.commit().await?;
     crate::telemetry::count_changes(&changes);
+    tell_late(&late);
     Ok(())
 }
 
-/// What becomes of the deliveries that were not simply taken, or whose lease may not be ours any more.
+/// Tells of answers that came after their lease was taken over; once they are on disk, for what fails is written again.
+fn tell_late(deliveries: &[i64]) {
+    for delivery in deliveries {
+        tracing::warn!(delivery, "an answer came after its lease was taken over");
+        metrics::counter!("grannpost_late_answers_total").increment(1);
+    }
+}
+
+/// What becomes of the deliveries that were not simply taken, or whose lease may not be ours any more; and those whose lease was not.
 async fn look_at(
     engine: &Engine,
     session: &mut Session,
     settlements: &[&Settlement],
     (endings, now): (&mut Vec<Ending>, i64),
-) -> Result<Vec<Step>, StoreError> {
+) -> Result<(Vec<Step>, Vec<i64>), StoreError> {
     if settlements.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Vec::new()));
     }
     let ids: Vec<i64> = settlements.iter().map(|settlement| settlement.delivery_id).collect();
     let locked: HashMap<i64, Locked> =
         store::delivery::lock(session, &ids).await?.into_iter().map(|held| (held.id, held)).collect();
     let mut steps = Vec::with_capacity(settlements.len());
-    let mut unstamped = Vec::new();
+    let (mut unstamped, mut late) = (Vec::new(), Vec::new());
     for settlement in settlements {
         let Some(held) = locked.get(&settlement.delivery_id) else { continue };
         let is_ours = held.state() == DeliveryState::Sending
@@ -138,12 +147,11 @@ async fn look_at(
         if is_ours {
             steps.push(step(settlement, held.clone(), now));
         } else if held.state() != DeliveryState::Delivered && held.state() != DeliveryState::Accepted {
-            tracing::warn!(delivery = held.id, "an answer came after its lease was taken over");
-            metrics::counter!("grannpost_late_answers_total").increment(1);
+            late.push(held.id);
         }
     }
     store::delivery::release(session, &engine.owner, &unstamped, 0).await?;
-    Ok(steps)
+    Ok((steps, late))
 }
 
 fn taken(settlement: &Settlement) -> Option<Taken<'_>> {

@@ -207,7 +207,8 @@ fn word(state: ReceiptState) -> &'static str {
 }
 
 /// Reports in rounds: at most one for each delivery in a round, in the order they came. The same word twice for one attempt is one
-/// report; one that came in an earlier batch moves nothing, for no state leads to itself.
+/// report. One that came in an earlier batch moves nothing that it did not move then: no state that a report leads to leads back, and
+/// attempts only grow.
 fn rounds(incoming: &[Incoming]) -> Vec<Vec<&Incoming>> {
     let mut seen: HashSet<(i64, i64, &str)> = HashSet::new();
     let mut depth: HashMap<i64, usize> = HashMap::new();

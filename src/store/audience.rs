@@ -352,7 +352,9 @@ const REGISTER: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS persons FROM contact_
 /// read once, at the time their chunk is. A chunk is taken apart while the database makes the next.
 async fn large_crowd(session: &mut Session, sql: &'static str, asked: Asked<'_>) -> Result<Crowd> {
     let register: Option<(i64,)> = session.one(session.sql(REGISTER)).await?;
-    let mut crowd = Crowd::with_room_for(register.map_or(0, |(persons,)| usize::try_from(persons).unwrap_or(0)));
+    let persons = register.map_or(0, |(persons,)| usize::try_from(persons).unwrap_or(0));
+    // And for those who come meanwhile.
+    let mut crowd = Crowd::with_room_for(persons + persons / 64 + 1_024);
     let (mut after, mut unread) = (String::new(), None);
     loop {
         let statement = session.sql(sql).bind(asked.areas_json.to_owned()).bind(asked.now).bind(after).bind(CHUNK);

@@ -58,6 +58,19 @@ pub async fn add_part(session: &mut Session, mail_id: &str, (number, content): (
     session.execute(statement).await.map(drop)
 }
 
+const OF_OBSERVATION: &str = "SELECT id
+ FROM inbound_mail
+ WHERE observation_id = $1";
+
+/// The mail that an observation came as, if it did and is kept.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn of_observation(session: &mut Session, observation_id: &str) -> Result<Option<String>> {
+    let row: Option<(String,)> = session.one(session.sql(OF_OBSERVATION).bind(observation_id.to_owned())).await?;
+    Ok(row.map(|(id,)| id))
+}
+
 const PARTS: &str = "SELECT content
  FROM inbound_mail_part
  WHERE mail_id = $1
@@ -320,16 +333,28 @@ pub async fn handle(session: &mut Session, id: &str, by: &str, now: i64) -> Resu
     Ok(session.execute(session.sql(HANDLE).bind(id.to_owned()).bind(now).bind(by.to_owned())).await? > 0)
 }
 
-const ERASE_PARTS: &str = "DELETE FROM inbound_mail_part
- WHERE mail_id IN (SELECT m.id FROM inbound_mail m WHERE m.contact_person_id = $1 AND m.kind <> 'reply')";
+macro_rules! of_person {
+    () => {
+        "(contact_person_id = $1 OR observation_id IN (SELECT o.id FROM observation o WHERE o.contact_person_id = $1))"
+    };
+}
 
-const ERASE: &str = "UPDATE inbound_mail
+const ERASE_PARTS: &str = concat!(
+    "DELETE FROM inbound_mail_part
+ WHERE mail_id IN (SELECT m.id FROM inbound_mail m WHERE ",
+    of_person!(),
+    ")"
+);
+
+const ERASE: &str = concat!(
+    "UPDATE inbound_mail
  SET sender = '', subject = '', diagnostic = '', recipient = ''
- WHERE contact_person_id = $1
-   AND kind <> 'reply'";
+ WHERE ",
+    of_person!()
+);
 
-/// Removes what servers and programs wrote about a person; that they came stays. What the person wrote is a document of its
-/// own, with rules of its own.
+/// Removes the mails of a person and about one; that they came stays. The text of what the person told is a document of its own, the
+/// observation's, which is kept under a pseudonym.
 ///
 /// # Errors
 /// [`super::StoreError`].

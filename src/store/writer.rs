@@ -245,9 +245,10 @@ impl Seat {
             0 => "ROLLBACK TO turn_0; RELEASE turn_0; SAVEPOINT turn_1",
             _ => "ROLLBACK TO turn_1; RELEASE turn_1; SAVEPOINT turn_0",
         };
-        if let Err(error) = connection.execute(undo).await {
+        if connection.execute(undo).await.is_err() {
             self.roll_back().await;
-            self.tell(&Err(error.into()));
+            // That there was no savepoint says nothing about what went wrong; what was lost can be done again.
+            self.tell(&Err(given_up()));
         }
     }
 }

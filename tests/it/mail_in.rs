@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grannpost::actions::extract;
+use grannpost::actions::observation_export::{self, ExportWish};
 use grannpost::ambient::Clock;
 use grannpost::inbound::mail::Spool;
 use grannpost::simulator::{MailSink, MailSinkOptions};
@@ -337,6 +338,37 @@ on_both_databases! {
         assert_eq!(observation.text, "Jag såg en röd skåpbil.");
         assert_eq!(observation.contact_person_id.as_deref(), Some(person.as_str()));
         assert_eq!(observation.message_id.as_deref(), Some(sent.id.as_str()));
+    }
+
+    async fn a_mail_goes_to_an_investigator_as_it_came_and_not_beyond_its_senders_erasure(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        let person = app.add_letter_reader("Anna Ek", "anna.ek@example.org", false).await;
+        let sent = app.send_one_letter().await;
+        let answer = format!(
+            "From: Anna Ek <anna.ek@example.org>\nIn-Reply-To: {}\nContent-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain\n\nBilden visar bilen.\n--b\nContent-Type: image/png\nContent-Disposition: attachment; filename=bil.png\n\nBILDENS-OKTETTER\n--b--\n",
+            sent.message_id
+        );
+        let replies = app.read_in("grannsamverkan@example.org", &answer, "replies").await;
+        let id = replies[0].observation_id.clone().unwrap();
+        for with_informant in [true, false] {
+            let wish = ExportWish { ids: vec![id.clone()], reason: "K 1234-26".to_owned(), with_informant };
+            let mut session = app.desk.store.begin().await.unwrap();
+            let archive = observation_export::export(&app.desk, &mut session, &root(), &wish).await.unwrap();
+            session.commit().await.unwrap();
+            let archive = String::from_utf8_lossy(&archive).into_owned();
+            assert!(archive.contains("Bilden visar bilen."));
+            for of_mail in [format!("{id}.eml"), "BILDENS-OKTETTER".to_owned(), "Anna Ek".to_owned()] {
+                assert_eq!(archive.contains(&of_mail), with_informant, "{of_mail}");
+            }
+        }
+        assert_eq!(app.api.delete(&format!("/contact-persons/{person}")).await.status, 204);
+        let mut session = app.desk.store.read().await.unwrap();
+        let erased = store::inbound_mail::get(&mut session, &replies[0].id).await.unwrap().unwrap();
+        assert_eq!((erased.sender.as_str(), erased.observation_id.as_deref()), ("", Some(id.as_str())), "that it came stays");
+        assert_eq!(store::inbound_mail::parts(&mut session, &erased.id, 100).await.unwrap(), Vec::<String>::new());
+        let observation = store::observation::get(&mut session, &id).await.unwrap().unwrap();
+        assert_eq!(observation.text, "Bilden visar bilen.");
+        assert!(!observation.sender.contains("anna"), "{}", observation.sender);
     }
 
     async fn hostile_mail_is_kept_and_the_reader_goes_on(kind: Kind) {

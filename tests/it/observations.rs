@@ -312,6 +312,20 @@ on_both_databases! {
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 
+    async fn a_stop_is_confirmed_also_after_a_day_of_automatic_answers(kind: Kind) {
+        let app = TestApp::with_two_persons(kind, "").await;
+        for number in 0..6 {
+            app.alert(&["2326"], json!({ "text": format!("Röd skåpbil söks, nummer {number}") })).await;
+            app.sms(&format!("s{number}"), EVA, &format!("Såg den, nummer {number}")).await;
+            app.observations("", number + 1).await;
+        }
+        // Six alerts, and five automatic answers, which is as many as there are in a day.
+        app.texts_to(EVA, 11).await;
+        app.sms("stop", EVA, "STOP").await;
+        let texts = app.texts_to(EVA, 12).await;
+        assert!(texts[11].contains("START"), "{texts:?}");
+    }
+
     async fn in_staffed_hours_only_urgent_words_are_answered_by_the_program(kind: Kind) {
         let app = TestApp::with_two_persons(kind, "replies.staffed_hours = \"00:00-06:00\"").await;
         app.sms("s1", EVA, "Såg en bil").await;

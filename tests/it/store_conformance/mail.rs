@@ -58,6 +58,7 @@ on_both_databases! {
         assert!(!inbound_mail::finish(&mut session, "a", &read, NOW).await.unwrap());
         assert_eq!(inbound_mail::waiting(&mut session).await.unwrap(), (1, 1));
         inbound_mail::tie(&mut session, "a", "o1").await.unwrap();
+        assert_eq!(inbound_mail::of_observation(&mut session, "o1").await.unwrap().as_deref(), Some("a"));
         let shown = inbound_mail::get(&mut session, "a").await.unwrap().unwrap();
         assert_eq!((shown.folder.as_deref(), shown.observation_id.as_deref()), (Some("tray"), Some("o1")));
         assert_eq!(inbound_mail::page(&mut session, "tray", ("", 10)).await.unwrap(), [shown]);
