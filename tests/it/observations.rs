@@ -314,13 +314,15 @@ on_both_databases! {
 
     async fn a_stop_is_confirmed_also_after_a_day_of_automatic_answers(kind: Kind) {
         let app = TestApp::with_two_persons(kind, "").await;
+        // Six alerts, and five automatic answers, which is as many as there are in a day.
         for number in 0..6 {
             app.alert(&["2326"], json!({ "text": format!("Röd skåpbil söks, nummer {number}") })).await;
+            app.texts_to(EVA, 2 * number + 1).await;
+            app.advance(Duration::from_secs(60));
             app.sms(&format!("s{number}"), EVA, &format!("Såg den, nummer {number}")).await;
             app.observations("", number + 1).await;
+            app.texts_to(EVA, (2 * number + 2).min(11)).await;
         }
-        // Six alerts, and five automatic answers, which is as many as there are in a day.
-        app.texts_to(EVA, 11).await;
         app.sms("stop", EVA, "STOP").await;
         let texts = app.texts_to(EVA, 12).await;
         assert!(texts[11].contains("START"), "{texts:?}");
