@@ -57,6 +57,7 @@ const ROUNDS: &[(&str, Round)] = &[
     ("pace-5000", |kind| Box::pin(rounds::pace(kind, 5_000))),
     ("instant", |kind| Box::pin(rounds::instant_gateway(kind))),
     ("receipts", |kind| Box::pin(answers::receipts(kind))),
+    ("replies", |kind| Box::pin(answers::replies(kind))),
     ("letters", |kind| Box::pin(answers::letters(kind))),
     ("claim", |kind| Box::pin(rounds::claim(kind))),
     ("claim-old-snapshot", |kind| Box::pin(large::claim_under_an_old_snapshot(kind))),

@@ -21,7 +21,7 @@ use crate::support::postfix::{Postfix, open_to_all};
 use crate::support::{TestApp, on_both_databases, root};
 
 /// A report as Postfix writes it, about the letter with this Message-ID.
-fn report(action: &str, status: &str, said: &str, message_id: &str) -> String {
+pub fn report(action: &str, status: &str, said: &str, message_id: &str) -> String {
     format!(
         "Return-Path: <>\r\nFrom: MAILER-DAEMON@mx.example.net (Mail Delivery System)\r\nSubject: Undelivered Mail Returned to Sender\r\n\
          MIME-Version: 1.0\r\nContent-Type: multipart/report; report-type=delivery-status; boundary=\"b\"\r\n\r\n\
@@ -115,7 +115,8 @@ impl TestApp {
         self.folder(folder).await
     }
 
-    async fn all_read(&self) {
+    /// Waits until no mail lies unread.
+    pub async fn all_read(&self) {
         for _ in 0..600 {
             let mut session = self.desk.store.read().await.unwrap();
             let (unread, _) = store::inbound_mail::waiting(&mut session).await.unwrap();
