@@ -105,16 +105,31 @@ on("htmx:before:swap", (event) => {
   event.target.dispatchEvent(new Event("htmx:error", { bubbles: true }));
 });
 
+// What a text would become is seen while it is typed, and said when it takes one SMS more or less.
+const effect = one("[data-effect]");
+const again = one("[data-recount]");
+if (again) again.hidden = true;
+let parts;
+on("htmx:after:swap", () => {
+  delete effect.dataset.stale;
+  const counter = one("[data-counter]");
+  if (!counter) return;
+  counter.textContent = one(".phone__counter", effect)?.textContent ?? "";
+  const count = counter.textContent.split("·")[1];
+  if (parts !== undefined && count && count !== parts) one("[data-counter-said]").textContent = `Nu${count}`;
+  parts = count ?? "";
+}, effect);
+on("htmx:error", () => {
+  effect.dataset.stale = "Ingen kontakt med servern. Siffrorna kan vara gamla.";
+}, effect);
+
 // A message that is written: areas in list and map, and what it would become.
 const form = one("form[data-compose]");
 if (form) {
   const boxes = all("input[data-area]", form);
-  const effect = one("[data-effect]", form);
   // One text, or the slots of a situation.
   const texts = all("textarea[name=text], input[name=slot]", form);
   const whole = one("[data-whole] input", form);
-  const again = one("[data-recount]", form);
-  if (again) again.hidden = true;
   const recount = () => window.htmx?.trigger(effect, "recount");
 
   // A municipality takes in all its areas: theirs are shown as chosen and cannot be chosen apart.
@@ -134,20 +149,6 @@ if (form) {
       if (drawn) drawn.dataset.chosen = taken ? "all" : chosen ? "part" : "";
     }
   };
-
-  let parts;
-  on("htmx:after:swap", () => {
-    delete effect.dataset.stale;
-    const counter = one("[data-counter]", form);
-    if (!counter) return;
-    counter.textContent = one(".phone__counter", effect)?.textContent ?? "";
-    const count = counter.textContent.split("·")[1];
-    if (parts !== undefined && count && count !== parts) one("[data-counter-said]", form).textContent = `Nu${count}`;
-    parts = count ?? "";
-  }, effect);
-  on("htmx:error", () => {
-    effect.dataset.stale = "Ingen kontakt med servern. Siffrorna kan vara gamla.";
-  }, effect);
 
   // What is typed is kept as a draft; whoever comes back here, or takes over the shift, comes to it.
   const kept = one("[data-draft]", form);

@@ -24,6 +24,8 @@ pub struct ObservationEdit {
     pub state: Option<String>,
     /// All tags it shall have.
     pub tags: Option<Vec<String>>,
+    /// One tag that it shall have (true) or not, whatever else it has.
+    pub tag: Option<(String, bool)>,
     /// Who takes it: `me`, an operator's id such as `operator:019…`, or nobody.
     pub owner: Option<Option<String>>,
     /// Where something was seen.
@@ -58,7 +60,8 @@ pub async fn update(
     let before = row.clone();
     let mut problems = Vec::new();
     judge(&mut row, edit, desk.now(), &mut problems);
-    let tags = edit.tags.as_ref().map(|tags| checked_tags(tags, &mut problems));
+    let tags = wanted_tags(session, &row.id, edit).await?;
+    let tags = tags.map(|tags| checked_tags(&tags, &mut problems));
     if let Some(owner) = &edit.owner {
         take(session, actor, &mut row, owner.as_deref(), &mut problems).await?;
     }
@@ -119,6 +122,23 @@ fn judge(row: &mut Observation, edit: &ObservationEdit, now: i64, problems: &mut
     if let Some(archived) = edit.archived {
         row.archived_at = archived.then(|| row.archived_at.unwrap_or(now));
     }
+}
+
+/// All tags that it shall have; `None` when they stay.
+async fn wanted_tags(session: &mut Session, id: &str, edit: &ObservationEdit) -> Result<Option<Vec<String>>> {
+    let Some((tag, is_set)) = &edit.tag else { return Ok(edit.tags.clone()) };
+    let mut tags = match &edit.tags {
+        Some(tags) => tags.clone(),
+        None => {
+            store::observation_tag::of_observations(session, &[id]).await?.into_iter().map(|(_, tag)| tag).collect()
+        }
+    };
+    let tag = tag_code(tag);
+    tags.retain(|other| *other != tag);
+    if *is_set {
+        tags.push(tag);
+    }
+    Ok(Some(tags))
 }
 
 /// Tags as they are stored, each once.

@@ -63,6 +63,8 @@ async fn axe_finds_nothing_on_the_pages_of_administration_and_of_oneself() {
         window.go(page).await;
         look_through(&window, page, &mut found).await;
     }
+    window.click("#keys > summary").await;
+    look_through(&window, "an observation with its keys", &mut found).await;
     window.go("/admin/operators").await;
     window.click("main td a, main th a").await;
     look_through(&window, "one operator", &mut found).await;

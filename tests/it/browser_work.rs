@@ -1,11 +1,11 @@
-//! Stories in a real browser beyond alerts: a letter written and sent, the messy register imported with answers, and somebody who
-//! tries to get in.
+//! Stories in a real browser beyond alerts: a letter written and sent, the messy register imported with answers, the inbox worked
+//! through by keyboard, and somebody who tries to get in.
 
 use std::time::Duration;
 
 use crate::browser::{app, signed_in};
 use crate::support::browser::PASSWORD;
-use crate::support::webdriver::{ENTER, Look, Window};
+use crate::support::webdriver::{CONTROL, ENTER, Look, RELEASE, Window};
 use serde_json::json;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,4 +111,104 @@ async fn whoever_guesses_is_slowed_down_and_the_right_person_still_comes_in() {
     owner.until("#email").await;
     tried(&owner, &account.email, PASSWORD, &app.next_code(&account.secret)).await;
     owner.until_says("Läget nu").await;
+}
+
+/// Three answers, the newest first.
+async fn three_answers(app: &crate::support::TestApp) -> Vec<String> {
+    let mut ids = Vec::new();
+    for (number, text) in [("+46701740697", "Blå bil"), ("+46701740698", "Röd bil"), ("+46701740699", "Ingen bil")] {
+        app.advance(Duration::from_secs(1));
+        ids.insert(0, app.observation_from(number, text).await);
+    }
+    ids
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_inbox_is_worked_through_by_keyboard_and_what_was_done_is_undone() {
+    let app = app(2_000).await;
+    let ids = three_answers(&app).await;
+    let [newest, middle, oldest] = [0, 1, 2].map(|at| format!("[data-row='{}']", ids[at]));
+    let observation = async || app.api.get(&format!("/observations/{}", ids[1])).await.json;
+    let window = signed_in(&app, "operator", Look::default()).await;
+    window.go("/observations").await;
+    window.until("#keys:not([hidden])").await;
+    window.keys("a").await;
+    window.until_says("Gå till ett svar först").await;
+    for (key, focused) in
+        [("j", &newest), ("k", &newest), ("j", &middle), ("j", &oldest), ("j", &oldest), ("k", &middle)]
+    {
+        window.keys(key).await;
+        window.until(&format!("{focused} a:focus")).await;
+    }
+    window.keys(&format!("{CONTROL}e{RELEASE}")).await;
+    window.keys("a").await;
+    window.until(&format!("{middle}[data-take^='operator:'][data-archive='no'] a:focus")).await;
+    window.until_says("tagen av dig.").await;
+    assert!(observation().await["owner"].as_str().unwrap().starts_with("operator:"));
+    window.keys("2").await;
+    window.until(&format!("{middle}[data-tag='traffic'] a:focus")).await;
+    assert_eq!(observation().await["tags"], json!(["traffic"]));
+    window.until_says("märkt Trafik.").await;
+    window.keys("z").await;
+    window.until(&format!("{middle}[data-tag=''] a:focus")).await;
+    assert_eq!(observation().await["tags"], json!([]));
+    window.until_says("ångrat.").await;
+    window.keys("e").await;
+    window.until(&format!("main:not(:has({middle})) {oldest} a:focus")).await;
+    window.until_says("undanlagd.").await;
+    assert!(observation().await["archived_at"].is_string());
+    assert_eq!(window.violations().await, Vec::<String>::new());
+    window.keys("z").await;
+    window.until(&format!("{middle} a:focus")).await;
+    assert!(observation().await["archived_at"].is_null());
+    window.keys("t").await;
+    window.until("#tag-visibility:focus").await;
+    window.go("/observations").await;
+    window.keys("j").await;
+    window.keys("j").await;
+    window.keys(ENTER).await;
+    window.until_path(&format!("/observations/{}", ids[1])).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_act_on_an_answer_but_not_in_a_field_and_not_when_they_are_turned_off() {
+    let app = app(2_000).await;
+    let ids = three_answers(&app).await;
+    let window = signed_in(&app, "operator", Look::default()).await;
+    let path = format!("/observations/{}", ids[0]);
+    let typed = async || window.run("return document.querySelector('#text').value", json!([])).await;
+    window.go(&path).await;
+    window.until("#keys:not([hidden])").await;
+    window.keys("r").await;
+    window.until("#text:focus").await;
+    window.keys("ae1zr?").await;
+    assert_eq!(typed().await, "ae1zr?");
+    window.until("[data-recount][hidden]").await;
+    window.until_says("6 tecken · 1 sms").await;
+    window.keys(&"€".repeat(155)).await;
+    window.until_says("316 tecken · 3 sms").await;
+    window.until("#tag-visibility:not(:checked)").await;
+    let before = app.api.get(&path).await.json;
+    assert!(before["owner"].is_null() && before["archived_at"].is_null(), "{before:#}");
+    window.run("document.activeElement.blur()", json!([])).await;
+    window.keys("1").await;
+    window.until("#tag-visibility:checked").await;
+    window.keys("?").await;
+    window.until("#keys[open]").await;
+    window.keys("a").await;
+    window.until_says("Lämna den ifrån dig").await;
+    window.keys("e").await;
+    window.until_says("Ta fram igen").await;
+    window.click("#keys > summary").await;
+    window.click("#keys-on").await;
+    window.go("/observations").await;
+    window.until("#keys:not([hidden]) #keys-on:not(:checked)").await;
+    window.keys("j").await;
+    assert_eq!(window.run("return document.activeElement === document.body", json!([])).await, true);
+    let without = signed_in(&app, "operator", Look { scripts: false, ..Look::default() }).await;
+    for page in ["/observations", &path] {
+        without.go(page).await;
+        without.until("#keys[hidden]").await;
+        assert!(!without.text().await.contains("Kortkommandon"), "nothing is promised that does not work");
+    }
 }

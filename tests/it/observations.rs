@@ -523,6 +523,14 @@ on_both_databases! {
         let kept = app.api.get(&path).await.json;
         assert_eq!((&kept["state"], &kept["tags"]), (&json!("acted"), &json!(["e14", "natt", "traffic"])));
         assert_eq!((&kept["place"], &kept["seen_at"]), (&json!("Macken"), &json!("2026-11-20T01:15:00Z")));
+        let tag = [("tag", "Våld i offentlig miljö"), ("next", "/observations?list=mine")];
+        let inbox = browser.submit(&page, &format!("{path}/tag"), &tag).await;
+        assert!(inbox.html.contains("data-tag=\"traffic violence\""), "{}", inbox.html);
+        assert_eq!(app.api.get(&path).await.json["tags"], json!(["e14", "natt", "traffic", "violence"]));
+        let page = browser.submit(&page, &format!("{path}/tag"), &[("tag", "violence"), ("as", "no")]).await;
+        assert_eq!(app.api.get(&path).await.json["tags"], json!(["e14", "natt", "traffic"]));
+        let nobody = browser.submit(&page, &format!("{path}/take"), &[("as", "operator:nobody")]).await;
+        assert_eq!(nobody.status, 422, "{}", nobody.html);
         let wrong = browser.submit(&page, &path, &[("seen_at", "i går")]).await;
         assert!(wrong.status == 422 && wrong.html.contains("Skriv datum och tid"), "{}", wrong.html);
         let look = browser.submit(&page, &format!("{path}/reply"), &[("text", "Vi kommer €"), ("look", "yes")]).await;

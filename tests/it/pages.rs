@@ -139,6 +139,7 @@ pub const POSTS: &[(&str, &[&str])] = &[
     ("/observations/export", &WORKS_INBOX),
     ("/observations/{id}", &WORKS_INBOX),
     ("/observations/{id}/take", &WORKS_INBOX),
+    ("/observations/{id}/tag", &WORKS_INBOX),
     ("/observations/{id}/archive", &WORKS_INBOX),
     ("/observations/{id}/tie", &WORKS_INBOX),
     ("/observations/{id}/reply", &WORKS_INBOX),

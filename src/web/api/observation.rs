@@ -313,6 +313,7 @@ impl From<&ObservationRequest> for ObservationEdit {
         Self {
             state: request.state.clone(),
             tags: request.tags.clone(),
+            tag: None,
             owner: request.owner.clone(),
             place: request.place.clone(),
             seen_at: request.seen_at.map(|at| at.map(jiff::Timestamp::as_millisecond)),

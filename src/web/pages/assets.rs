@@ -18,6 +18,7 @@ use crate::web::Web;
 const CSS: &str = include_str!(concat!(env!("OUT_DIR"), "/app.css"));
 const JS: &str = include_str!(concat!(env!("OUT_DIR"), "/app.js"));
 const PASSKEY: &str = include_str!(concat!(env!("OUT_DIR"), "/passkey.js"));
+const KEYS: &str = include_str!(concat!(env!("OUT_DIR"), "/keys.js"));
 /// The script of contact persons' own pages.
 const OWN_JS: &str = include_str!(concat!(env!("OUT_DIR"), "/own.js"));
 /// htmx with its extension for server-sent events, from npm; `build.rs` says what to do when they are not there (ADR 0016).
@@ -37,6 +38,8 @@ pub struct Assets {
     pub js: String,
     /// The module of forms that a passkey answers.
     pub passkey: String,
+    /// The module of pages with shortcuts of their own.
+    pub keys: String,
     /// The library that fetches, morphs and listens.
     pub htmx: String,
     /// The script of contact persons' own pages, an ES module.
@@ -49,6 +52,7 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     css: path("app", CSS, "css"),
     js: path("app", JS, "js"),
     passkey: path("passkey", PASSKEY, "js"),
+    keys: path("keys", KEYS, "js"),
     htmx: path("htmx", HTMX, "js"),
     own: path("own", OWN_JS, "js"),
     icon: path("icon", ICON, "svg"),
@@ -71,6 +75,7 @@ async fn serve(Path(name): Path<String>) -> Response {
         path if path == assets.css => ("text/css; charset=utf-8", CSS),
         path if path == assets.js => ("text/javascript; charset=utf-8", JS),
         path if path == assets.passkey => ("text/javascript; charset=utf-8", PASSKEY),
+        path if path == assets.keys => ("text/javascript; charset=utf-8", KEYS),
         path if path == assets.own => ("text/javascript; charset=utf-8", OWN_JS),
         path if path == assets.htmx => ("text/javascript; charset=utf-8", HTMX),
         path if path == assets.icon => ("image/svg+xml", ICON),

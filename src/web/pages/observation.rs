@@ -20,7 +20,7 @@ use super::menu::Section;
 use super::observation_words::{
     ObservationRow, Piece, address_words, delivery_words, from_words, kind_note, pieces, reply_words, row, state_words,
 };
-use super::visit::SignedIn;
+use super::visit::{SignedIn, local_path};
 use crate::actions::contact_person;
 use crate::actions::observation_answer::{self, NewAnswer};
 use crate::actions::observation_view::{self, ObservationThread, can_be_answered};
@@ -44,6 +44,7 @@ pub fn router() -> Router<Web> {
     Router::new()
         .route("/observations/{id}", get(see).post(judge))
         .route("/observations/{id}/take", post(take))
+        .route("/observations/{id}/tag", post(tag))
         .route("/observations/{id}/archive", post(archive))
         .route("/observations/{id}/tie", post(tie))
         .route("/observations/{id}/reply", post(reply))
@@ -117,6 +118,13 @@ struct ObservationPage {
     query: String,
     found: Option<Vec<Choice>>,
     key: String,
+}
+
+/// What an answer would be on a phone, while it is typed.
+#[derive(Template)]
+#[template(path = "pages/parts/reply_phone.html")]
+struct PhonePart {
+    phone: Option<Phone>,
 }
 
 /// What is looked for, for an unknown sender.
@@ -331,8 +339,18 @@ fn seen_at(web: &Web, fields: &Fields) -> Result<Option<i64>, FieldProblem> {
 }
 
 async fn take(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) -> Result<Response, Problem> {
-    let owner = (form.fields.text("as") != "nobody").then(|| "me".to_owned());
+    let owner = match form.fields.text("as") {
+        "nobody" => None,
+        "" => Some("me".to_owned()),
+        other => Some(other.to_owned()),
+    };
     change(&web, &id, form, ObservationEdit { owner: Some(owner), ..ObservationEdit::default() }).await
+}
+
+/// One tag more, or one less.
+async fn tag(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) -> Result<Response, Problem> {
+    let tag = Some((form.fields.text("tag").to_owned(), form.fields.text("as") != "no"));
+    change(&web, &id, form, ObservationEdit { tag, ..ObservationEdit::default() }).await
 }
 
 async fn archive(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) -> Result<Response, Problem> {
@@ -363,7 +381,8 @@ async fn change(web: &Web, id: &str, form: SignedForm, edit: ObservationEdit) ->
         }
         Err(error) => return Err(error.into()),
     }
-    Ok(Redirect::to(&format!("/observations/{id}")).into_response())
+    let here = format!("/observations/{id}");
+    Ok(Redirect::to(form.fields.filled("next").map_or(&here, local_path)).into_response())
 }
 
 async fn reply(State(web): State<Web>, Path(id): Path<String>, form: SignedForm) -> Result<Response, Problem> {
@@ -383,6 +402,9 @@ async fn reply(State(web): State<Web>, Path(id): Path<String>, form: SignedForm)
         faults: Faults::new(faults),
         ..Typed::default()
     };
+    if form.fields.has("part") {
+        return show(StatusCode::OK, &PhonePart { phone: typed(Vec::new()).phone });
+    }
     if form.fields.has("look") {
         return page(&web, (&form.headers, &form.who), &id, typed(Vec::new())).await;
     }

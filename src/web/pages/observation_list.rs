@@ -61,6 +61,10 @@ struct InboxPage {
     rows: Vec<ObservationRow>,
     tag: String,
     tags: Vec<(String, String)>,
+    /// Focus areas that a number key each sets, by code and name.
+    focus_areas: &'static [(&'static str, &'static str)],
+    /// Id of who looks.
+    me: String,
     channel: String,
     alert: String,
     figures: String,
@@ -163,6 +167,8 @@ pub async fn page(
             .chain(own)
             .map(|code| (code.clone(), tag_name(&code).to_owned()))
             .collect(),
+        focus_areas: &FOCUS_AREAS,
+        me: actor.id.clone(),
         channel: filter.channel,
         alert: filter.message_id,
         figures: figures_words(&figures),

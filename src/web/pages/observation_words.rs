@@ -4,7 +4,7 @@
 
 use super::time::Wall;
 use crate::actions::observation_view::ObservationView;
-use crate::domain::observation::{Mark, ObservationState, tag_name};
+use crate::domain::observation::{FOCUS_AREAS, Mark, ObservationState, tag_name};
 use crate::domain::phone;
 
 /// An observation in a list.
@@ -24,6 +24,12 @@ pub struct ObservationRow {
     pub is_urgent: bool,
     /// Names of its tags.
     pub tags: Vec<String>,
+    /// Codes of the focus areas among them, with blanks between.
+    pub focus_areas: String,
+    /// Who has taken it: their id, or `nobody`.
+    pub owner: String,
+    /// Whether it is put away.
+    pub is_archived: bool,
     /// Until when it should be answered, and whether that is past.
     pub answer_by: Option<(String, bool)>,
     /// What else is worth knowing, such as that the program has dealt with it.
@@ -46,6 +52,12 @@ pub fn row(wall: &Wall, now: i64, view: &ObservationView) -> ObservationRow {
         pill: state_words(&o.state),
         is_urgent: o.is_urgent == 1,
         tags: view.tags.iter().map(|tag| tag_name(tag).to_owned()).collect(),
+        focus_areas: {
+            let codes = FOCUS_AREAS.iter().map(|(code, _)| *code);
+            codes.filter(|code| view.tags.iter().any(|tag| tag == code)).collect::<Vec<_>>().join(" ")
+        },
+        owner: o.owner.clone().unwrap_or_else(|| "nobody".to_owned()),
+        is_archived: o.archived_at.is_some(),
         answer_by: o.answer_by_at.filter(|_| is_waiting).map(|at| (wall.short(at), at <= now)),
         note: kind_note(&o.kind),
     }
