@@ -97,6 +97,7 @@ struct HandedOver {
     id: i64,
     is_sms: bool,
     attempts: i64,
+    is_in_doubt: bool,
 }
 
 /// An alert and a letter to everybody, handed over by way of refusals that pass and answers that are lost. Whether a lost one can
@@ -124,7 +125,7 @@ async fn hand_over(app: &TestApp, seed: u64) -> Vec<HandedOver> {
     assert_eq!(app.api.post(&path, json!({ "undo_seconds": 0 })).await.status, 200);
     settle(app, "state IN ('queued', 'sending')").await;
     app.gateway.change(|gateway| gateway.shares.clear());
-    let rows = app.database.texts(&columns("delivery", &["id", "channel", "attempts"], "ORDER BY id")).await;
+    let rows = app.database.texts(&columns("delivery", &["id", "channel", "attempts", "state"], "ORDER BY id")).await;
     let handed_over: Vec<HandedOver> = rows
         .iter()
         .map(|row| {
@@ -133,6 +134,7 @@ async fn hand_over(app: &TestApp, seed: u64) -> Vec<HandedOver> {
                 id: columns[0].parse().unwrap(),
                 is_sms: columns[1] == "sms",
                 attempts: columns[2].parse().unwrap(),
+                is_in_doubt: columns[3] == "in_doubt",
             }
         })
         .collect();
@@ -286,10 +288,12 @@ async fn assert_ends(app: &TestApp, brought: &BTreeSet<Input>, handed_over: &[Ha
 
 on_both_databases! {
     async fn no_order_of_receipts_bounces_and_answers_moves_a_state_back_or_loses_one(kind: Kind) {
-        let (seeds, mut steps) = (seeds(3, 20), 0);
+        let (seeds, mut steps, mut in_doubt, mut again) = (seeds(3, 20), 0, 0, 0);
         for seed in seeds.clone() {
             let app = TestApp::spawn(kind).await;
             let handed_over = hand_over(&app, seed).await;
+            in_doubt += handed_over.iter().filter(|one| one.is_in_doubt).count();
+            again += handed_over.iter().filter(|one| one.attempts > 1).count();
             let brought = bring_all(&app, &mut Draw::new(seed), &handed_over).await;
             assert_kept_once(&app, &brought).await;
             settle(&app, "state IN ('queued', 'sending')").await;
@@ -297,6 +301,7 @@ on_both_databases! {
             assert_ends(&app, &brought, &handed_over).await;
             assert_eq!(app.verify().await, Vec::<String>::new(), "seed {seed}");
         }
-        tell("C1", &format!("{kind:?}"), &seeds, &format!("all kept once, {steps} steps and none back"));
+        let figure = format!("all kept once, {steps} steps and none back; {in_doubt} began in doubt, {again} were tried again");
+        tell("C1", &format!("{kind:?}"), &seeds, &figure);
     }
 }
