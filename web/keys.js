@@ -56,7 +56,7 @@ const change = async (id, path, fields) => {
   busy = true;
   try {
     const body = new URLSearchParams({ form_token: one("[name=form_token]").value, next: list.dataset.here, ...fields });
-    const answer = await fetch(`/observations/${id}/${path}`, { method: "POST", body, headers: { accept: "text/html" } });
+    const answer = await fetch(`/observations/${id}/${path}`, { method: "POST", body, headers: { accept: "text/html" }, signal: AbortSignal.timeout(10_000) });
     const fresh = answer.ok ? all("[data-inbox]", new DOMParser().parseFromString(await answer.text(), "text/html")) : [];
     if (fresh.length) show(fresh, id);
     else tell("Det gick inte. Ladda om sidan och försök igen.");
