@@ -89,16 +89,21 @@ pub async fn pace(kind: Kind, rate: u32) -> Vec<Line> {
     scene.alert_when(&id, is_handed_over).await;
     let times: Vec<u64> = scene.gateway.arrivals().await.into_iter().map(|(after_us, _)| after_us).collect();
     assert_eq!(times.len(), persons, "everybody once");
+    vec![pace_line((format!("pace {rate}/s for 10 s"), kind), rate, &times, "0.99–1.00, worst second ≤ +0")]
+}
+
+/// How much of a rate was used in the first ten seconds, and the fullest second, by arrivals in microseconds.
+pub fn pace_line((work, kind): (String, Kind), rate: u32, times: &[u64], bar: &'static str) -> Line {
     let within = times.iter().filter(|time| **time - times[0] < 10_000_000).count();
-    let worst = worst_window(&times, SECOND);
-    vec![Line {
-        work: format!("pace {rate}/s for 10 s"),
+    let worst = worst_window(times, SECOND);
+    Line {
+        work,
         database: name(kind),
         ours: format!("{:.1}/s, worst second {:+}", within as f64 / 10.0, worst as i64 - i64::from(rate)),
         floor: format!("{rate}/s"),
         ratio: format!("{:.3}", within as f64 / (10.0 * f64::from(rate))),
-        bar: "0.99–1.00, worst second ≤ +0",
-    }]
+        bar,
+    }
 }
 
 /// 50,000 SMS into a gateway that answers at once, receipts for all coming back meanwhile, until all of it is on disk.

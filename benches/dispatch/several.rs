@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use grannpost::simulator::worst_window;
 use serde_json::json;
 
 use super::Line;
 use super::database::Kind;
-use super::rounds::{name, silent};
+use super::rounds::{name, pace_line, silent};
 use super::scene::{Plan, Scene, is_handed_over, unix_ms};
 
 /// Ten seconds at a rate that two daemons share, one of which is killed in the middle and another started.
@@ -25,17 +24,9 @@ pub async fn pace_in_sum(kind: Kind) -> Vec<Line> {
         let _another = scene.another_daemon(&plan);
         scene.alert_when(&id, is_handed_over).await;
         let times: Vec<u64> = scene.gateway.arrivals().await.into_iter().map(|(after_us, _)| after_us).collect();
-        assert!(times.len() <= persons, "nobody twice");
-        let within = times.iter().filter(|time| **time - times[0] < 10_000_000).count();
-        let worst = worst_window(&times, Duration::from_secs(1));
-        lines.push(Line {
-            work: format!("pace {rate}/s in sum of two daemons, one killed and started in the middle"),
-            database: name(kind),
-            ours: format!("{:.1}/s, worst second {:+}", within as f64 / 10.0, worst as i64 - i64::from(rate)),
-            floor: format!("{rate}/s"),
-            ratio: format!("{:.3}", within as f64 / (10.0 * f64::from(rate))),
-            bar: "worst second ≤ +0",
-        });
+        assert_eq!(scene.gateway.journal().await["duplicates"], json!(0));
+        let work = format!("pace {rate}/s in sum of two daemons, one killed and started in the middle");
+        lines.push(pace_line((work, kind), rate, &times, "worst second ≤ +0"));
     }
     lines
 }

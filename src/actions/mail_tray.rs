@@ -78,10 +78,7 @@ pub async fn open(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
     let is_shown = |mail: &InboundMail| Folder::ALL.iter().any(|folder| mail.folder.as_deref() == Some(folder.code()));
     let mail = store::inbound_mail::get(session, id).await?.filter(is_shown);
     let mail = mail.ok_or(ActionError::NotFound)?;
-    let mut raw = Vec::new();
-    for part in store::inbound_mail::parts(session, id, 1).await? {
-        raw.extend(data_encoding::BASE64.decode(part.as_bytes()).unwrap_or_default());
-    }
+    let raw = store::inbound_mail::octets(&store::inbound_mail::parts(session, id, 1).await?);
     desk.audit(session, actor, "mail.read", ("mail", id), json!({})).await?;
     Ok((mail, raw))
 }

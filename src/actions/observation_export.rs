@@ -58,7 +58,9 @@ pub async fn export(desk: &Desk, session: &mut Session, actor: &Actor, wish: &Ex
     let mut octets_of_mails = 0;
     for (number, view) in (1..).zip(&views) {
         let name = format!("observation-{number:03}-{}", view.observation.id);
-        let mail = mail_of(session, &view.observation.id).await?;
+        // Only whether there is one is told without the informant.
+        let pieces = if wish.with_informant { i64::MAX } else { 1 };
+        let mail = mail_of(session, &view.observation.id, pieces).await?;
         let mail_name = format!("{name}.eml");
         let about_mail = match (&mail, wish.with_informant) {
             (None, _) => None,
@@ -88,13 +90,10 @@ fn too_large() -> ActionError {
     ActionError::field("ids", "field.too_long", "Arkivet blir för stort. Välj färre iakttagelser.")
 }
 
-/// The mail that an observation came as, whole as it came.
-async fn mail_of(session: &mut Session, observation_id: &str) -> Result<Option<Vec<u8>>> {
+/// The first pieces of the mail that an observation came as; `None` when it came otherwise, or is kept no longer.
+async fn mail_of(session: &mut Session, observation_id: &str, pieces: i64) -> Result<Option<Vec<u8>>> {
     let Some(id) = store::inbound_mail::of_observation(session, observation_id).await? else { return Ok(None) };
-    let mut octets = Vec::new();
-    for part in store::inbound_mail::parts(session, &id, i64::MAX).await? {
-        octets.extend(data_encoding::BASE64.decode(part.as_bytes()).unwrap_or_default());
-    }
+    let octets = store::inbound_mail::octets(&store::inbound_mail::parts(session, &id, pieces).await?);
     Ok((!octets.is_empty()).then_some(octets))
 }
 

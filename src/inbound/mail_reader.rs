@@ -106,10 +106,7 @@ async fn look(desk: &Desk, unread: Unread) -> Result<Looked, StoreError> {
     let parts = store::inbound_mail::parts(&mut desk.store.read().await?, &unread.id, pieces).await?;
     let is_to_return_path = is_return_path(&unread.recipient);
     let read = tokio::task::spawn_blocking(move || {
-        let mut raw = Vec::new();
-        for part in parts {
-            raw.extend(data_encoding::BASE64.decode(part.as_bytes()).unwrap_or_default());
-        }
+        let raw = store::inbound_mail::octets(&parts);
         let mail = IncomingMail { is_to_return_path, ..mime::read(&raw) };
         let meaning = bounce::read(&mail);
         (mail, meaning)

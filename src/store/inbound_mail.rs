@@ -86,6 +86,12 @@ pub async fn parts(session: &mut Session, mail_id: &str, most: i64) -> Result<Ve
     Ok(rows.into_iter().map(|(content,)| content).collect())
 }
 
+/// The octets that pieces stand for.
+#[must_use]
+pub fn octets(parts: &[String]) -> Vec<u8> {
+    parts.iter().flat_map(|part| data_encoding::BASE64.decode(part.as_bytes()).unwrap_or_default()).collect()
+}
+
 /// A mail that is not read yet.
 #[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Unread {

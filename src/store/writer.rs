@@ -272,8 +272,6 @@ impl Drop for Turn {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::task::JoinHandle;
 
     use super::*;
@@ -313,6 +311,15 @@ mod tests {
             next
         }
 
+        /// One who has written 1 and waits for the commit, and the next, whose turn it is.
+        async fn one_left(&self) -> (JoinHandle<Result<()>>, Turn) {
+            let mut first = self.short().await;
+            write(&mut first, "INSERT INTO t VALUES (1)").await;
+            let next = self.next(Length::Short).await;
+            let first = tokio::spawn(first.commit());
+            (first, next.await.unwrap().unwrap())
+        }
+
         /// What is on disk for everybody.
         async fn numbers(&self) -> Vec<i64> {
             let mut connection = AnyConnection::connect(&self.url).await.unwrap();
@@ -327,15 +334,10 @@ mod tests {
     #[tokio::test]
     async fn short_ones_are_committed_together_and_told_so_only_then() {
         let scene = Scene::set().await;
-        let mut first = scene.short().await;
-        write(&mut first, "INSERT INTO t VALUES (1)").await;
-        let next = scene.next(Length::Short).await;
-        let first = tokio::spawn(first.commit());
-        let mut second = next.await.unwrap().unwrap();
+        let (first, mut second) = scene.one_left().await;
         write(&mut second, "INSERT INTO t VALUES (2)").await;
-        tokio::time::sleep(Duration::from_millis(20)).await;
-        assert!(!first.is_finished(), "nothing is on disk yet");
-        assert_eq!(scene.numbers().await, [0; 0]);
+        assert_eq!(scene.numbers().await, [0; 0], "nothing is on disk yet");
+        assert!(!first.is_finished());
         second.commit().await.unwrap();
         assert_eq!(scene.numbers().await, [1, 2]);
         first.await.unwrap().unwrap();
@@ -344,11 +346,7 @@ mod tests {
     #[tokio::test]
     async fn one_who_gives_up_takes_nobody_along() {
         let scene = Scene::set().await;
-        let mut first = scene.short().await;
-        write(&mut first, "INSERT INTO t VALUES (1)").await;
-        let next = scene.next(Length::Short).await;
-        let first = tokio::spawn(first.commit());
-        let mut second = next.await.unwrap().unwrap();
+        let (first, mut second) = scene.one_left().await;
         write(&mut second, "INSERT INTO t VALUES (2)").await;
         let next = scene.next(Length::Short).await;
         drop(second);
@@ -362,11 +360,7 @@ mod tests {
     #[tokio::test]
     async fn what_sqlite_has_rolled_back_is_lost_for_all_and_all_are_told() {
         let scene = Scene::set().await;
-        let mut first = scene.short().await;
-        write(&mut first, "INSERT INTO t VALUES (1)").await;
-        let next = scene.next(Length::Short).await;
-        let first = tokio::spawn(first.commit());
-        let mut second = next.await.unwrap().unwrap();
+        let (first, mut second) = scene.one_left().await;
         // As SQLite does by itself on a full disk.
         write(&mut second, "ROLLBACK").await;
         assert!(second.commit().await.is_err());

@@ -28,6 +28,7 @@ mod letter_pages;
 mod logs;
 mod mail_in;
 mod mail_relay;
+mod observation_export;
 mod observations;
 mod opt_out_journal;
 mod own_page;
