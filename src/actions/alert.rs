@@ -251,7 +251,7 @@ pub(super) async fn count(
 /// Everybody in the areas of an alert.
 async fn crowd(desk: &Desk, session: &mut Session, tree: &AreaTree, checked: &Checked) -> Result<Crowd> {
     let areas_json = area_rows(tree, &checked.areas);
-    let asked = Asked { areas_json: &areas_json, now: desk.now(), is_large: false };
+    let asked = Asked { areas_json: &areas_json, now: desk.now() };
     Ok(store::audience::sms_crowd(session, asked).await?)
 }
 

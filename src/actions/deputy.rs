@@ -165,7 +165,9 @@ pub(super) async fn freeze(desk: &Desk, session: &mut Session, message: &Message
 
 /// Those of `away` who are in an audience, paused or reached, and whose deputy's number is not in it.
 pub(super) fn among(mut away: Vec<Absence>, coverage: &Coverage) -> Vec<Absence> {
-    away.retain(|one| matches!(coverage.find(&one.stands_for), Some(None | Some(NotReached::Paused))));
+    let stood_for: Vec<String> = away.iter().map(|one| one.stands_for.clone()).collect();
+    let found = coverage.find(stood_for.iter().map(String::as_str));
+    away.retain(|one| matches!(found.get(one.stands_for.as_str()), Some(None | Some(NotReached::Paused))));
     if !away.is_empty() {
         let taken = coverage.numbers_among(away.iter().map(|absence| absence.mobile.as_str()));
         away.retain(|absence| !taken.contains(&absence.mobile));

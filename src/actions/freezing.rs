@@ -4,6 +4,7 @@
 //! due before the last piece; a freezing that is not worked on for a lease's time is taken back by upkeep, and who comes back to it
 //! then writes nothing more.
 
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -29,9 +30,11 @@ const PIECE_TIME: Duration = Duration::from_millis(40);
 /// How long a piece may take where others write beside it.
 const PIECE_TIME_BESIDE_OTHERS: Duration = Duration::from_millis(500);
 
-/// How long SQLite's one writer is left to others between two pieces. Another program that waits for it looks every 25 ms, and
+/// How long SQLite's one writer is left to others between pieces. Another program that waits for it looks every 25 ms, and
 /// never gets it from one that takes it again at once.
 const REST: Duration = Duration::from_millis(27);
+/// How long pieces may take between two rests. Whoever waits within this program comes between any two of them.
+const LONGEST_WITHOUT_REST: Duration = Duration::from_millis(60);
 
 /// How often a piece is tried again that meets others in the database.
 const TRIES: usize = 5;
@@ -122,7 +125,7 @@ impl Freezing {
     }
 
     async fn try_piece(&self, desk: &Desk, size: &mut PieceSize, piece: &Piece<'_>) -> Result<u64> {
-        size.rest(&desk.store).await;
+        size.rest_when_due(&desk.store).await;
         let mut session = desk.store.begin().await?;
         let begun = Instant::now();
         let (message_id, now) = (&self.dead.message_id, desk.now());
@@ -272,16 +275,21 @@ pub(super) struct PieceSize {
     least: usize,
     most: usize,
     time: Duration,
+    without_rest: Duration,
 }
 
 impl PieceSize {
     pub(super) fn new(store: &Store, rows_at_once: u32) -> Self {
         let most = (rows_at_once as usize).min(LARGEST_PIECE);
-        Self { rows: FIRST_PIECE.min(most), least: SMALLEST_PIECE.min(most), most, time: piece_time(store) }
+        Self::between(FIRST_PIECE.min(most), SMALLEST_PIECE.min(most)..=most, piece_time(store))
     }
 
     fn of_blocks(store: &Store) -> Self {
-        Self { rows: FIRST_BLOCKS, least: 1, most: MOST_BLOCKS, time: piece_time(store) }
+        Self::between(FIRST_BLOCKS, 1..=MOST_BLOCKS, piece_time(store))
+    }
+
+    fn between(rows: usize, bounds: RangeInclusive<usize>, time: Duration) -> Self {
+        Self { rows, least: *bounds.start(), most: *bounds.end(), time, without_rest: Duration::ZERO }
     }
 
     pub(super) fn limit(&self) -> i64 {
@@ -297,6 +305,14 @@ impl PieceSize {
         }
     }
 
+    /// The same when the pieces since the last time took long enough.
+    async fn rest_when_due(&mut self, store: &Store) {
+        if self.without_rest >= LONGEST_WITHOUT_REST {
+            self.without_rest = Duration::ZERO;
+            self.rest(store).await;
+        }
+    }
+
     /// Takes in how long the last piece took.
     pub(super) fn took(&mut self, time: Duration) {
         self.took_for(time, self.rows);
@@ -305,6 +321,7 @@ impl PieceSize {
     /// The same of a piece of so many rows: the one after it was made before its time was known. A piece grows by half at most: its
     /// cost does not grow evenly.
     fn took_for(&mut self, time: Duration, rows: usize) {
+        self.without_rest += time;
         let next = if time > self.time { rows / 2 } else { rows + rows.div_ceil(2) };
         if time > self.time || time < self.time / 2 {
             self.rows = next.clamp(self.least, self.most);
@@ -322,7 +339,7 @@ mod tests {
 
     #[test]
     fn a_piece_grows_while_it_is_quick_and_shrinks_when_it_is_slow() {
-        let mut size = PieceSize { rows: 1_000, least: 500, most: 3_000, time: PIECE_TIME };
+        let mut size = PieceSize::between(1_000, 500..=3_000, PIECE_TIME);
         let after: Vec<usize> = [5, 5, 5, 30, 90, 90, 90, 5]
             .into_iter()
             .map(|ms| {
@@ -335,7 +352,7 @@ mod tests {
 
     #[test]
     fn a_piece_never_becomes_empty() {
-        let mut size = PieceSize { rows: 1, least: 1, most: 1, time: PIECE_TIME };
+        let mut size = PieceSize::between(1, 1..=1, PIECE_TIME);
         for time in [Duration::from_secs(1), Duration::ZERO] {
             size.took(time);
             assert_eq!(size.rows, 1);

@@ -223,17 +223,17 @@ async fn freeze_areas(
     areas_json: &str,
     expected: Option<i64>,
 ) -> Result<(u64, AlertAudience)> {
-    let (crowd, away) = {
-        let mut session = desk.store.read().await?;
-        let asked = Asked { areas_json, now: message.created_at, is_large: true };
-        let crowd = store::audience::sms_crowd(&mut session, asked).await?;
-        (crowd, store::deputy::away(&mut session, areas_json, message.created_at).await?)
-    };
+    let mut sessions = desk.store.read_at_once().await?;
+    let asked = Asked { areas_json, now: message.created_at };
+    let crowd = store::audience::large_sms_crowd(&mut sessions, asked).await?;
+    sessions.truncate(1);
     let audience = crowd.alert_audience();
     expect_recipients(expected, audience)?;
     // Sorting a million people would hold up what else this thread serves.
-    let coverage = tokio::task::spawn_blocking(move || Coverage::of(crowd, &[])).await;
-    let coverage = coverage.expect("ordering people does not panic");
+    let ordering = tokio::task::spawn_blocking(move || Coverage::of(crowd, &[]));
+    let away = store::deputy::away(&mut sessions[0], areas_json, message.created_at).await?;
+    drop(sessions);
+    let coverage = ordering.await.expect("ordering people does not panic");
     let absences = deputy::among(away, &coverage);
     Ok((freezing.seal(desk, &not_due(message), &coverage, &absences).await?, audience))
 }

@@ -93,9 +93,9 @@ async fn freeze(
 ) -> Result<(u64, LetterAudience)> {
     let now = desk.now();
     let crowd = {
-        let mut session = desk.store.read().await?;
-        let asked = Asked { areas_json: &outgoing.areas_json, now, is_large: true };
-        store::audience::letter_crowd(&mut session, asked).await?
+        let mut sessions = desk.store.read_at_once().await?;
+        let asked = Asked { areas_json: &outgoing.areas_json, now };
+        store::audience::large_letter_crowd(&mut sessions, asked).await?
     };
     let audience = crowd.letter_audience();
     letter::expect_recipients(desk, sending.expected_recipients, audience)?;

@@ -170,7 +170,7 @@ pub async fn send(
         return letter_review::request(desk, session, actor, (id, sending)).await;
     }
     let outgoing = check_sending(desk, session, actor, (id, sending), pass).await?;
-    let asked = Asked { areas_json: &outgoing.areas_json, now: desk.now(), is_large: false };
+    let asked = Asked { areas_json: &outgoing.areas_json, now: desk.now() };
     let crowd = store::audience::letter_crowd(session, asked).await?;
     let audience = crowd.letter_audience();
     expect_recipients(desk, sending.expected_recipients, audience)?;

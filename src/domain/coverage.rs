@@ -4,8 +4,7 @@
 //! by one or has a reason why not; the order depends on nothing but the people themselves.
 
 use std::borrow::Cow;
-use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::delivery::Channel;
 use super::email_address;
@@ -13,7 +12,7 @@ use super::email_address;
 mod crowd;
 
 pub use crowd::Crowd;
-use crowd::Person;
+use crowd::{Id, Person};
 
 /// Positions that one message has room for; a delivery's id is its message's number times this, plus its position.
 pub const POSITIONS: i64 = 10_000_000;
@@ -136,41 +135,27 @@ pub struct PlannedRecipient<'a> {
 /// before others, then the second of each, and so on.
 #[derive(Debug, Default)]
 pub struct Coverage {
-    /// Everybody, in order of id: who comes first here has the lower id.
+    /// Those who are reached stand in order of position, one for each delivery: the one with the lowest id, who stands for all that
+    /// share the address, with its area and the households of all. The others stand in order of id.
     crowd: Crowd,
-    /// Area codes in their order; persons and groups name them by their number.
+    /// Area codes in their order; persons name them by their number.
     areas: Vec<String>,
-    /// Those who are reached, group by group, each in order of id.
-    members: Vec<u32>,
-    /// In order of position.
-    deliveries: Vec<Group>,
+    /// Those who share an address, each behind the id of the one who stands for them, by that and by their own.
+    sharing: Vec<(Id, Person)>,
+    /// How many persons are written down.
+    persons: usize,
     /// How many of the deliveries are handed over; paper comes after them.
     handed_over: usize,
     /// Addresses of copies with their positions.
     copies: Vec<(u32, String)>,
 }
 
-/// Persons with one address.
-#[derive(Debug)]
-struct Group {
-    /// Where its members begin.
-    first: u32,
-    persons: u32,
-    /// The member with the lowest id.
-    leader: u32,
-    /// The member whose way of writing the address is used.
-    addressee: u32,
-    area: u32,
-    households: u32,
-    place: u32,
-    channel: Channel,
-}
-
 impl Coverage {
     /// Covers a crowd, and sends copies to `copies` unless their address has one already.
     #[must_use]
     pub fn of(crowd: Crowd, copies: &[&str]) -> Self {
-        let mut coverage = Self { crowd, ..Self::default() };
+        let persons = crowd.reached.len() + crowd.not_reached.len();
+        let mut coverage = Self { crowd, persons, ..Self::default() };
         coverage.name_areas();
         coverage.group();
         coverage.copy(copies);
@@ -182,7 +167,7 @@ impl Coverage {
     /// How many deliveries.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.deliveries.len() + self.copies.len()
+        self.crowd.reached.len() + self.copies.len()
     }
 
     /// Whether there is none.
@@ -194,7 +179,7 @@ impl Coverage {
     /// How many persons are written down, reached or not.
     #[must_use]
     pub fn persons(&self) -> usize {
-        self.crowd.persons.len()
+        self.persons
     }
 
     /// The deliveries, by position; copies last.
@@ -204,7 +189,7 @@ impl Coverage {
 
     /// The deliveries, by position, each with the persons it covers in order of id; copies last, which cover nobody.
     pub fn covered(&self) -> impl Iterator<Item = (PlannedDelivery<'_>, impl Iterator<Item = PlannedRecipient<'_>>)> {
-        let to_persons = (0..self.deliveries.len()).map(|at| (self.planned(at), self.members_of(Some(at))));
+        let to_persons = (0..self.crowd.reached.len()).map(|at| (self.planned(at), self.members_of(Some(at))));
         let copies = self.copies.iter().map(|(position, address)| PlannedDelivery {
             position: i64::from(*position),
             channel: Channel::Email,
@@ -220,66 +205,91 @@ impl Coverage {
 
     /// The persons: those of the first delivery, of the second, and so on; last those whom none covers.
     pub fn recipients(&self) -> impl Iterator<Item = PlannedRecipient<'_>> {
-        (0..self.deliveries.len()).flat_map(|at| self.members_of(Some(at))).chain(self.not_reached())
+        (0..self.crowd.reached.len()).flat_map(|at| self.members_of(Some(at))).chain(self.not_reached())
     }
 
     /// The persons whom no delivery covers, in order of id.
     pub fn not_reached(&self) -> impl Iterator<Item = PlannedRecipient<'_>> {
-        let persons = self.crowd.persons.iter();
-        persons.filter(|person| person.not_reached.is_some()).map(|person| self.recipient(person, None))
+        self.crowd.not_reached.iter().map(|person| self.recipient(person, None))
     }
 
-    /// Whether a person is written down, and if so, why they are not reached where they are not.
+    /// Those of `ids` who are written down, and why they are not reached where they are not. It looks at everybody unless all of
+    /// them are not reached.
     #[must_use]
-    pub fn find(&self, contact_person_id: &str) -> Option<Option<NotReached>> {
-        self.crowd.find(contact_person_id).map(|person| person.not_reached)
+    pub fn find<'n>(&self, ids: impl IntoIterator<Item = &'n str>) -> BTreeMap<&'n str, Option<NotReached>> {
+        let mut asked: BTreeSet<&str> = ids.into_iter().collect();
+        let mut found = BTreeMap::new();
+        let not_reached = &self.crowd.not_reached;
+        asked.retain(|id| {
+            let Ok(at) = not_reached.binary_search_by(|person| self.crowd.id(person).as_ref().cmp(*id)) else {
+                return true;
+            };
+            found.insert(*id, not_reached[at].not_reached());
+            false
+        });
+        if asked.is_empty() {
+            return found;
+        }
+        let sharing = self.sharing.iter().map(|(_, person)| person);
+        for person in self.crowd.reached.iter().chain(sharing) {
+            if let Some(id) = asked.get(self.crowd.id(person).as_ref()) {
+                found.insert(*id, None);
+            }
+        }
+        found
     }
 
     /// Those of `numbers` that get an SMS. It looks at every delivery.
     #[must_use]
     pub fn numbers_among<'n>(&self, numbers: impl IntoIterator<Item = &'n str>) -> HashSet<String> {
         let asked: HashSet<&str> = numbers.into_iter().collect();
-        let by_sms = self.deliveries.iter().filter(|group| group.channel == Channel::Sms);
-        let addresses = by_sms.map(|group| self.crowd.address(self.person(group.addressee)));
+        let by_sms = self.crowd.reached.iter().filter(|person| person.channel() == Channel::Sms);
+        let addresses = by_sms.map(|person| self.crowd.address(person));
         addresses.filter(|address| asked.contains(address.as_ref())).map(Cow::into_owned).collect()
     }
 
     fn planned(&self, at: usize) -> PlannedDelivery<'_> {
-        let group = &self.deliveries[at];
+        let person = &self.crowd.reached[at];
+        let persons = if person.is_shared() { self.sharing_with(person).len() } else { 1 };
         PlannedDelivery {
             position: self.position(at),
-            channel: group.channel,
-            address: self.crowd.address(self.person(group.addressee)),
-            contact_person_id: Some(self.crowd.id(self.person(group.leader))),
-            area_code: Some(&self.areas[group.area as usize]),
-            persons: i64::from(group.persons),
-            households: i64::from(group.households),
-            place: i64::from(group.place),
+            channel: person.channel(),
+            address: self.crowd.address(person),
+            contact_person_id: Some(self.crowd.id(person)),
+            area_code: Some(&self.areas[person.area as usize]),
+            persons: i64::try_from(persons).unwrap_or(i64::MAX),
+            households: i64::from(person.households),
+            place: i64::from(person.place),
         }
     }
 
     fn members_of(&self, at: Option<usize>) -> impl Iterator<Item = PlannedRecipient<'_>> {
-        let members = at.map_or_else(Default::default, |at| {
-            let group = &self.deliveries[at];
-            &self.members[group.first as usize..][..group.persons as usize]
-        });
+        let person = at.map(|at| &self.crowd.reached[at]);
+        let (alone, sharing) = match person {
+            Some(person) if person.is_shared() => (None, self.sharing_with(person)),
+            other => (other, Default::default()),
+        };
         let position = at.map(|at| self.position(at));
-        members.iter().map(move |member| self.recipient(self.person(*member), position))
+        let members = alone.into_iter().chain(sharing.iter().map(|(_, member)| member));
+        members.map(move |member| self.recipient(member, position))
+    }
+
+    /// All who share the address of the one who stands for them.
+    fn sharing_with(&self, person: &Person) -> &[(Id, Person)] {
+        let first = self.sharing.partition_point(|(id, _)| *id < person.id);
+        let members = self.sharing[first..].partition_point(|(id, _)| *id == person.id);
+        &self.sharing[first..][..members]
     }
 
     fn recipient(&self, person: &Person, position: Option<i64>) -> PlannedRecipient<'_> {
         PlannedRecipient {
             contact_person_id: self.crowd.id(person),
-            channel: person.channel,
+            channel: person.channel(),
             position,
             area_code: &self.areas[person.area as usize],
             households: i64::from(person.households),
-            not_reached: person.not_reached,
+            not_reached: person.not_reached(),
         }
-    }
-
-    fn person(&self, at: u32) -> &Person {
-        &self.crowd.persons[at as usize]
     }
 
     fn position(&self, at: usize) -> i64 {
@@ -294,44 +304,33 @@ impl Coverage {
             renamed[from as usize] = to;
             self.areas.push(code);
         }
-        for person in &mut self.crowd.persons {
+        for person in self.crowd.reached.iter_mut().chain(&mut self.crowd.not_reached) {
             person.area = renamed[person.area as usize];
         }
     }
 
-    /// Puts persons with one address together.
+    /// Lets one of those with the same address stand for all of them.
     fn group(&mut self) {
-        self.crowd.sort();
+        let mut persons = std::mem::take(&mut self.crowd.reached);
         let crowd = &self.crowd;
-        let person = |at: u32| &crowd.persons[at as usize];
-        let everybody = 0..u32::try_from(crowd.persons.len()).unwrap_or(NONE);
-        let reached = crowd.persons.iter().filter(|person| person.not_reached.is_none()).count();
-        let mut members = Vec::with_capacity(reached);
-        members.extend(everybody.filter(|at| person(*at).not_reached.is_none()));
-        members.sort_unstable_by(|a, b| crowd.by_address(person(*a), person(*b)).then(a.cmp(b)));
-        let groups = || members.chunk_by(|a, b| crowd.by_address(person(*a), person(*b)).is_eq());
-        self.deliveries.reserve_exact(groups().count());
-        let mut first = 0;
-        for same in groups() {
-            let persons = u32::try_from(same.len()).unwrap_or(NONE);
-            // Only e-mail addresses can be written in several ways.
-            let addressee = match same {
-                [alone] => Some(*alone),
-                _ => same.iter().copied().min_by_key(|at| (crowd.address(person(*at)), *at)),
+        persons.sort_unstable_by(|a, b| crowd.by_address(a, b).then_with(|| crowd.by_id(a, b)));
+        let (mut kept, mut at) = (0, 0);
+        while let Some(first) = persons.get(at).copied() {
+            let after = persons[at..].iter().take_while(|other| crowd.by_address(&first, other).is_eq()).count();
+            persons[kept] = match &persons[at..at + after] {
+                [alone] => *alone,
+                same => {
+                    self.sharing.extend(same.iter().map(|member| (first.id, *member)));
+                    standing_for(crowd, first, same)
+                }
             };
-            self.deliveries.push(Group {
-                first,
-                persons,
-                leader: same[0],
-                addressee: addressee.unwrap_or(same[0]),
-                area: same.iter().map(|at| person(*at).area).min().unwrap_or(NONE),
-                households: same.iter().map(|at| person(*at).households).fold(0, u32::saturating_add),
-                place: 0,
-                channel: person(same[0]).channel,
-            });
-            first += persons;
+            (kept, at) = (kept + 1, at + after);
         }
-        self.members = members;
+        persons.truncate(kept);
+        self.sharing.sort_by_key(|(id, _)| *id);
+        let mut not_reached = std::mem::take(&mut self.crowd.not_reached);
+        not_reached.sort_unstable_by(|a, b| self.crowd.by_id(a, b));
+        (self.crowd.reached, self.crowd.not_reached) = (persons, not_reached);
     }
 
     /// Takes in those copies whose address has no delivery by e-mail yet.
@@ -339,9 +338,9 @@ impl Coverage {
         if copies.is_empty() {
             return;
         }
-        let by_email = self.deliveries.iter().filter(|group| group.channel == Channel::Email);
+        let by_email = self.crowd.reached.iter().filter(|person| person.channel() == Channel::Email);
         let mut taken: BTreeSet<String> =
-            by_email.map(|group| email_address::key(&self.crowd.address(self.person(group.addressee)))).collect();
+            by_email.map(|person| email_address::key(&self.crowd.address(person))).collect();
         for (at, address) in (1..).zip(copies) {
             if taken.insert(email_address::key(address)) {
                 self.copies.push((2 * POSITIONS_PER_CHANNEL + at, (*address).to_owned()));
@@ -351,29 +350,50 @@ impl Coverage {
 
     /// Ranks the deliveries of each area: most households first. Paper is printed, not handed over, and has no rank.
     fn rank(&mut self) {
-        self.deliveries
-            .sort_unstable_by_key(|group| (group.channel as u8, group.area, Reverse(group.households), group.leader));
+        self.order(|person| key([person.channel() as u32, person.area, !person.households, 0]));
         let mut before: Option<(Channel, u32)> = None;
         let mut place = 0;
-        for group in &mut self.deliveries {
-            let lane = (group.channel, group.area);
+        for person in &mut self.crowd.reached {
+            let lane = (person.channel(), person.area);
             place = if before == Some(lane) { place + 1 } else { 1 };
             before = Some(lane);
-            group.place = if group.channel == Channel::Paper { 0 } else { place };
+            person.place = if person.channel() == Channel::Paper { 0 } else { place };
         }
     }
 
     /// Puts the deliveries in order: by rank, those with most households first; paper by area, since it is sorted by hand.
     fn place(&mut self) {
-        self.deliveries.sort_unstable_by_key(|group| {
-            let (area, weight) = match group.channel {
-                Channel::Paper => (group.area, Reverse(0)),
-                Channel::Sms | Channel::Email => (0, Reverse(group.households)),
+        self.order(|person| {
+            let (area, weight) = match person.channel() {
+                Channel::Paper => (person.area, 0),
+                Channel::Sms | Channel::Email => (0, !person.households),
             };
-            (group.channel as u8, group.place, area, weight, group.leader)
+            key([person.channel() as u32, person.place, area, weight])
         });
-        self.handed_over = self.deliveries.partition_point(|group| group.channel != Channel::Paper);
+        self.handed_over = self.crowd.reached.partition_point(|person| person.channel() != Channel::Paper);
     }
+
+    /// Puts the deliveries in order of a key, and of ids where it is the same.
+    fn order(&mut self, key: impl Fn(&Person) -> u128) {
+        let mut persons = std::mem::take(&mut self.crowd.reached);
+        persons.sort_unstable_by(|a, b| key(a).cmp(&key(b)).then_with(|| self.crowd.by_id(a, b)));
+        self.crowd.reached = persons;
+    }
+}
+
+/// What comes first weighs most, in one number: that is compared a million times twenty.
+fn key([first, second, third, fourth]: [u32; 4]) -> u128 {
+    u128::from(first) << 96 | u128::from(second) << 64 | u128::from(third) << 32 | u128::from(fourth)
+}
+
+/// The one of `same`, who share an address, that stands for them: `first` has the lowest id. Only e-mail addresses can be written
+/// in several ways.
+fn standing_for(crowd: &Crowd, first: Person, same: &[Person]) -> Person {
+    let ways = same.iter().min_by(|a, b| crowd.address(a).cmp(&crowd.address(b)).then_with(|| crowd.by_id(a, b)));
+    let mut one = first.sharing(ways.unwrap_or(&first));
+    one.area = same.iter().map(|person| person.area).min().unwrap_or(first.area);
+    one.households = same.iter().map(|person| person.households).fold(0, u32::saturating_add);
+    one
 }
 
 #[cfg(test)]

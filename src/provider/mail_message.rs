@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
 use lettre::message::{Body, Message, MultiPart, MultiPartKind, SinglePart};
+use memchr::{memchr_iter, memchr2};
 use sha2::{Digest, Sha256};
 
 use super::dkim::Signer;
@@ -306,9 +307,19 @@ fn content(mail: &OutgoingMail) -> (ContentType, Body) {
 }
 
 fn part(content_type: ContentType, text: &str) -> SinglePart {
-    let text = text.replace("\r\n", "\n").replace('\r', "\n");
-    let text: String = text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
+    let text = without_control(text);
     SinglePart::builder().header(content_type).header(encoding_for(&text)).body(text)
+}
+
+/// The text with line breaks of one kind, and no other control character but tabs.
+fn without_control(text: &str) -> String {
+    // An octet of a control character, or the first of one above ASCII. Looked at one after the other to the end, they are many at once.
+    let may_be_control = |octet: u8| (octet < b' ' && octet != b'\n' && octet != b'\t') || matches!(octet, 0x7f | 0xc2);
+    if !text.bytes().fold(false, |found, octet| found | may_be_control(octet)) {
+        return text.to_owned();
+    }
+    let text = text.replace("\r\n", "\n").replace('\r', "\n");
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect()
 }
 
 /// Quoted-printable for Latin text, so that it stays readable in the raw; base64 for other scripts.
@@ -327,12 +338,7 @@ fn with_final_line_break(mut message: Vec<u8>) -> Vec<u8> {
 /// The last look before the wire.
 fn check(composed: &Composed) -> Result<(), ComposeError> {
     let unusable = |field| Err(ComposeError { code: "mail.malformed", field });
-    let mut lines = composed.message.split_inclusive(|byte| *byte == b'\n');
-    let conforms = lines.all(|line| {
-        line.strip_suffix(b"\r\n")
-            .is_some_and(|line| line.len() <= MAX_LINE && !line.iter().any(|byte| matches!(byte, b'\r' | 0)))
-    });
-    if !conforms {
+    if !lines_conform(&composed.message) {
         return unusable("subject");
     }
     let addresses_are_ascii = composed.to.is_ascii() && composed.return_path.is_ascii();
@@ -340,6 +346,19 @@ fn check(composed: &Composed) -> Result<(), ComposeError> {
         return unusable("from");
     }
     Ok(())
+}
+
+/// Whether it consists of lines of at most 998 octets ending in CRLF, without NUL and with no CR or LF of their own (RFC 5322 2.3).
+fn lines_conform(message: &[u8]) -> bool {
+    let mut begin = 0;
+    for end in memchr_iter(b'\n', message) {
+        let line = &message[begin..end];
+        if line.len() > MAX_LINE + 1 || !line.ends_with(b"\r") || memchr2(b'\r', 0, &line[..line.len() - 1]).is_some() {
+            return false;
+        }
+        begin = end + 1;
+    }
+    begin == message.len()
 }
 
 #[cfg(test)]

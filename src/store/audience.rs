@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 
+use futures_util::future::try_join_all;
 use serde::Deserialize;
+use tokio::sync::Mutex;
 
 use super::area::codes_json;
 use super::{Result, Session, StoreError};
@@ -249,12 +251,12 @@ pub struct Asked<'a> {
     pub areas_json: &'a str,
     /// Unix ms.
     pub now: i64,
-    /// Whether it is a large part of the register.
-    pub is_large: bool,
 }
 
-/// Persons of a large part of the register that the database puts into one row.
-const CHUNK: i64 = 5_000;
+/// Persons of the register that are read as one row.
+const CHUNK: i64 = 2_500;
+/// More than any register has.
+const EVERYBODY: i64 = 1 << 40;
 
 /// What is asked of a person: id, area, households, channel, address, why not.
 macro_rules! sms_person {
@@ -295,23 +297,30 @@ macro_rules! crowd {
     };
 }
 
-/// Of the next `$4` persons after the key `$3` those who are in the areas, as one row. The next ones are found before anything else is
-/// asked of them: asked at once, PostgreSQL puts the whole register in order for every row.
+/// Of the persons after the key `$3` up to the key `$4` those who are in the areas, as one row. They are found before anything else
+/// is asked of them, which a limit that nobody reaches sees to: PostgreSQL may else begin with the areas, for every row.
 macro_rules! chunk {
     ($person:expr) => {
         concat!(
-            "SELECT (SELECT {text of key} FROM (SELECT {key of p} AS key FROM contact_person p WHERE {key of p} > {key $3}
-   ORDER BY {key of p} LIMIT $4) q) AS last, {array of q.id, q.area_code, q.households, q.channel, q.address, q.why} AS persons
+            "SELECT {array of q.id, q.area_code, q.households, q.channel, q.address, q.why} AS persons
  FROM (SELECT ",
             $person,
             "
- FROM (SELECT {row of p} FROM contact_person p WHERE {key of p} > {key $3} ORDER BY {key of p} LIMIT $4) p
+ FROM (SELECT p.* FROM contact_person p WHERE {key of p} > {key $3} AND {key of p} <= {key $4} LIMIT $5) p
  WHERE ",
             in_areas!(),
             ") q"
         )
     };
 }
+
+/// The last of the next `$2` persons after the key `$1`.
+const CHUNK_END: &str = "SELECT {text of key} AS last
+ FROM (SELECT {key of p} AS key
+   FROM contact_person p
+   WHERE {key of p} > {key $1}
+   ORDER BY {key of p}
+   LIMIT $2) q";
 
 const SMS_CROWD: &str = crowd!(sms_person!());
 const SMS_CHUNK: &str = chunk!(sms_person!());
@@ -323,7 +332,15 @@ const LETTER_CHUNK: &str = chunk!(letter_person!());
 /// # Errors
 /// [`super::StoreError`].
 pub async fn sms_crowd(session: &mut Session, asked: Asked<'_>) -> Result<Crowd> {
-    if asked.is_large { large_crowd(session, SMS_CHUNK, asked).await } else { crowd(session, SMS_CROWD, asked).await }
+    crowd(session, SMS_CROWD, asked).await
+}
+
+/// The same of a large part of the register, over all of `sessions` at once: each reads what the others have not begun with.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn large_sms_crowd(sessions: &mut [Session], asked: Asked<'_>) -> Result<Crowd> {
+    large_crowd(sessions, SMS_CHUNK, asked).await
 }
 
 /// Everybody in the areas of a letter, reached by e-mail, on paper under name and address as an envelope has them, or not.
@@ -331,40 +348,59 @@ pub async fn sms_crowd(session: &mut Session, asked: Asked<'_>) -> Result<Crowd>
 /// # Errors
 /// [`super::StoreError`].
 pub async fn letter_crowd(session: &mut Session, asked: Asked<'_>) -> Result<Crowd> {
-    if asked.is_large {
-        large_crowd(session, LETTER_CHUNK, asked).await
-    } else {
-        crowd(session, LETTER_CROWD, asked).await
-    }
+    crowd(session, LETTER_CROWD, asked).await
+}
+
+/// The same of a large part of the register, over all of `sessions` at once.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn large_letter_crowd(sessions: &mut [Session], asked: Asked<'_>) -> Result<Crowd> {
+    large_crowd(sessions, LETTER_CHUNK, asked).await
 }
 
 async fn crowd(session: &mut Session, sql: &'static str, asked: Asked<'_>) -> Result<Crowd> {
     let statement = session.sql(sql).bind(asked.areas_json.to_owned()).bind(asked.now);
     let mut crowd = Crowd::default();
     let persons: Option<(Option<String>,)> = session.one(statement).await?;
-    take(&mut crowd, persons.and_then(|(persons,)| persons)).await?;
+    take(&mut crowd, persons.and_then(|(persons,)| persons).as_deref())?;
     Ok(crowd)
 }
 
 const REGISTER: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS persons FROM contact_person";
 
 /// As [`crowd`], some thousand persons to a row: a million rows one by one cost more than what stands in them. Each person is
-/// read once, at the time their chunk is. A chunk is taken apart while the database makes the next.
-async fn large_crowd(session: &mut Session, sql: &'static str, asked: Asked<'_>) -> Result<Crowd> {
-    let register: Option<(i64,)> = session.one(session.sql(REGISTER)).await?;
+/// read once, at the time their chunk is.
+async fn large_crowd(sessions: &mut [Session], sql: &'static str, asked: Asked<'_>) -> Result<Crowd> {
+    let Some(first) = sessions.first_mut() else { return Ok(Crowd::default()) };
+    let register: Option<(i64,)> = first.one(first.sql(REGISTER)).await?;
     let persons = register.map_or(0, |(persons,)| usize::try_from(persons).unwrap_or(0));
     // And for those who come meanwhile.
-    let mut crowd = Crowd::with_room_for(persons + persons / 64 + 1_024);
-    let (mut after, mut unread) = (String::new(), None);
+    let crowd = Mutex::new(Crowd::with_room_for(persons + persons / 64 + 1_024));
+    let read_to = Mutex::new(String::new());
+    let readers = sessions.iter_mut().map(|session| read_chunks(session, sql, asked, (&read_to, &crowd)));
+    try_join_all(readers).await?;
+    Ok(crowd.into_inner())
+}
+
+/// Reads chunks that nobody has begun with, until there is none.
+async fn read_chunks(
+    session: &mut Session,
+    sql: &'static str,
+    asked: Asked<'_>,
+    (read_to, crowd): (&Mutex<String>, &Mutex<Crowd>),
+) -> Result<()> {
     loop {
-        let statement = session.sql(sql).bind(asked.areas_json.to_owned()).bind(asked.now).bind(after).bind(CHUNK);
-        let (next, taken) =
-            tokio::join!(session.one::<(Option<String>, Option<String>)>(statement), take(&mut crowd, unread));
-        taken?;
-        match next? {
-            Some((Some(last), persons)) => (after, unread) = (last, persons),
-            _ => return Ok(crowd),
-        }
+        let (after, last) = {
+            let mut read_to = read_to.lock().await;
+            let statement = session.sql(CHUNK_END).bind(read_to.clone()).bind(CHUNK);
+            let end: Option<(Option<String>,)> = session.one(statement).await?;
+            let Some((Some(last),)) = end else { return Ok(()) };
+            (std::mem::replace(&mut *read_to, last.clone()), last)
+        };
+        let statement = session.sql(sql).bind(asked.areas_json.to_owned()).bind(asked.now);
+        let chunk: Option<(Option<String>,)> = session.one(statement.bind(after).bind(last).bind(EVERYBODY)).await?;
+        take(&mut *crowd.lock().await, chunk.and_then(|(persons,)| persons).as_deref())?;
     }
 }
 
@@ -378,9 +414,9 @@ struct PersonRow<'a>(
     Option<String>,
 );
 
-async fn take(crowd: &mut Crowd, chunk: Option<String>) -> Result<()> {
+fn take(crowd: &mut Crowd, chunk: Option<&str>) -> Result<()> {
     let Some(chunk) = chunk else { return Ok(()) };
-    let persons: Vec<PersonRow<'_>> = serde_json::from_str(&chunk)
+    let persons: Vec<PersonRow<'_>> = serde_json::from_str(chunk)
         .map_err(|_| StoreError::Schema("persons that the database put together cannot be read".to_owned()))?;
     for PersonRow(id, area_code, households, channel, address, why) in &persons {
         crowd.push(&person((id, area_code, *households), channel, address.as_deref(), why.as_deref()));

@@ -61,7 +61,6 @@ impl Dialect {
     /// `{one at a time $1}` waits until no other transaction holds the number; SQLite has one writer anyway;
     /// `{key of p}` is what the rows of table `p`, whose key is a text `id`, are read one after the other by, `{text of key}` and
     /// `{key $3}` take it out and in as text: SQLite keeps such rows by a number of its own, and the key is an index beside them;
-    /// `{row of p}` all its columns with that key;
     /// `{array of a, b}` is a JSON array, as text, with an array of these columns for each row of a group;
     /// `{packed a, b}` is a JSON array, as text, of these columns of one row: one value passes a driver quicker than many;
     /// `{key share}` keeps a row from being held by others until the transaction ends, while its figures may change;
@@ -114,12 +113,8 @@ impl Dialect {
             ("key share", Self::Postgres) => into.push_str("FOR KEY SHARE"),
             ("key of p", Self::Sqlite) => into.push_str("p.rowid"),
             ("key of p", Self::Postgres) => into.push_str("p.id"),
-            ("row of p", Self::Sqlite) => into.push_str("p.*, p.rowid AS rowid"),
-            ("row of p", Self::Postgres) => into.push_str("p.*"),
             ("text of key", Self::Sqlite) => into.push_str("CAST(MAX(q.key) AS TEXT)"),
             ("text of key", Self::Postgres) => into.push_str("MAX(q.key)"),
-            ("key $3", Self::Sqlite) => into.push_str("CAST($3 AS INTEGER)"),
-            ("key $3", Self::Postgres) => into.push_str("$3"),
             // Without statistics SQLite takes the index of leases for the better one, and looks at every lease for every row.
             // What is not indexed is still found by its row id.
             ("by id", Self::Sqlite) => into.push_str("NOT INDEXED"),
@@ -131,6 +126,13 @@ impl Dialect {
             ("now us", Self::Sqlite) => into.push_str("CAST(unixepoch('subsec') * 1000000 AS BIGINT)"),
             ("now us", Self::Postgres) => {
                 into.push_str("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)");
+            }
+            (key, _) if key.starts_with("key $") => {
+                let argument = key.trim_start_matches("key ");
+                let _ = match self {
+                    Self::Sqlite => write!(into, "CAST({argument} AS INTEGER)"),
+                    Self::Postgres => into.write_str(argument),
+                };
             }
             (array, _) if array.starts_with("array of ") => {
                 let columns = array.trim_start_matches("array of ");

@@ -387,6 +387,15 @@ impl Store {
         Ok(self.session(Inner::Read(self.read.acquire().await?)))
     }
 
+    /// A connection for reading, and a second when one is idle: nobody waits for a second who holds a first.
+    ///
+    /// # Errors
+    /// As [`Store::read`].
+    pub async fn read_at_once(&self) -> Result<Vec<Session>> {
+        let connections = [Some(self.read.acquire().await?), self.read.try_acquire()];
+        Ok(connections.into_iter().flatten().map(|one| self.session(Inner::Read(one))).collect())
+    }
+
     /// A connection for reading what a hand-over needs, which no request takes away.
     ///
     /// # Errors
@@ -518,7 +527,7 @@ fn connect_url(dialect: Dialect, url: &str) -> String {
 /// What the one connection that writes keeps of an SQLite file.
 const WRITERS_CACHE_KIB: u32 = 16_000;
 /// What each connection that reads keeps of it: there are many, and the system keeps the file in memory for all of them.
-const READERS_CACHE_KIB: u32 = 4_000;
+const READERS_CACHE_KIB: u32 = 1_000;
 
 async fn prepare_connection(
     dialect: Dialect,

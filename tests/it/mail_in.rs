@@ -16,7 +16,6 @@ use grannpost::store::inbound_mail::InboundMail;
 use serde_json::{Value, json};
 
 use crate::support::child::{BINARY, ServeProcess};
-use crate::support::dovecot::Dovecot;
 use crate::support::postfix::{Postfix, open_to_all};
 use crate::support::{TestApp, on_both_databases, root};
 
@@ -34,19 +33,21 @@ pub fn report(action: &str, status: &str, said: &str, message_id: &str) -> Strin
 
 const GONE: &str = "550 5.1.1 <anna.ek@example.org>: Recipient address rejected: User unknown";
 
-fn hard() -> String {
+/// The report of a letter to an address that is not there.
+pub fn hard() -> String {
     report("failed", "5.1.1", GONE, "<unknown@example.org>")
 }
 
 /// A letter on its way, and what is known of it.
-struct Sent {
-    id: String,
-    return_path: String,
+pub struct Sent {
+    pub id: String,
+    pub return_path: String,
     message_id: String,
 }
 
 impl TestApp {
-    async fn add_letter_reader(&self, name: &str, email: &str, with_address: bool) -> String {
+    /// Somebody in Duved who reads letters; gives the id.
+    pub async fn add_letter_reader(&self, name: &str, email: &str, with_address: bool) -> String {
         let mut person =
             json!({ "name": name, "email": email, "municipality": "2321", "watch_area": "Duved", "households": 5 });
         if with_address {
@@ -72,7 +73,7 @@ impl TestApp {
     }
 
     /// Sends a letter to the one reader there is by e-mail, and waits until the relay has it.
-    async fn send_one_letter(&self) -> Sent {
+    pub async fn send_one_letter(&self) -> Sent {
         let before = self.mail.journal().len();
         let letter =
             json!({ "subject": "Läget", "body_markdown": "Hej", "areas": ["2321"], "no_registry_number": true });
@@ -89,7 +90,7 @@ impl TestApp {
     }
 
     /// The first delivery of a letter, once `done` says so of it.
-    async fn delivery_when(&self, letter: &str, done: impl Fn(&Value) -> bool) -> Value {
+    pub async fn delivery_when(&self, letter: &str, done: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
         for _ in 0..400 {
             last = self.api.get(&format!("/letters/{letter}/deliveries")).await.json["items"][0].clone();
@@ -102,7 +103,7 @@ impl TestApp {
     }
 
     /// Keeps a mail as the verb does, at the story's own time.
-    async fn bring(&self, recipient: &str, mail: &str) {
+    pub async fn bring(&self, recipient: &str, mail: &str) {
         let mut spool = Spool::new(recipient, 1_000_000);
         spool.add(mail.as_bytes()).unwrap();
         spool.keep(&self.desk.store, &self.desk.clock, "pipe").await.unwrap();
@@ -130,7 +131,7 @@ impl TestApp {
     }
 
     /// Waits until so many mails are on disk.
-    async fn mail_came(&self, mails: usize) {
+    pub async fn mail_came(&self, mails: usize) {
         for _ in 0..600 {
             if self.database.texts("SELECT id FROM inbound_mail").await.len() >= mails {
                 return;
@@ -140,14 +141,15 @@ impl TestApp {
         panic!("the mail never came");
     }
 
-    async fn folder(&self, folder: &str) -> Vec<InboundMail> {
+    /// The mails in a folder.
+    pub async fn folder(&self, folder: &str) -> Vec<InboundMail> {
         let mut session = self.desk.store.read().await.unwrap();
         store::inbound_mail::page(&mut session, folder, ("", 1000)).await.unwrap()
     }
 }
 
 /// Pipes a mail into the verb; gives its exit code.
-fn pipe(config: &Path, arguments: &[&str], mail: &[u8]) -> i32 {
+pub fn pipe(config: &Path, arguments: &[&str], mail: &[u8]) -> i32 {
     let mut child = Command::new(BINARY)
         .arg("receive-mail")
         .args(arguments)
@@ -372,27 +374,6 @@ on_both_databases! {
         assert!(!observation.sender.contains("anna"), "{}", observation.sender);
     }
 
-    async fn hostile_mail_is_kept_and_the_reader_goes_on(kind: Kind) {
-        let app = TestApp::spawn_with(kind, "mail_in.max_bytes = 1000000").await;
-        let config = app.config_file();
-        let nested = "Content-Type: message/rfc822\n\n".repeat(50_000);
-        let zip = format!("From: a@example.org\nContent-Type: application/zip\nContent-Transfer-Encoding: base64\n\n{}", "UEsDBA".repeat(500_000));
-        for bomb in [nested.as_bytes(), zip.as_bytes(), &[0; 300_000], b"", b"\xff\xfe\r\r\r", "Å:".repeat(200_000).as_bytes()] {
-            assert_eq!(pipe(&config, &["--recipient", "bounce+x@example.org"], bomb), 0);
-        }
-        app.bring("brev@example.org", "From: a@example.org\n\nJag såg något").await;
-        app.all_read().await;
-        assert!(app.folder("replies").await.iter().any(|mail| mail.sender == "a@example.org" && mail.is_cut == 0));
-        let mut session = app.desk.store.read().await.unwrap();
-        for folder in ["tray", "replies", "automatic"] {
-            for mail in store::inbound_mail::page(&mut session, folder, ("", 100)).await.unwrap() {
-                let parts = store::inbound_mail::parts(&mut session, &mail.id, 100).await.unwrap();
-                let kept: usize = parts.iter().map(|part| part.len() / 4 * 3).sum();
-                assert!(kept <= 1_000_002 && (mail.is_cut == 1) == (mail.octets > 1_000_000), "{mail:?}");
-            }
-        }
-    }
-
     async fn a_mail_that_stops_the_reader_is_left_alone_in_the_end(kind: Kind) {
         let mut app = TestApp::spawn(kind).await;
         app.stop().await;
@@ -448,46 +429,6 @@ on_both_databases! {
         assert!(marked.len() >= 315 && marked.iter().all(|reason| reason == "bounce.hard"), "{}", marked.len());
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
-
-    async fn a_mailbox_is_followed_over_imap_and_each_mail_taken_once(kind: Kind) {
-        let mailbox = Dovecot::start().await;
-        let more = format!("mail_in.imap_url = \"{}\"\nmail_in.max_bytes = 600000", mailbox.url);
-        mailbox.deliver("1", b"From: a@example.org\r\n\r\nDet f\xf6rsta\r\n");
-        let mut app = TestApp::spawn_with(kind, &more).await;
-        app.add_letter_reader("Anna Ek", "anna.ek@example.org", false).await;
-        app.mail_came(1).await;
-        // These come while the mailbox is waited for, one of them longer than what is kept.
-        let sent = app.send_one_letter().await;
-        mailbox.deliver("2", format!("Delivered-To: {}\r\n{}", sent.return_path, hard()).as_bytes());
-        app.delivery_when(&sent.id, |delivery| delivery["state"] == "undelivered").await;
-        mailbox.deliver("3", format!("From: b@example.org\r\n\r\nDet tredje\r\n{}", "x".repeat(900_000)).as_bytes());
-        app.mail_came(3).await;
-        app.restart().await;
-        mailbox.deliver("4", b"From: c@example.org\r\n\r\nDet fj\xe4rde\r\n");
-        app.mail_came(4).await;
-        app.all_read().await;
-        assert_eq!(app.folder("replies").await.len(), 3, "none came twice over the restart");
-        assert_eq!(app.folder("replies").await.iter().filter(|mail| mail.is_cut == 1).count(), 1);
-        assert_eq!(mailbox.lying().len(), 4);
-    }
-
-    async fn a_mailbox_is_emptied_where_that_is_wanted(kind: Kind) {
-        let mailbox = Dovecot::start().await;
-        let more = format!("mail_in.imap_url = \"{}\"\nmail_in.imap_after = \"delete\"", mailbox.url);
-        for name in ["1", "2"] {
-            mailbox.deliver(name, format!("From: a@example.org\n\nMejl {name}").as_bytes());
-        }
-        let app = TestApp::spawn_with(kind, &more).await;
-        app.mail_came(2).await;
-        for _ in 0..200 {
-            if mailbox.lying().is_empty() {
-                break;
-            }
-            app.desk.wakeup.wait(Duration::from_millis(50)).await;
-        }
-        assert_eq!(mailbox.lying(), [""; 0]);
-    }
-
 
     async fn what_postfix_sends_back_is_understood_and_brought_in_by_its_pipe(kind: Kind) {
         let any = "127.0.0.1:0".parse().unwrap();

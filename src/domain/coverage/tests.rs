@@ -19,6 +19,10 @@ fn known(id: &str, area: &str, households: i64, address: &str) -> Known {
 }
 
 fn covered(people: &[Known], copies: &[&str]) -> Coverage {
+    Coverage::of(crowd(people), copies)
+}
+
+fn crowd(people: &[Known]) -> Crowd {
     let mut crowd = Crowd::default();
     for person in people {
         crowd.push(&Candidate {
@@ -29,7 +33,7 @@ fn covered(people: &[Known], copies: &[&str]) -> Coverage {
             address: person.address.as_deref().map_err(|reason| *reason),
         });
     }
-    Coverage::of(crowd, copies)
+    crowd
 }
 
 fn addresses(coverage: &Coverage) -> Vec<String> {
@@ -92,7 +96,7 @@ fn a_letter_goes_by_email_without_regard_to_case_then_on_paper_and_to_copies_tha
             (8_000_002, Channel::Email, "chef@example.org".to_owned(), 0),
         ]
     );
-    let audience = coverage.crowd.letter_audience();
+    let audience = crowd(&people).letter_audience();
     assert_eq!((audience.contact_persons, audience.by_email, audience.on_paper, audience.not_reached), (4, 2, 1, 1));
 }
 
@@ -155,7 +159,13 @@ proptest! {
             prop_assert_eq!(covering, person.address.clone().ok());
         }
         prop_assert_eq!(coverage.persons(), people.len());
-        let audience = coverage.crowd.alert_audience();
+        prop_assert_eq!(coverage.recipients().count(), people.len());
+        let asked = people.iter().map(|person| person.id.as_str()).chain(["nobody"]);
+        let standing = coverage.find(asked);
+        let known = |person: &Known| (person.id.clone(), person.address.as_ref().err().copied());
+        let standing: BTreeMap<_, _> = standing.into_iter().map(|(id, reason)| (id.to_owned(), reason)).collect();
+        prop_assert_eq!(standing, people.iter().map(known).collect::<BTreeMap<_, _>>());
+        let audience = crowd(&people).alert_audience();
         let covered: i64 = coverage.deliveries().map(|delivery| delivery.persons).sum();
         prop_assert_eq!((audience.by_sms, audience.contact_persons), (covered, i64::try_from(people.len()).unwrap()));
     }

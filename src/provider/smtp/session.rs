@@ -278,12 +278,16 @@ impl Session {
 /// would wait for the first to be acknowledged. `message` ends in CRLF.
 fn with_dots(message: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(message.len() + message.len() / 64 + 8);
-    for line in message.split_inclusive(|byte| *byte == b'\n') {
-        if line.first() == Some(&b'.') {
-            bytes.push(b'.');
-        }
-        bytes.extend_from_slice(line);
+    if message.first() == Some(&b'.') {
+        bytes.push(b'.');
     }
+    let mut begin = 0;
+    for at in memchr::memmem::find_iter(message, b"\n.") {
+        bytes.extend_from_slice(&message[begin..=at]);
+        bytes.push(b'.');
+        begin = at + 1;
+    }
+    bytes.extend_from_slice(&message[begin..]);
     bytes.extend_from_slice(b".\r\n");
     bytes
 }

@@ -77,7 +77,7 @@ on_both_databases! {
         let new = a_message("m1", 1, "letter");
         message::insert(&mut session, &new).await.unwrap();
         message::set_areas(&mut session, "m1", [("2380", true), ("2380-vik", false)]).await.unwrap();
-        let crowd = audience::letter_crowd(&mut session, asked(false)).await.unwrap();
+        let crowd = audience::letter_crowd(&mut session, asked()).await.unwrap();
         coverage::write(&mut session, &freeze_of(&new), &Coverage::of(crowd, &[])).await.unwrap();
         let delivery = delivery::page(&mut session, "m1", "", 0, 10).await.unwrap().remove(0);
         assert_eq!(channel_health::recipients(&mut session, delivery.id).await.unwrap(), ["p1"]);

@@ -71,10 +71,11 @@ on_both_databases! {
         let counted = audience::count_sms(&mut session, ["2380", "2380-vik"], NOW).await.unwrap();
         assert_eq!((counted.contact_persons, counted.by_sms, counted.households_by_sms, counted.not_reached), (4, 3, 13, 1));
         assert_eq!(coverage::count(&mut session, "m1").await.unwrap(), counted);
-        for is_large in [false, true] {
-            let crowd = audience::sms_crowd(&mut session, asked(is_large)).await.unwrap();
-            assert_eq!(crowd.alert_audience(), counted);
-        }
+        let crowds = [
+            audience::sms_crowd(&mut session, asked()).await.unwrap(),
+            audience::large_sms_crowd(std::slice::from_mut(&mut session), asked()).await.unwrap(),
+        ];
+        assert!(crowds.iter().all(|crowd| crowd.alert_audience() == counted));
         assert_eq!(audience::count_sms(&mut session, ["2380"], NOW).await.unwrap().contact_persons, 0);
         assert!(audience::is_larger_than(&mut session, ["2380-vik"], 3).await.unwrap());
         assert!(!audience::is_larger_than(&mut session, ["2380-vik"], 4).await.unwrap());
@@ -136,7 +137,7 @@ on_both_databases! {
         for known in [person("p1", Some("+46701740601"), None, 3), person("p2", Some("+46701740602"), None, 9)] {
             contact_person::put(&mut session, &known).await.unwrap();
         }
-        let whole = Coverage::of(audience::sms_crowd(&mut session, asked(true)).await.unwrap(), &[]);
+        let whole = Coverage::of(audience::sms_crowd(&mut session, asked()).await.unwrap(), &[]);
         let freeze = Freeze { due_at: NOW + 1_000_000_000, ..freeze_of(&new) };
         let blocks: Vec<_> = sealed_audience::blocks(&whole, 1).collect();
         assert_eq!(sealed_audience::add(&mut session, &freeze, 0, &blocks).await.unwrap(), 2);
@@ -233,11 +234,10 @@ on_both_databases! {
         assert_eq!(letter::get(&mut session, "m1").await.unwrap(), Some(row));
         let counted = audience::count_letter(&mut session, ["2380", "2380-vik"], NOW).await.unwrap();
         assert_eq!((counted.contact_persons, counted.by_email, counted.on_paper, counted.not_reached), (4, 2, 1, 1));
-        for is_large in [true, false] {
-            let crowd = audience::letter_crowd(&mut session, asked(is_large)).await.unwrap();
-            assert_eq!(crowd.letter_audience(), counted);
-        }
-        let crowd = audience::letter_crowd(&mut session, asked(false)).await.unwrap();
+        let crowd = audience::large_letter_crowd(std::slice::from_mut(&mut session), asked()).await.unwrap();
+        assert_eq!(crowd.letter_audience(), counted);
+        let crowd = audience::letter_crowd(&mut session, asked()).await.unwrap();
+        assert_eq!(crowd.letter_audience(), counted);
         let coverage = Coverage::of(crowd, &["c@example.org", "a@EXAMPLE.org"]);
         let deliveries = coverage::write(&mut session, &freeze_of(&new), &coverage).await.unwrap();
         assert_eq!(deliveries, 3, "one by e-mail, one on paper, and a copy to the one who has it not");

@@ -144,8 +144,8 @@ fn freeze_of(message: &Message) -> Freeze<'_> {
     }
 }
 
-fn asked(is_large: bool) -> Asked<'static> {
-    Asked { areas_json: AREAS, now: NOW, is_large }
+fn asked() -> Asked<'static> {
+    Asked { areas_json: AREAS, now: NOW }
 }
 
 /// The whole of message `m1`, to be followed.
@@ -170,7 +170,7 @@ async fn frozen_alert(session: &mut Session) -> Message {
     let new = a_message("m1", 1, "alert");
     message::insert(session, &new).await.unwrap();
     message::set_areas(session, "m1", [("2380", true), ("2380-vik", false)]).await.unwrap();
-    let crowd = audience::sms_crowd(session, asked(false)).await.unwrap();
+    let crowd = audience::sms_crowd(session, asked()).await.unwrap();
     assert_eq!(coverage::write(session, &freeze_of(&new), &Coverage::of(crowd, &[])).await.unwrap(), 2);
     settle::start_counting(session, "m1", DeliveryState::Queued, 2).await.unwrap();
     new

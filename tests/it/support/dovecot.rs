@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use tempfile::TempDir;
 
 /// Where Debian puts it.
@@ -14,13 +15,24 @@ const BINARY: &str = "/usr/sbin/dovecot";
 pub struct Dovecot {
     child: Child,
     folder: TempDir,
-    /// `imap://…` with login and password.
+    /// `imap://…`, or `imaps://…` inside TLS, with login and password.
     pub url: String,
+    /// File with the root that signed its certificate; empty without TLS.
+    pub root: String,
 }
 
 impl Dovecot {
     /// Starts it and waits until it answers.
     pub async fn start() -> Self {
+        Self::start_as(false).await
+    }
+
+    /// The same inside TLS, with a certificate for `localhost`.
+    pub async fn start_with_tls() -> Self {
+        Self::start_as(true).await
+    }
+
+    async fn start_as(is_tls: bool) -> Self {
         let folder = TempDir::with_prefix("grannpost-dovecot-").unwrap();
         let base = folder.path().to_owned();
         std::fs::set_permissions(&base, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
@@ -33,9 +45,15 @@ impl Dovecot {
         }
         let port = super::free_port();
         let config = base.join("dovecot.conf");
-        std::fs::write(&config, settings(&base, port, &owner)).unwrap();
+        let tls = if is_tls { write_certificate(&base) } else { String::new() };
+        std::fs::write(&config, settings(&base, (port, is_tls), &owner)).unwrap();
         let child = Command::new(BINARY).arg("-F").arg("-c").arg(&config).stdin(Stdio::null()).spawn().unwrap();
-        let dovecot = Self { child, folder, url: format!("imap://grannpost:hemligt@127.0.0.1:{port}/INBOX") };
+        let place = if is_tls {
+            format!("imaps://grannpost:hemligt@localhost:{port}")
+        } else {
+            format!("imap://grannpost:hemligt@127.0.0.1:{port}")
+        };
+        let dovecot = Self { child, folder, url: format!("{place}/INBOX"), root: tls };
         for _ in 0..200 {
             if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
                 return dovecot;
@@ -89,8 +107,29 @@ fn run(command: &mut Command) {
     assert!(command.status().unwrap().success());
 }
 
-fn settings(base: &Path, port: u16, owner: &str) -> String {
+/// A certificate for `localhost` with its key, beside the root that signed it; gives the root's file.
+fn write_certificate(base: &Path) -> String {
+    let root_key = KeyPair::generate().unwrap();
+    let mut root = CertificateParams::new(Vec::new()).unwrap();
+    root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let root_file = base.join("root.pem");
+    std::fs::write(&root_file, root.self_signed(&root_key).unwrap().pem()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &Issuer::new(root, root_key)).unwrap();
+    std::fs::write(base.join("certificate.pem"), certificate.pem()).unwrap();
+    std::fs::write(base.join("key.pem"), key.serialize_pem()).unwrap();
+    root_file.to_str().unwrap().to_owned()
+}
+
+fn settings(base: &Path, (port, is_tls): (u16, bool), owner: &str) -> String {
     let base = base.display();
+    let tls = if is_tls {
+        format!("ssl = required\nssl_cert = <{base}/certificate.pem\nssl_key = <{base}/key.pem")
+    } else {
+        "ssl = no".to_owned()
+    };
+    let (clear_port, tls_port) = if is_tls { (0, port) } else { (port, 0) };
     let internal = if owner == "nobody" {
         String::new()
     } else {
@@ -98,10 +137,10 @@ fn settings(base: &Path, port: u16, owner: &str) -> String {
     };
     format!(
         "{internal}protocols = imap\nlisten = 127.0.0.1\nbase_dir = {base}/run\nstate_dir = {base}/state\nlog_path = {base}/log\n\
-         ssl = no\ndisable_plaintext_auth = no\nfirst_valid_uid = 1\nmail_location = maildir:{base}/mail\n\
+         {tls}\ndisable_plaintext_auth = no\nfirst_valid_uid = 1\nmail_location = maildir:{base}/mail\n\
          passdb {{\n  driver = static\n  args = password=hemligt\n}}\n\
          userdb {{\n  driver = static\n  args = uid={owner} gid=nogroup home={base}/mail\n}}\n\
-         service imap-login {{\n  chroot =\n  inet_listener imap {{\n    port = {port}\n  }}\n  inet_listener imaps {{\n    port = 0\n  }}\n}}\n\
+         service imap-login {{\n  chroot =\n  inet_listener imap {{\n    port = {clear_port}\n  }}\n  inet_listener imaps {{\n    port = {tls_port}\n    ssl = yes\n  }}\n}}\n\
          service anvil {{\n  chroot =\n}}\nservice stats {{\n  chroot =\n}}\n"
     )
 }
