@@ -51,10 +51,11 @@ on_both_databases! {
         let mailbox = Dovecot::start_with_tls().await;
         let other = Dovecot::start_with_tls().await;
         mailbox.deliver("1", b"From: a@example.org\r\n\r\nInuti TLS\r\n");
-        let app = TestApp::spawn_with(kind, "").await;
+        let mut app = TestApp::spawn(kind).await;
+        app.stop().await;
         let config = app.config_file();
         let settings = std::fs::read_to_string(&config).unwrap();
-        let to = |url: &str| std::fs::write(&config, format!("{settings}\nmail_in.imap_url = \"{url}\"\n")).unwrap();
+        let to = |url: &str| std::fs::write(&config, format!("mail_in.imap_url = \"{url}\"\n{settings}")).unwrap();
         let serve = |root: &str| {
             let trusting = format!("SSL_CERT_FILE={root}");
             ServeProcess::start_under(&["env", "-u", "SSL_CERT_DIR", &trusting], &config, &[]).unwrap()
