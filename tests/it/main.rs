@@ -22,6 +22,7 @@ mod hooks;
 mod hostile;
 mod import;
 mod import_pages;
+mod inbox;
 mod interleavings;
 mod letter;
 mod letter_pages;

@@ -380,7 +380,8 @@ impl From<Answered> for Queued {
     }
 }
 
-/// Answers the sender, or tells what came of it, by the pace and with the outcome of every message.
+/// Answers the sender, or tells what came of it, by the pace and with the outcome of every message. What was `received` becomes
+/// `assessed` (`fed_back` by feedback), and what nobody had taken is the caller's; no state goes back.
 #[utoipa::path(post, path = "/observations/{id}/reply", tag = "observations", request_body = ReplyRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "Samma nyckel och innehåll ger samma svar")),
     responses((status = 201, body = Queued), (status = 409, body = Problem), (status = 422, body = Problem)))]
