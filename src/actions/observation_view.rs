@@ -3,7 +3,7 @@
 //! Invariants: who holds an area sees what came from it; what came from nobody known is for those who hold the whole police
 //! area; every look is logged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::contact_person::areas_below;
 use super::{ActionError, Desk, Result, require};
@@ -152,6 +152,43 @@ pub async fn about(session: &mut Session, actor: &Actor, alert_id: &str, limit: 
         row.sender = String::new();
     }
     Ok(rows)
+}
+
+/// The newest answers to the same alert, of the actor's areas, at most `limit`; the observation itself and what stands in its
+/// thread is not among them. The look is logged.
+///
+/// # Errors
+/// [`ActionError`].
+pub async fn beside(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    thread: &ObservationThread,
+    limit: usize,
+) -> Result<Vec<ObservationView>> {
+    require(actor, Right::WorkInbox)?;
+    let own = &thread.view.observation;
+    let is_alert = own.message_kind.as_deref() == Some("alert");
+    let Some(alert) = own.message_id.clone().filter(|_| is_alert) else { return Ok(Vec::new()) };
+    let tree = store::area::tree(session).await?;
+    let others = thread.others.iter().map(|other| other.observation.id.as_str());
+    let shown: BTreeSet<&str> = others.chain([own.id.as_str()]).collect();
+    let filter = Filter {
+        areas_json: areas_of(&tree, actor),
+        message_id: alert,
+        kind: IncomingKind::Observation.code().to_owned(),
+        ..Filter::default()
+    };
+    let most = i64::try_from(limit + shown.len()).unwrap_or(i64::MAX);
+    let mut rows = store::observation::page(session, &filter, most).await?;
+    rows.retain(|row| !shown.contains(row.id.as_str()));
+    rows.truncate(limit);
+    let views = views(session, actor, &tree, rows).await?;
+    if !views.is_empty() {
+        let detail = serde_json::json!({ "persons": views.len() });
+        desk.audit(session, actor, "observations.read", ("observations", ""), detail).await?;
+    }
+    Ok(views)
 }
 
 /// Puts an observation together with what was said around it.

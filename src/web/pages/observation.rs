@@ -23,7 +23,7 @@ use super::observation_words::{
 use super::visit::{SignedIn, local_path};
 use crate::actions::contact_person;
 use crate::actions::observation_answer::{self, NewAnswer};
-use crate::actions::observation_view::{self, ObservationThread, can_be_answered};
+use crate::actions::observation_view::{self, ObservationThread, ObservationView, can_be_answered};
 use crate::actions::observation_work::{self, ObservationEdit};
 use crate::actions::{ActionError, FieldProblem, require};
 use crate::domain::observation::{FOCUS_AREAS, ObservationState};
@@ -36,6 +36,8 @@ use crate::web::transact::{Begun, Repeatable, look};
 
 /// Persons offered for an unknown sender.
 const PERSONS: i64 = 10;
+/// Others' answers to the same alert that are shown; the inbox has them all.
+const BESIDE: usize = 10;
 /// What can be answered with one press.
 const THANKS: &str = "Tack, vi har tagit emot ditt meddelande.";
 
@@ -110,6 +112,8 @@ struct ObservationPage {
     seen_at: String,
     replies: Vec<ReplyShown>,
     others: Vec<ObservationRow>,
+    /// What others have answered to the same alert.
+    beside: Vec<ObservationRow>,
     can_answer: bool,
     text: String,
     kind: String,
@@ -158,8 +162,9 @@ async fn see(
 async fn page(web: &Web, (headers, who): (&HeaderMap, &SignedIn), id: &str, typed: Typed) -> Result<Response, Problem> {
     let actor = who.actor();
     let may_find = actor.role.may(Right::ReadRegister);
-    let (thread, alerts, names, found) = look!(web, |session| {
+    let (thread, beside, alerts, names, found) = look!(web, |session| {
         let thread = observation_view::get(&web.desk, session, actor, id).await?;
+        let beside = observation_view::beside(&web.desk, session, actor, &thread, BESIDE).await?;
         let of = &thread.view.observation;
         let alerts = [
             alert_of(session, of.message_id.as_deref(), actor.role.may(Right::ReadAlerts)).await?,
@@ -172,7 +177,7 @@ async fn page(web: &Web, (headers, who): (&HeaderMap, &SignedIn), id: &str, type
             }
             false => None,
         };
-        (thread, alerts, ActorNames::load(session).await?, found)
+        (thread, beside, alerts, ActorNames::load(session).await?, found)
     })?;
     let frame = Frame::of(web, headers, who, (Section::Inbox, "Iakttagelse")).await;
     let status = if typed.faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
@@ -184,7 +189,7 @@ async fn page(web: &Web, (headers, who): (&HeaderMap, &SignedIn), id: &str, type
         };
         views.into_iter().map(choice).collect()
     });
-    let shown = Shown { thread, alerts, names, found, may_find, key: web.desk.id(), actor_id: &actor.id };
+    let shown = Shown { thread, beside, alerts, names, found, may_find, key: web.desk.id(), actor_id: &actor.id };
     show(status, &shown.page(frame, typed))
 }
 
@@ -203,6 +208,7 @@ async fn alert_of(session: &mut Session, id: Option<&str>, may_read: bool) -> Re
 /// What a page is made of.
 struct Shown<'a> {
     thread: ObservationThread,
+    beside: Vec<ObservationView>,
     alerts: [Option<AlertShown>; 2],
     names: ActorNames,
     found: Option<Vec<Choice>>,
@@ -254,6 +260,7 @@ impl Shown<'_> {
                 .map_or_else(String::new, |(date, time)| format!("{date}T{time}")),
             replies: view.replies.iter().map(|reply| reply_shown(reply, &frame, &self.names)).collect(),
             others: self.thread.others.iter().map(|other| row(wall, frame.now_ms, other)).collect(),
+            beside: self.beside.iter().map(|other| row(wall, frame.now_ms, other)).collect(),
             can_answer: !view.sender.is_withheld && can_be_answered(o),
             text: typed.text,
             kind: typed.kind,
