@@ -103,4 +103,65 @@ on_both_databases! {
         assert!(page.says("Blå bil") && !page.says("Den åkte norrut") && !page.says("Eva Ek"), "{}", page.html);
         assert!(!page.says("Andra svar på samma utskick"), "{}", page.html);
     }
+
+    async fn the_inbox_is_narrowed_to_a_municipality_and_an_alert_and_the_tabs_keep_it(kind: Kind) {
+        let app = TestApp::with_two_persons(kind, "replies.automatic = false").await;
+        let old = app.alert(&["2326"], json!({ "text": "Inbrott i Hackås" })).await;
+        said(&app, 1, (EVA, "Såg inget")).await;
+        app.advance(Duration::from_secs(40 * 24 * 3_600));
+        let new = app.alert(&["2326", "2321"], json!({ "text": "Röd skåpbil söks mellan Järpen och Krokom i natt" })).await;
+        said(&app, 2, (EVA, "Röd bil")).await;
+        said(&app, 3, (NILS, "Blå bil")).await;
+        said(&app, 4, (STRANGER, "Vem är ni?")).await;
+        let texts = async |query: &str| {
+            let listed = app.api.get(&format!("/observations?{query}")).await.json;
+            listed["items"].as_array().unwrap().iter().map(|one| one["text"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(texts("area=2326").await, ["Röd bil", "Såg inget"]);
+        assert_eq!(texts(&format!("area=2326&alert_id={new}")).await, ["Röd bil"]);
+        assert_eq!(texts("area=jamtland").await, ["Blå bil", "Röd bil", "Såg inget"], "what is from nowhere is from no area");
+        assert!(app.api.get("/observations?area=x").await.names_field("area"));
+        let narrow = app.api.with_key(&app.key("officer", "2321").await);
+        assert_eq!(narrow.get("/observations?area=2326").await.json["items"], json!([]), "a choice shows nobody more");
+        let mut browser = app.signed_in("operator", "").await;
+        let inbox = browser.get("/observations").await;
+        assert!(inbox.says("Röd skåpbil söks mellan Järpen och Kroko…</option>"), "{}", inbox.html);
+        assert!(!inbox.says("Inbrott i Hackås") && inbox.says("<option value=\"2326\">Berg</option>"), "{}", inbox.html);
+        let chosen = format!("/observations?list=all&tag=&channel=&area=2326&alert={new}");
+        let inbox = browser.get(&chosen).await;
+        assert!(inbox.says("Röd bil") && !inbox.says("Blå bil") && !inbox.says("Såg inget"), "{}", inbox.html);
+        for kept in ["<option value=\"2326\" selected>", &format!("<option value=\"{new}\" selected>"), "name=\"area\" value=\"2326\""] {
+            assert!(inbox.says(kept), "{kept}: {}", inbox.html);
+        }
+        let links = inbox.links();
+        for link in [format!("/observations?list=unanswered&area=2326&alert={new}"), "/observations?list=all".to_owned(), format!("/alerts/{new}")] {
+            assert!(links.contains(&link), "{link}: {links:?}");
+        }
+        assert!(browser.get(&format!("/observations?list=mine&alert={new}")).await.says("Inget i listan passar det du har valt."));
+        let inbox = browser.get(&format!("/observations?list=all&alert={old}&area=nowhere")).await;
+        assert!(inbox.says("Såg inget") && inbox.says("Det du har valt</option>"), "{}", inbox.html);
+        let fields = [("list", "all"), ("area", "2321"), ("reason", "")];
+        let refused = browser.submit(&inbox, "/observations/export", &fields).await;
+        assert!(refused.status == 422 && refused.says("Blå bil") && !refused.says("Röd bil"), "{}", refused.html);
+        let mut officer = app.signed_in("officer", "2321").await;
+        let inbox = officer.get(&format!("/observations?list=all&area=2326&alert={new}")).await;
+        assert!(inbox.says("Blå bil") && !inbox.says("Röd bil") && !inbox.says("id=\"area\""), "one municipality is no choice: {}", inbox.html);
+        assert!(!inbox.links().contains(&format!("/alerts/{new}")), "an officer reads no alerts");
+    }
+
+    async fn older_answers_come_with_what_was_chosen(kind: Kind) {
+        let app = TestApp::with_two_persons(kind, "replies.automatic = false").await;
+        for number in 0..51 {
+            app.advance(Duration::from_millis(5));
+            app.observation_from(EVA, &format!("Nummer {number}.")).await;
+        }
+        let mut browser = app.signed_in("operator", "").await;
+        let inbox = browser.get("/observations?list=all&area=2326&channel=sms").await;
+        assert!(inbox.says("Nummer 50.") && !inbox.says("Nummer 0."), "{}", inbox.html);
+        let next = inbox.links().into_iter().find(|link| link.contains("after=")).unwrap();
+        assert!(next.starts_with("/observations?list=all&channel=sms&area=2326&after="), "{next}");
+        let older = browser.get(&next).await;
+        assert!(older.says("Nummer 0.") && !older.says("Nummer 50."), "{}", older.html);
+        assert!(older.links().contains(&"/observations?list=all&channel=sms&area=2326".to_owned()), "{:?}", older.links());
+    }
 }

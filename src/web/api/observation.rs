@@ -192,8 +192,10 @@ struct ObservationQuery {
     state: Option<String>,
     /// A focus area's code or another tag.
     tag: Option<String>,
-    /// `sms` or `email`.
+    /// `sms`, `email`, or `page` for what was left at the sender's own page.
     channel: Option<String>,
+    /// Code of an area: only what came from there, such as from a municipality.
+    area: Option<String>,
     /// `observation` (default), `command`, `spread`, `automatic` or `all`.
     kind: Option<String>,
     /// The alert or letter they answer.
@@ -257,9 +259,11 @@ async fn list(
     Params(query): Params<ObservationQuery>,
 ) -> Result<Json<List<Observation>>, Problem> {
     let limit = Page { limit: query.limit, after: None }.limit()?;
+    let area = query.area.clone().unwrap_or_default();
     let filter = query.filter(&actor.id)?;
-    let (views, next) =
-        look!(web, |session| observation_view::page(&web.desk, session, &actor, &filter, limit).await?)?;
+    let (views, next) = look!(web, |session| {
+        observation_view::page(&web.desk, session, &actor, (&filter, area.as_str()), limit).await?
+    })?;
     Ok(Json(List { items: views.into_iter().map(Observation::from).collect(), next }))
 }
 
