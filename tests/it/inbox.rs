@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::support::browser::Page;
 use crate::support::{Kind, TestApp, on_both_databases};
 
 const EVA: &str = "+46701740601";
@@ -163,5 +164,37 @@ on_both_databases! {
         let older = browser.get(&next).await;
         assert!(older.says("Nummer 0.") && !older.says("Nummer 50."), "{}", older.html);
         assert!(older.links().contains(&"/observations?list=all&channel=sms&area=2326".to_owned()), "{:?}", older.links());
+    }
+
+    async fn a_ready_answer_is_put_into_the_field_without_scripts_and_sent_only_when_somebody_says_so(kind: Kind) {
+        let ready = "replies.templates = [{ name = \"Mer\", text = \"Berätta mer.\" }, { name = \"Ring\", text = \"Ring 112 nu.\" }]";
+        let app = TestApp::with_two_persons(kind, &format!("replies.automatic = false\n{ready}")).await;
+        said(&app, 1, (EVA, "Röd bil")).await;
+        let path = path_of(&app.observations("", 1).await, "Röd bil");
+        let mut browser = app.signed_in("operator", "").await;
+        let page = browser.get(&path).await;
+        assert!(page.says("data-ready=\"Berätta mer.\">Mer</button>") && page.says("value=\"Ring\""), "{}", page.html);
+        let reply = format!("{path}/reply");
+        let in_field = |page: &Page| {
+            let (_, rest) = page.html.split_once("<textarea id=\"text\"").unwrap();
+            let (_, rest) = rest.split_once('>').unwrap();
+            rest.split("</textarea>").next().unwrap().to_owned()
+        };
+        for (written, name, wanted) in [
+            ("", "Mer", "Berätta mer."),
+            ("Berätta mer.", "Ring", "Ring 112 nu."),
+            (" Hej Eva! ", "Mer", "Hej Eva!\nBerätta mer."),
+            ("Hej Eva!", "Borta", "Hej Eva!"),
+        ] {
+            let page = browser.submit(&page, &reply, &[("text", written), ("kind", "feedback"), ("template", name)]).await;
+            assert_eq!((page.status.as_u16(), in_field(&page).as_str()), (200, wanted), "{name}");
+            assert!(page.says("value=\"feedback\" checked") && page.says(" tecken · 1 sms"), "{}", page.html);
+        }
+        assert_eq!(app.gateway.journal().len(), 0, "nothing has been sent");
+        let thanks = "Tack, vi har tagit emot ditt meddelande.";
+        browser.submit(&page, &reply, &[("key", "k1"), ("text", "Berätta mer."), ("thanks", "yes")]).await;
+        assert_eq!(app.texts_to(EVA, 1).await, [thanks]);
+        browser.submit(&page, &reply, &[("key", "k2"), ("text", "Berätta mer.")]).await;
+        assert_eq!(app.texts_to(EVA, 2).await[1], "Berätta mer.");
     }
 }

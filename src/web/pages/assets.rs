@@ -17,6 +17,7 @@ use crate::web::Web;
 // Without comments and blanks, by `build.rs`.
 const CSS: &str = include_str!(concat!(env!("OUT_DIR"), "/app.css"));
 const JS: &str = include_str!(concat!(env!("OUT_DIR"), "/app.js"));
+const ANSWER: &str = include_str!(concat!(env!("OUT_DIR"), "/answer.js"));
 const PASSKEY: &str = include_str!(concat!(env!("OUT_DIR"), "/passkey.js"));
 const KEYS: &str = include_str!(concat!(env!("OUT_DIR"), "/keys.js"));
 /// The script of contact persons' own pages.
@@ -36,6 +37,8 @@ pub struct Assets {
     pub css: String,
     /// Our script, an ES module.
     pub js: String,
+    /// The module of pages with ready answers.
+    pub answer: String,
     /// The module of forms that a passkey answers.
     pub passkey: String,
     /// The module of pages with shortcuts of their own.
@@ -51,6 +54,7 @@ pub struct Assets {
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     css: path("app", CSS, "css"),
     js: path("app", JS, "js"),
+    answer: path("answer", ANSWER, "js"),
     passkey: path("passkey", PASSKEY, "js"),
     keys: path("keys", KEYS, "js"),
     htmx: path("htmx", HTMX, "js"),
@@ -74,6 +78,7 @@ async fn serve(Path(name): Path<String>) -> Response {
     let (kind, content) = match format!("/assets/{name}") {
         path if path == assets.css => ("text/css; charset=utf-8", CSS),
         path if path == assets.js => ("text/javascript; charset=utf-8", JS),
+        path if path == assets.answer => ("text/javascript; charset=utf-8", ANSWER),
         path if path == assets.passkey => ("text/javascript; charset=utf-8", PASSKEY),
         path if path == assets.keys => ("text/javascript; charset=utf-8", KEYS),
         path if path == assets.own => ("text/javascript; charset=utf-8", OWN_JS),
