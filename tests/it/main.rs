@@ -7,6 +7,7 @@ mod alert;
 mod alert_pages;
 mod backup;
 mod browser;
+mod browser_inbox;
 mod browser_work;
 mod console;
 mod crash;
