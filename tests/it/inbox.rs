@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::browser::Page;
+use crate::support::child::run;
 use crate::support::{Kind, TestApp, on_both_databases};
 
 const EVA: &str = "+46701740601";
@@ -196,5 +197,54 @@ on_both_databases! {
         assert_eq!(app.texts_to(EVA, 1).await, [thanks]);
         browser.submit(&page, &reply, &[("key", "k2"), ("text", "Berätta mer.")]).await;
         assert_eq!(app.texts_to(EVA, 2).await[1], "Berätta mer.");
+    }
+
+    async fn an_alert_without_a_number_for_acute_answers_is_warned_of_where_it_is_written_and_goes_all_the_same(kind: Kind) {
+        const WARNS: &str = "inget nummer får sms när ett akut svar ligger och väntar";
+        for (settings, is_missing) in [("", true), ("replies.duty_number = \"+46701740650\"", false)] {
+            let app = TestApp::with_two_persons(kind, settings).await;
+            let mut operator = app.signed_in("operator", "").await;
+            let page = operator.get("/alerts/new").await;
+            for (kind, number, warns) in
+                [("observation", "", is_missing), ("observation", "070-174 06 51", false), ("information", "", false)]
+            {
+                let fields = [("areas", "2326"), ("text", "Röd skåpbil"), ("kind", kind), ("spread", "households"), ("duty_number", number)];
+                let effect = operator.submit(&page, "/alerts/preview", &fields).await;
+                assert_eq!((effect.status.as_u16(), effect.says(WARNS)), (200, warns), "{kind} {number}: {}", effect.html);
+            }
+            let made = app.api.post("/alerts", json!({ "text": "Röd skåpbil", "areas": ["2326"], "decided_by": "Befäl" })).await;
+            let warned = made.json["warnings"].as_array().unwrap().iter().any(|one| one["code"] == "alert.no_duty_number");
+            assert_eq!((made.status.as_u16(), warned), (201, is_missing), "{}", made.text);
+            let health = app.signed_in("admin", "").await.get("/admin/health").await;
+            assert_eq!((health.says("Tjänsten är redo."), health.says("Inget nummer får sms")), (true, is_missing), "{}", health.html);
+            let config = app.database.folder.path().join("grannpost.toml");
+            std::fs::write(&config, app.settings()).unwrap();
+            let checked = run(&config, &["check"]);
+            let words = String::from_utf8_lossy(&checked.stdout);
+            assert_eq!((checked.status.code(), words.contains("VARNING: inget nummer")), (Some(0), is_missing), "{words}");
+        }
+    }
+
+    async fn the_inbox_says_how_long_half_of_the_answers_took(kind: Kind) {
+        let app = TestApp::with_two_persons(kind, "replies.automatic = false").await;
+        let mut browser = app.signed_in("operator", "").await;
+        said(&app, 1, (EVA, "Röd bil")).await;
+        assert!(!browser.get("/observations").await.says("Hälften får svar"), "nothing is answered yet");
+        for (count, minutes, (from, text)) in [(1, 7, (EVA, "Röd bil")), (2, 95, (NILS, "Blå bil")), (3, 3_000, (STRANGER, "Grön bil"))] {
+            if count > 1 {
+                said(&app, count, (from, text)).await;
+            }
+            let path = path_of(&app.observations("", count).await, text);
+            app.advance(Duration::from_secs(minutes * 60));
+            let sent = app.api.post(&format!("{path}/reply"), json!({ "text": "Tack." })).await;
+            assert_eq!(sent.status, 201, "{}", sent.text);
+        }
+        let inbox = app.signed_in("operator", "").await.get("/observations").await;
+        assert!(inbox.says("Inga iakttagelser väntar på svar. Hälften får svar inom 95 min (senaste 90 dagarna)."), "{}", inbox.html);
+        assert!(app.signed_in("operator", "").await.get("/").await.says("Hälften får svar inom 95 min"));
+        let narrow = app.signed_in("officer", "2326").await.get("/observations").await;
+        assert!(narrow.says("Hälften får svar inom 7 min (senaste 90 dagarna)."), "of one's own areas: {}", narrow.html);
+        app.advance(Duration::from_secs(91 * 24 * 3_600));
+        assert!(!app.signed_in("operator", "").await.get("/observations").await.says("Hälften får svar"));
     }
 }
