@@ -14,11 +14,11 @@ const QUIET: &str = "replies.automatic = false";
 
 /// What the browser's own means for sound are asked to begin, and how often htmx has put something in, stand at the root of the
 /// page.
-const COUNT: &str = "const count = (name) => { const { dataset } = document.documentElement; dataset[name] = Number(dataset[name] ?? 0) + 1; }; \
+const COUNT: &str = "{ const count = (name) => { const { dataset } = document.documentElement; dataset[name] = Number(dataset[name] ?? 0) + 1; }; \
     const Real = window.AudioContext; \
     window.AudioContext = class extends Real { createOscillator() { const made = super.createOscillator(); \
     const start = made.start.bind(made); made.start = (...at) => { start(...at); count('tones'); }; return made; } }; \
-    document.addEventListener('htmx:after:swap', (event) => event.target.closest?.('[data-urgent]') && count('swaps'));";
+    document.addEventListener('htmx:after:swap', (event) => event.target.closest?.('[data-urgent]') && count('swaps')); }";
 
 /// What was counted so far.
 async fn counted(window: &Window, name: &str) -> u64 {

@@ -51,7 +51,6 @@ pub fn router() -> Router<Web> {
 /// A list to choose.
 #[derive(Debug)]
 struct ListTab {
-    code: &'static str,
     name: &'static str,
     href: String,
     is_current: bool,
@@ -216,7 +215,7 @@ pub async fn page(
     let page = InboxPage {
         tabs: LISTS
             .iter()
-            .map(|(code, name, _)| ListTab { code, name, href: query.address(code, ""), is_current: *code == list })
+            .map(|(code, name, _)| ListTab { name, href: query.address(code, ""), is_current: *code == list })
             .collect(),
         list,
         empty: if is_chosen { "Inget i listan passar det du har valt." } else { empty },
