@@ -101,7 +101,9 @@ async fn gateways(config: &Config) -> Vec<Finding> {
 fn duty(config: &Config) -> Option<Finding> {
     let detail = match config.replies.duty_number.is_empty() {
         _ if config.sms.route.is_empty() => return None,
-        true => "VARNING: inget nummer (replies.duty_number): ett akut svar som ingen tar når ingen per sms, om inte larmet har ett eget nummer",
+        true => {
+            "VARNING: inget nummer (replies.duty_number): ett akut svar som ingen tar når ingen per sms, om inte larmet har ett eget nummer"
+        }
         false => "ett nummer är inställt",
     };
     Some(Finding { what: "akuta svar".to_owned(), ok: true, detail: detail.to_owned() })

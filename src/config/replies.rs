@@ -107,7 +107,9 @@ impl Replies {
                 return wrong(format!("number {number} must have a name"));
             }
             if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
-                return wrong(format!("the name of number {number} must be at most {LONGEST_NAME} characters on one line"));
+                return wrong(format!(
+                    "the name of number {number} must be at most {LONGEST_NAME} characters on one line"
+                ));
             }
             if self.templates.iter().filter(|other| other.name == *name).count() > 1 {
                 return wrong(format!("\"{name}\" must stand there only once"));

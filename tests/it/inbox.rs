@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::support::browser::Page;
 use crate::support::child::run;
-use crate::support::{Kind, TestApp, on_both_databases};
+use crate::support::{TestApp, on_both_databases};
 
 const EVA: &str = "+46701740601";
 const NILS: &str = "+46701740609";

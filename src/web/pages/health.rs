@@ -155,7 +155,11 @@ fn doubt(in_doubt: i64, overdue: i64) -> Part {
 fn duty(has_number: bool) -> Part {
     let (code, state, advice) = match has_number {
         true => ("ok", "Går som sms till ett nummer", ""),
-        false => ("warn", "Inget nummer får sms", "Ange replies.duty_number. Annars når ett akut svar bara den som har inkorgen öppen."),
+        false => (
+            "warn",
+            "Inget nummer får sms",
+            "Ange replies.duty_number. Annars når ett akut svar bara den som har inkorgen öppen.",
+        ),
     };
     Part { name: "Akuta svar som ingen tar", code, state: state.to_owned(), advice }
 }

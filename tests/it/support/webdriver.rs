@@ -246,8 +246,7 @@ impl Window {
 
     /// Runs a script in every page from the next on, before those of the page.
     pub async fn before_every_page(&self, script: &str) {
-        let wanted =
-            json!({ "cmd": "Page.addScriptToEvaluateOnNewDocument", "params": { "source": script } });
+        let wanted = json!({ "cmd": "Page.addScriptToEvaluateOnNewDocument", "params": { "source": script } });
         self.command(Method::POST, "/goog/cdp/execute", wanted).await;
     }
 
