@@ -71,6 +71,8 @@ trial.addEventListener("click", () => play(1));
 addEventListener("storage", show);
 for (const gesture of ["pointerup", "keydown"]) addEventListener(gesture, () => said.textContent && ready());
 new MutationObserver(listen).observe(banner, { attributes: true, childList: true, subtree: true });
+place.hidden = !window.AudioContext;
 show();
 listen();
-place.hidden = !window.AudioContext;
+// Where no sound would come, that is said before it is missed.
+if (isOn()) ready();

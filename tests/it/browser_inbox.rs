@@ -28,7 +28,7 @@ async fn counted(window: &Window, name: &str) -> u64 {
 
 /// Lets the banner be looked at twice more, as it is every five seconds.
 async fn looked_at_again(window: &Window) {
-    let look = "return htmx.ajax('GET', '/observations/urgent', { target: '[data-urgent]', swap: 'innerMorph' }).then(() => null)";
+    let look = "return htmx.ajax('GET', '/observations/urgent', { source: '[data-urgent]', target: '[data-urgent]', swap: 'innerMorph' }).then(() => null)";
     let before = counted(window, "swaps").await;
     for _ in 0..2 {
         window.run(look, json!([])).await;
@@ -68,6 +68,10 @@ async fn a_new_acute_answer_sounds_once_where_somebody_has_asked_for_it() {
     window.until_says("2 svar kan vara akuta").await;
     looked_at_again(&window).await;
     assert_eq!(counted(&window, "tones").await, 0, "another page tells nothing again");
+    // No browser lets sound out of a page that nobody has touched, and the page says so.
+    window.until("[data-sound] [role=status]:not(:empty)").await;
+    window.click("h1").await;
+    window.until("[data-sound] [role=status]:empty").await;
     acute(&app, 3).await;
     acute(&app, 4).await;
     window.until_says("4 svar kan vara akuta").await;
@@ -149,6 +153,7 @@ async fn an_answer_is_marked_on_the_page_of_its_alert_and_nothing_moves_while_ot
     app.advance(Duration::from_secs(1));
     let newest = app.observation_from(&numbers[2], "Grön bil").await;
     window.until_says("1 nytt svar").await;
+    window.run("scrollTo(0, 0)", json!([])).await;
     window.click("#new-answers").await;
     window.until(&format!("#answer-{newest}:focus")).await;
     assert_eq!(window.violations().await, Vec::<String>::new());

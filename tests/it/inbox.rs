@@ -47,6 +47,7 @@ on_both_databases! {
         let answered = reply(&eva, "answer").await;
         assert_eq!(answered["state"], "assessed");
         assert!(answered["owner"].is_string() && answered["taken_at"].is_string(), "{answered:#}");
+        app.advance(Duration::from_secs(1));
         assert_eq!(app.api.patch(&eva, json!({ "state": "acted" })).await.status, 200);
         assert_eq!(reply(&eva, "answer").await["state"], "acted", "what is further stays so");
         let log = app.api.get(&format!("/audit?action=observation.changed&object={}", &eva["/observations/".len()..])).await.json;
