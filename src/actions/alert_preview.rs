@@ -181,7 +181,8 @@ async fn warnings(
     }
     let meant = Meant { is_drill: checked.drill, asks_for_replies: checked.kind == AlertKind::Observation };
     warnings.extend(mix_up::mix_ups(checked.text.as_str(), meant).into_iter().map(Warning::from));
-    warnings.extend(alert_watch::warning(meant.asks_for_replies, &checked.watch.watched_by));
+    let Watch { watched_by, duty_number } = &checked.watch;
+    warnings.extend(alert_watch::warnings(desk, meant.asks_for_replies, watched_by, duty_number));
     let codes = tree.subtree(chosen.iter().copied());
     let alive = store::alert::alive(session, codes.iter().map(String::as_str), desk.now()).await?;
     for message in alive.iter().filter(|message| message.created_at > desk.now() - super::alert_view::TWIN_WINDOW_MS) {

@@ -148,7 +148,8 @@ async fn warnings(
     }
     let meant = Meant { is_drill: alert.drill == 1, asks_for_replies: alert.kind == AlertKind::Observation.code() };
     warnings.extend(mix_up::mix_ups(&alert.text, meant).into_iter().map(Warning::from));
-    warnings.extend(alert_watch::warning(meant.asks_for_replies, &alert.watched_by));
+    let AlertRow { watched_by, duty_number, .. } = alert;
+    warnings.extend(alert_watch::warnings(desk, meant.asks_for_replies, watched_by, duty_number));
     let since = message.created_at - TWIN_WINDOW_MS;
     let twin = store::alert::recent_twin(session, &message.id, &alert.text, since).await?;
     if twin.is_some_and(|twin| twin.created_at <= message.created_at) {

@@ -13,6 +13,8 @@ use crate::domain::plain_text::{clean_line, is_forbidden_control};
 const LONGEST: usize = 200;
 /// Code of the warning that nobody is named.
 pub const NOBODY: &str = "alert.nobody_watches";
+/// Code of the warning that no number is told of an acute reply that nobody takes.
+pub const NO_NUMBER: &str = "alert.no_duty_number";
 
 /// Who watches the replies to one alert.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,11 +53,21 @@ impl Watch {
     }
 }
 
-/// Warns where an alert asks for replies that nobody is said to watch.
-pub(super) fn warning(asks_for_replies: bool, watched_by: &str) -> Option<Warning> {
-    (asks_for_replies && watched_by.is_empty()).then(|| Warning {
-        code: NOBODY,
-        detail: "Utskicket ber om iakttagelser, men ingen är utsedd att läsa svaren. Ange vem som gör det.".to_owned(),
-        area_code: None,
-    })
+/// What is missing where an alert asks for replies: somebody who watches them, and a number for the acute ones, neither its own
+/// nor the configured one.
+pub(super) fn warnings(desk: &Desk, asks_for_replies: bool, watched_by: &str, duty_number: &str) -> Vec<Warning> {
+    let warning = |code, detail: &str| Warning { code, detail: detail.to_owned(), area_code: None };
+    let is_watched = !watched_by.is_empty();
+    let has_number = !duty_number.is_empty() || !desk.config.replies.duty_number.is_empty();
+    let mut warnings = Vec::new();
+    if asks_for_replies && !is_watched {
+        let detail = "Utskicket ber om iakttagelser, men ingen är utsedd att läsa svaren. Ange vem som gör det.";
+        warnings.push(warning(NOBODY, detail));
+    }
+    if asks_for_replies && !has_number {
+        let detail = "Utskicket ber om iakttagelser, men inget nummer får sms när ett akut svar ligger och väntar. \
+                      Ange ett nummer, eller håll inkorgen öppen.";
+        warnings.push(warning(NO_NUMBER, detail));
+    }
+    warnings
 }

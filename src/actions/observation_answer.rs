@@ -1,11 +1,12 @@
 //! Owns answering an observation: a word to who sent it, and what came of it, to one or to all who helped.
 //!
 //! It hands nothing over itself. Invariants: an SMS is counted and refused by the same rules as an alert's, and holds no link;
-//! who helped several times hears of it once.
+//! who helped several times hears of it once; what somebody has answered is read, and never goes back to new.
 
 use serde_json::json;
 
 use super::observation_view::{can_be_answered, seen};
+use super::observation_work::changes;
 use super::reply::{Addressee, ReplyKind, Word, queue};
 use super::{ActionError, Desk, FieldProblem, Result, require};
 use crate::domain::delivery::Channel;
@@ -167,7 +168,7 @@ fn refuse_without_way_out(desk: &Desk, channel: Channel) -> Result<()> {
     Ok(())
 }
 
-/// Writes down that an observation was answered.
+/// Writes down that an observation was answered: who answers has read it, and has it when nobody else had.
 async fn note(
     desk: &Desk,
     session: &mut Session,
@@ -177,13 +178,23 @@ async fn note(
 ) -> Result<()> {
     let now = desk.now();
     let mut row = store::observation::get_locked(session, &observation.id).await?.unwrap_or(observation);
+    let before = row.clone();
     row.answered_at = row.answered_at.or(Some(now));
     row.taken_at = row.taken_at.or(Some(now));
     row.owner = row.owner.or_else(|| Some(actor.id.clone()));
+    let mut reached = ObservationState::Assessed;
     if kind == ReplyKind::Feedback {
         row.fed_back_at = row.fed_back_at.or(Some(now));
-        row.state = ObservationState::FedBack.code().to_owned();
+        reached = ObservationState::FedBack;
+    }
+    if ObservationState::from_code(&row.state).is_none_or(|state| state < reached) {
+        row.state = reached.code().to_owned();
     }
     row.changed_at = now;
-    Ok(store::observation::update(session, &row).await?)
+    store::observation::update(session, &row).await?;
+    let detail = changes(&before, &row, None);
+    if detail.as_object().is_some_and(|changed| !changed.is_empty()) {
+        desk.audit(session, actor, "observation.changed", ("observation", &row.id), detail).await?;
+    }
+    Ok(())
 }

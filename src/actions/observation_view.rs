@@ -3,7 +3,7 @@
 //! Invariants: who holds an area sees what came from it; what came from nobody known is for those who hold the whole police
 //! area; every look is logged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::contact_person::areas_below;
 use super::{ActionError, Desk, Result, require};
@@ -12,12 +12,16 @@ use crate::domain::delivery::Channel;
 use crate::domain::observation::{self, IncomingKind, Mark};
 use crate::domain::operator::{Actor, Right};
 use crate::domain::place_name::places_in;
+use crate::store::alert::Answered;
 use crate::store::observation::{Figures, Filter, Observation, Sender};
 use crate::store::reply::Reply;
 use crate::store::{self, Session};
 
 /// Observations of one person shown beside each other.
 const THREAD: i64 = 50;
+/// Alerts whose answers can be chosen alone: so many, made within so many days.
+const CHOOSABLE: i64 = 50;
+const CHOOSABLE_FOR_DAYS: i64 = 30;
 /// The median time to an answer is over so many days.
 const MEDIAN_OVER_DAYS: i64 = 90;
 
@@ -62,20 +66,31 @@ pub struct ObservationThread {
     pub others: Vec<ObservationView>,
 }
 
-/// A page of observations, newest first; the look is logged.
+/// A page of observations, newest first, from all the actor's areas or, where `area` is a code, from those of them that lie within
+/// it; the look is logged.
 ///
 /// # Errors
-/// [`ActionError`].
+/// [`ActionError`], such as for an area that does not exist.
 pub async fn page(
     desk: &Desk,
     session: &mut Session,
     actor: &Actor,
-    filter: &Filter,
+    (filter, area): (&Filter, &str),
     limit: i64,
 ) -> Result<(Vec<ObservationView>, Option<String>)> {
     require(actor, Right::WorkInbox)?;
     let tree = store::area::tree(session).await?;
-    let filter = Filter { areas_json: areas_of(&tree, actor), ..filter.clone() };
+    let areas_json = match area {
+        "" => areas_of(&tree, actor),
+        area if tree.get(area).is_none() => {
+            return Err(ActionError::field("area", "field.unknown", "Området finns inte."));
+        }
+        area => {
+            let within = tree.iter().map(|one| one.code.as_str()).filter(|code| tree.is_within(code, area));
+            store::area::codes_json(within.filter(|code| tree.is_within(code, &actor.area)))
+        }
+    };
+    let filter = Filter { areas_json, ..filter.clone() };
     let mut rows = store::observation::page(session, &filter, limit + 1).await?;
     let has_more = rows.len() > usize::try_from(limit).unwrap_or(usize::MAX);
     rows.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
@@ -100,6 +115,17 @@ pub async fn get(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) ->
     let detail = serde_json::json!({ "persons": 1 });
     desk.audit(session, actor, "observation.read", ("observation", id), detail).await?;
     Ok(thread)
+}
+
+/// The newest alerts of the last 30 days with an answer from the actor's areas.
+///
+/// # Errors
+/// [`ActionError`].
+pub async fn answered_alerts(desk: &Desk, session: &mut Session, actor: &Actor) -> Result<Vec<Answered>> {
+    require(actor, Right::WorkInbox)?;
+    let tree = store::area::tree(session).await?;
+    let since = desk.now() - CHOOSABLE_FOR_DAYS * 24 * 3_600_000;
+    Ok(store::alert::answered(session, &areas_of(&tree, actor), since, CHOOSABLE).await?)
 }
 
 /// How the inbox of the actor's areas stands.
@@ -152,6 +178,43 @@ pub async fn about(session: &mut Session, actor: &Actor, alert_id: &str, limit: 
         row.sender = String::new();
     }
     Ok(rows)
+}
+
+/// The newest answers to the same alert, of the actor's areas, at most `limit`; the observation itself and what stands in its
+/// thread is not among them. The look is logged.
+///
+/// # Errors
+/// [`ActionError`].
+pub async fn beside(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    thread: &ObservationThread,
+    limit: usize,
+) -> Result<Vec<ObservationView>> {
+    require(actor, Right::WorkInbox)?;
+    let own = &thread.view.observation;
+    let is_alert = own.message_kind.as_deref() == Some("alert");
+    let Some(alert) = own.message_id.clone().filter(|_| is_alert) else { return Ok(Vec::new()) };
+    let tree = store::area::tree(session).await?;
+    let others = thread.others.iter().map(|other| other.observation.id.as_str());
+    let shown: BTreeSet<&str> = others.chain([own.id.as_str()]).collect();
+    let filter = Filter {
+        areas_json: areas_of(&tree, actor),
+        message_id: alert,
+        kind: IncomingKind::Observation.code().to_owned(),
+        ..Filter::default()
+    };
+    let most = i64::try_from(limit + shown.len()).unwrap_or(i64::MAX);
+    let mut rows = store::observation::page(session, &filter, most).await?;
+    rows.retain(|row| !shown.contains(row.id.as_str()));
+    rows.truncate(limit);
+    let views = views(session, actor, &tree, rows).await?;
+    if !views.is_empty() {
+        let detail = serde_json::json!({ "persons": views.len() });
+        desk.audit(session, actor, "observations.read", ("observations", ""), detail).await?;
+    }
+    Ok(views)
 }
 
 /// Puts an observation together with what was said around it.

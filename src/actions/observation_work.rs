@@ -224,7 +224,7 @@ async fn tie_to_alert(
 }
 
 /// What changed, for the log: codes and ids, no text.
-fn changes(before: &Observation, after: &Observation, tags: Option<&[String]>) -> Value {
+pub(super) fn changes(before: &Observation, after: &Observation, tags: Option<&[String]>) -> Value {
     let mut detail = serde_json::Map::new();
     let mut note = |name: &str, old: Value, new: Value| {
         if old != new {

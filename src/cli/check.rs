@@ -23,6 +23,7 @@ pub(super) async fn run(loaded: Loaded, as_json: bool) -> Outcome {
     let mut findings = vec![database];
     findings.extend(journal);
     findings.extend(gateways(&loaded.config).await);
+    findings.extend(duty(&loaded.config));
     findings.push(mail(&loaded.config).await);
     let all_ok = findings.iter().all(|finding| finding.ok);
     if as_json {
@@ -94,6 +95,18 @@ async fn gateways(config: &Config) -> Vec<Finding> {
         findings.push(finding);
     }
     findings
+}
+
+/// Who is told of an acute answer that nobody takes. Alerts ask for observations unless they say otherwise.
+fn duty(config: &Config) -> Option<Finding> {
+    let detail = match config.replies.duty_number.is_empty() {
+        _ if config.sms.route.is_empty() => return None,
+        true => {
+            "VARNING: inget nummer (replies.duty_number): ett akut svar som ingen tar når ingen per sms, om inte larmet har ett eget nummer"
+        }
+        false => "ett nummer är inställt",
+    };
+    Some(Finding { what: "akuta svar".to_owned(), ok: true, detail: detail.to_owned() })
 }
 
 async fn mail(config: &Config) -> Finding {

@@ -133,6 +133,7 @@ mail.url = "{mail}"
 mail.rate_per_second = 120
 mail.per_domain_per_second = 120
 mail.concurrency = 8
+replies.duty_number = "+46701744000"
 [sms.gateways.demo]
 kind = "46elks"
 base_url = "{gateway}"

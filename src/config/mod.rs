@@ -37,7 +37,7 @@ pub use mail::Mail;
 pub use mail_in::{AfterReading, MailIn, MailboxAddress};
 pub use opt_outs::OptOuts;
 pub use region::Region;
-pub use replies::Replies;
+pub use replies::{AnswerTemplate, Replies};
 pub use retention::{Retention, Term};
 pub use secret::Secret;
 pub use server::{Environment, Server};
@@ -255,6 +255,10 @@ fn show_value(value: &figment::value::Value) -> String {
         Value::Array(_, items) => {
             format!("[{}]", items.iter().map(show_value).collect::<Vec<_>>().join(", "))
         }
+        Value::Dict(_, dict) => {
+            let items = dict.iter().map(|(name, value)| format!("{name}: {}", show_value(value)));
+            format!("{{{}}}", items.collect::<Vec<_>>().join(", "))
+        }
         _ => String::new(),
     }
 }
@@ -334,5 +338,29 @@ mod tests {
     fn a_secret_never_prints() {
         let config = from_toml(&["[mail]\npassword = \"hunter2\""]).expect("valid");
         assert!(!format!("{config:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn a_ready_answer_that_could_not_be_sent_is_refused_with_its_name() {
+        assert_eq!(from_toml(&[]).expect("defaults").replies.templates.len(), 3);
+        let loaded = |template: &str| from_toml(&[&format!("[replies]\ntemplates = [{template}]")]);
+        assert_eq!(loaded("").expect("none is right").replies.templates.len(), 0);
+        let right = "{ name = \"Tack\", text = \"Tack för hjälpen.\" }";
+        assert_eq!(loaded(right).expect("one").replies.templates[0].text, "Tack för hjälpen.");
+        let table = [
+            ("{ text = \"Tack\" }".to_owned(), "number 1 must have a name"),
+            ("{ name = \"Rad\\nrad\", text = \"Tack\" }".to_owned(), "on one line"),
+            ("{ name = \"Tack\" }".to_owned(), "\"Tack\" must have a text"),
+            ("{ name = \"Tack\", text = \" \" }".to_owned(), "\"Tack\" must have a text"),
+            ("{ name = \"Tack\", text = \"Läs mer på polisen.se\" }".to_owned(), "must not hold a link"),
+            ("{ name = \"Tack\", text = \"Du är 19121212-1212\" }".to_owned(), "text.personal_number"),
+            (format!("{{ name = \"Tack\", text = \"{}\" }}", "x".repeat(2_000)), "text.too_long"),
+            (format!("{right}, {right}"), "only once"),
+            ([right; 21].join(","), "at most 20"),
+        ];
+        for (template, words) in table {
+            let error = loaded(&template).expect_err(words).to_string();
+            assert!(error.contains("replies.templates") && error.contains(words), "{words}: {error}");
+        }
     }
 }

@@ -5,7 +5,25 @@ use serde::Deserialize;
 use super::ConfigError;
 use super::letters::QuietHours;
 use crate::domain::alert::LONGEST_VALIDITY_MINUTES;
-use crate::domain::lint::contains_link;
+use crate::domain::lint::{contains_link, refusals};
+use crate::domain::sms_text::SmsText;
+
+/// Most ready answers: more than fit beside an observation are no help.
+const MOST_TEMPLATES: usize = 20;
+/// Longest name of one, in characters.
+const LONGEST_NAME: usize = 40;
+
+/// An answer that is ready to be used.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerTemplate {
+    /// What the button says.
+    #[serde(default)]
+    pub name: String,
+    /// What is put into the field.
+    #[serde(default)]
+    pub text: String,
+}
 
 /// Rules for what contact persons answer.
 #[derive(Debug, Clone, Deserialize)]
@@ -29,6 +47,8 @@ pub struct Replies {
     pub duty_number: String,
     /// How long an urgent answer may lie before that.
     pub duty_after_seconds: u32,
+    /// Answers that are ready, in the order they are offered.
+    pub templates: Vec<AnswerTemplate>,
     /// How long after an alert to be passed on has gone to a person their deputy gets it, too, unless the person has said that
     /// it is passed on; 0 = never.
     pub deputy_after_minutes: u32,
@@ -73,6 +93,40 @@ impl Replies {
         }
         if self.answer_within_days == 0 || self.answer_within_days > 365 {
             return Err(ConfigError::invalid("replies.answer_within_days", "must be 1 to 365"));
+        }
+        self.validate_templates()
+    }
+
+    fn validate_templates(&self) -> Result<(), ConfigError> {
+        let wrong = |problem: String| Err(ConfigError::invalid("replies.templates", problem));
+        if self.templates.len() > MOST_TEMPLATES {
+            return wrong(format!("must be at most {MOST_TEMPLATES}"));
+        }
+        for (number, AnswerTemplate { name, text }) in (1..).zip(&self.templates) {
+            if name.trim().is_empty() {
+                return wrong(format!("number {number} must have a name"));
+            }
+            if name.chars().count() > LONGEST_NAME || name.chars().any(char::is_control) {
+                return wrong(format!(
+                    "the name of number {number} must be at most {LONGEST_NAME} characters on one line"
+                ));
+            }
+            if self.templates.iter().filter(|other| other.name == *name).count() > 1 {
+                return wrong(format!("\"{name}\" must stand there only once"));
+            }
+            if text.trim().is_empty() {
+                return wrong(format!("\"{name}\" must have a text"));
+            }
+            if contains_link(text) {
+                return wrong(format!("\"{name}\" must not hold a link: no SMS of ours does"));
+            }
+            let refused = match SmsText::parse(text) {
+                Ok(sms) => refusals(&sms, &sms).first().map(|finding| finding.code),
+                Err(error) => Some(error.code()),
+            };
+            if let Some(code) = refused {
+                return wrong(format!("\"{name}\" could not be sent as it stands: {code}"));
+            }
         }
         Ok(())
     }

@@ -124,6 +124,42 @@ pub async fn alive<'a>(
     session.list(session.sql(ALIVE).bind(codes_json(areas)).bind(now)).await
 }
 
+/// An alert that somebody has answered.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Answered {
+    /// Its message.
+    pub id: String,
+    /// When it was made, Unix ms.
+    pub created_at: i64,
+    /// What was typed.
+    pub text: String,
+}
+
+const ANSWERED: &str = "SELECT m.id, m.created_at, a.text
+ FROM alert a
+ JOIN message m ON m.id = a.message_id
+ WHERE m.created_at >= $1
+   AND EXISTS (
+     SELECT 1
+     FROM observation o
+     WHERE o.message_id = m.id
+       AND o.kind = 'observation'
+       AND o.part_of IS NULL
+       AND ($3 = 1 OR o.area_code IN (SELECT v.code FROM {rows $2: code TEXT})))
+ ORDER BY m.id DESC
+ LIMIT $4";
+
+/// The newest alerts made at or after `since` (Unix ms) with an observation from these areas (JSON rows; empty = from anywhere),
+/// at most `limit`.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn answered(session: &mut Session, areas_json: &str, since: i64, limit: i64) -> Result<Vec<Answered>> {
+    let everywhere = i64::from(areas_json.is_empty());
+    let areas = if areas_json.is_empty() { "[]" } else { areas_json };
+    session.list(session.sql(ANSWERED).bind(since).bind(areas.to_owned()).bind(everywhere).bind(limit)).await
+}
+
 const FOLLOWING: &str = "SELECT *
  FROM message
  WHERE follows = $1

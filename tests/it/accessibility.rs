@@ -6,6 +6,7 @@ use crate::browser::{app, app_with, sent, signed_in};
 use crate::support::Kind;
 use crate::support::browser::PASSWORD;
 use crate::support::webdriver::{ENTER, Look, Window};
+use grannpost::domain::delivery::Channel;
 use grannpost::simulator::ReceiptPlan;
 use serde_json::json;
 
@@ -65,6 +66,24 @@ async fn axe_finds_nothing_on_the_pages_of_administration_and_of_oneself() {
     }
     window.click("#keys > summary").await;
     look_through(&window, "an observation with its keys", &mut found).await;
+    let by_mail = app.observation_by(Channel::Email, "nils@example.org", "Röd bil\n\nDen stod vid macken.").await;
+    for (observation, name) in [(&observation, "an answered observation"), (&by_mail, "an answered mail")] {
+        for kind in ["answer", "feedback"] {
+            let reply = json!({ "text": "Tack, vi åker dit.", "kind": kind });
+            let sent = app.api.post(&format!("/observations/{observation}/reply"), reply).await;
+            assert_eq!(sent.status, 201, "{}", sent.text);
+        }
+        window.go(&format!("/observations/{observation}")).await;
+        window.until(".answered + .answered").await;
+        look_through(&window, name, &mut found).await;
+    }
+    window.press("Fråga efter mer").await;
+    look_through(&window, "an observation with a ready answer", &mut found).await;
+    window.go("/observations?list=all&area=2321&alert=x&channel=sms").await;
+    look_through(&window, "the inbox narrowed", &mut found).await;
+    window.press("Ljud vid akuta svar").await;
+    window.until("[data-sound] button:nth-child(2):not([hidden])").await;
+    look_through(&window, "a page with sound on", &mut found).await;
     window.go("/admin/operators").await;
     window.click("main td a, main th a").await;
     look_through(&window, "one operator", &mut found).await;
@@ -106,6 +125,12 @@ async fn axe_finds_nothing_on_the_pages_of_register_and_letters() {
         window.go(page).await;
         look_through(&window, page, &mut found).await;
     }
+    let mail = app.strange_mail("Vem är ni? Hälsningar från någon").await;
+    window.go(&format!("/register/mail/{mail}")).await;
+    window.until_says("Vem är ni?").await;
+    look_through(&window, "an opened mail", &mut found).await;
+    window.go("/register/mail").await;
+    look_through(&window, "a tray with a mail", &mut found).await;
     window.go("/register").await;
     window.fill("#q", "järpen").await;
     window.click("#found a[href^='/register/persons/']").await;
@@ -263,6 +288,11 @@ async fn axe_finds_nothing_on_an_alert_in_any_state() {
     app.alert_when(&id, |alert| alert["state"] == "done").await;
     window.until_says("Inte framme").await;
     look_through(&window, "alert that is done", &mut found).await;
+    let number = app.gateway.journal().messages().remove(0).to;
+    app.observation_from(&number, "Han är här med kniv").await;
+    window.go(&format!("/alerts/{id}")).await;
+    window.until("#answers select").await;
+    look_through(&window, "alert that was answered", &mut found).await;
     for page in ["/calls", "/follow-up?kind=all_clear", "/follow-up?kind=update"] {
         window.go(&format!("/alerts/{id}{page}")).await;
         look_through(&window, page, &mut found).await;

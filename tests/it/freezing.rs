@@ -16,7 +16,7 @@ use crate::support::child::{self, ServeProcess};
 use crate::support::{Answer, Database, TestApp, on_both_databases, root};
 
 /// Small enough that the sample register takes a dozen pieces.
-const PIECES: &str = "database.rows_at_once = 90\n";
+const PIECES: &str = "database.rows_at_once = 90\nreplies.duty_number = \"+46701744000\"\n";
 
 fn alert(areas: &[&str], undo_seconds: i64) -> Value {
     json!({ "text": "Röd skåpbil söks efter inbrott i kväll", "areas": areas, "decided_by": "Vakthavande befäl", "undo_seconds": undo_seconds })

@@ -60,7 +60,7 @@ impl TestApp {
     }
 
     /// What the gateway was handed for a number, once it is so many.
-    async fn texts_to(&self, number: &str, count: usize) -> Vec<String> {
+    pub async fn texts_to(&self, number: &str, count: usize) -> Vec<String> {
         let mut found = Vec::new();
         for _ in 0..600 {
             found = self

@@ -192,8 +192,10 @@ struct ObservationQuery {
     state: Option<String>,
     /// A focus area's code or another tag.
     tag: Option<String>,
-    /// `sms` or `email`.
+    /// `sms`, `email`, or `page` for what was left at the sender's own page.
     channel: Option<String>,
+    /// Code of an area: only what came from there, such as from a municipality.
+    area: Option<String>,
     /// `observation` (default), `command`, `spread`, `automatic` or `all`.
     kind: Option<String>,
     /// The alert or letter they answer.
@@ -257,9 +259,11 @@ async fn list(
     Params(query): Params<ObservationQuery>,
 ) -> Result<Json<List<Observation>>, Problem> {
     let limit = Page { limit: query.limit, after: None }.limit()?;
+    let area = query.area.clone().unwrap_or_default();
     let filter = query.filter(&actor.id)?;
-    let (views, next) =
-        look!(web, |session| observation_view::page(&web.desk, session, &actor, &filter, limit).await?)?;
+    let (views, next) = look!(web, |session| {
+        observation_view::page(&web.desk, session, &actor, (&filter, area.as_str()), limit).await?
+    })?;
     Ok(Json(List { items: views.into_iter().map(Observation::from).collect(), next }))
 }
 
@@ -380,7 +384,8 @@ impl From<Answered> for Queued {
     }
 }
 
-/// Answers the sender, or tells what came of it, by the pace and with the outcome of every message.
+/// Answers the sender, or tells what came of it, by the pace and with the outcome of every message. What was `received` becomes
+/// `assessed` (`fed_back` by feedback), and what nobody had taken is the caller's; no state goes back.
 #[utoipa::path(post, path = "/observations/{id}/reply", tag = "observations", request_body = ReplyRequest,
     params(("Idempotency-Key" = Option<String>, Header, description = "Samma nyckel och innehåll ger samma svar")),
     responses((status = 201, body = Queued), (status = 409, body = Problem), (status = 422, body = Problem)))]

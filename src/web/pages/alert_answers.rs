@@ -3,6 +3,8 @@
 //! Who sent what is on the page of the observation. Invariant: what comes is counted, and put in only when somebody asks for
 //! it, so that nothing jumps.
 
+use std::collections::BTreeMap;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::{Path, Query, State};
@@ -16,6 +18,7 @@ use super::observation_words::state_words;
 use super::time::{Wall, number};
 use super::visit::SignedIn;
 use crate::actions::{alert_view, observation_view};
+use crate::domain::observation::{FOCUS_AREAS, tag_name};
 use crate::domain::operator::Right;
 use crate::store;
 use crate::store::observation::Observation;
@@ -47,13 +50,21 @@ pub struct AnswerRow {
     pub pill: (&'static str, &'static str),
     /// Whether it may be urgent.
     pub is_urgent: bool,
+    /// Names of its tags.
+    pub tags: Vec<String>,
+    /// Focus areas it is not marked with, by code and name.
+    pub choices: Vec<(&'static str, &'static str)>,
 }
 
 /// What people have answered to an alert.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Answers {
     /// The alert.
     pub alert: String,
+    /// What every form holds.
+    pub form_token: String,
+    /// Whether they were fetched by who asked for the new ones, who then goes on with the newest.
+    pub is_fetched: bool,
     /// Whether who looks works with them.
     pub may_work: bool,
     /// The newest.
@@ -88,27 +99,38 @@ impl Answers {
         let limit = i64::try_from(SHOWN + 1).unwrap_or(COUNTED);
         let mut rows = observation_view::about(&mut session, who.actor(), id, limit).await?;
         let tree = store::area::tree(&mut session).await?;
-        drop(session);
         let has_more = rows.len() > SHOWN;
         rows.truncate(SHOWN);
+        let mut tags = BTreeMap::<String, Vec<String>>::new();
+        let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+        for (id, tag) in store::observation_tag::of_observations(&mut session, &ids).await? {
+            tags.entry(id).or_default().push(tag);
+        }
+        drop(session);
         let area =
             |row: &Observation| row.area_code.as_deref().and_then(|code| tree.get(code)).map(|area| area.name.clone());
         let newest = rows.first().map(|row| row.id.clone()).unwrap_or_default();
-        let rows = rows.into_iter().map(|row| AnswerRow {
-            area: area(&row).unwrap_or_else(|| "okänt område".to_owned()),
-            at: wall.short(row.received_at),
-            pill: state_words(&row.state),
-            is_urgent: row.is_urgent == 1,
-            id: row.id,
-            text: row.text,
+        let rows = rows.into_iter().map(|row| {
+            let tags = tags.remove(&row.id).unwrap_or_default();
+            AnswerRow {
+                area: area(&row).unwrap_or_else(|| "okänt område".to_owned()),
+                at: wall.short(row.received_at),
+                pill: state_words(&row.state),
+                is_urgent: row.is_urgent == 1,
+                choices: FOCUS_AREAS.into_iter().filter(|(code, _)| tags.iter().all(|tag| tag != code)).collect(),
+                tags: tags.iter().map(|tag| tag_name(tag).to_owned()).collect(),
+                id: row.id,
+                text: row.text,
+            }
         });
         Ok(Self {
             alert: id.to_owned(),
+            form_token: who.form_token.clone(),
             may_work: who.actor().role.may(Right::WorkInbox),
             rows: rows.collect(),
             newest,
             has_more,
-            new: String::new(),
+            ..Self::default()
         })
     }
 }
@@ -116,7 +138,8 @@ impl Answers {
 async fn whole(State(web): State<Web>, Path(id): Path<String>, who: SignedIn) -> Result<Response, Problem> {
     seen(&web, &who, &id).await?;
     let wall = Wall::new(web.desk.config.server.zone(), web.desk.now());
-    show(StatusCode::OK, &WholePart { answers: Answers::load(&web, &who, &id, &wall).await? })
+    let answers = Answers { is_fetched: true, ..Answers::load(&web, &who, &id, &wall).await? };
+    show(StatusCode::OK, &WholePart { answers })
 }
 
 /// What the page has.
@@ -143,7 +166,7 @@ async fn new(
         n => format!("{} nya svar", number(i64::try_from(n).unwrap_or(COUNTED))),
     };
     let may_work = who.actor().role.may(Right::WorkInbox);
-    let answers = Answers { alert: id, may_work, rows: Vec::new(), newest: query.after, has_more: false, new };
+    let answers = Answers { alert: id, may_work, newest: query.after, new, ..Answers::default() };
     show(StatusCode::OK, &NewPart { answers })
 }
 

@@ -17,8 +17,10 @@ use crate::web::Web;
 // Without comments and blanks, by `build.rs`.
 const CSS: &str = include_str!(concat!(env!("OUT_DIR"), "/app.css"));
 const JS: &str = include_str!(concat!(env!("OUT_DIR"), "/app.js"));
+const ANSWER: &str = include_str!(concat!(env!("OUT_DIR"), "/answer.js"));
 const PASSKEY: &str = include_str!(concat!(env!("OUT_DIR"), "/passkey.js"));
 const KEYS: &str = include_str!(concat!(env!("OUT_DIR"), "/keys.js"));
+const SOUND: &str = include_str!(concat!(env!("OUT_DIR"), "/sound.js"));
 /// The script of contact persons' own pages.
 const OWN_JS: &str = include_str!(concat!(env!("OUT_DIR"), "/own.js"));
 /// htmx with its extension for server-sent events, from npm; `build.rs` says what to do when they are not there (ADR 0016).
@@ -36,10 +38,14 @@ pub struct Assets {
     pub css: String,
     /// Our script, an ES module.
     pub js: String,
+    /// The module of pages with ready answers.
+    pub answer: String,
     /// The module of forms that a passkey answers.
     pub passkey: String,
     /// The module of pages with shortcuts of their own.
     pub keys: String,
+    /// The module of the tone for acute answers.
+    pub sound: String,
     /// The library that fetches, morphs and listens.
     pub htmx: String,
     /// The script of contact persons' own pages, an ES module.
@@ -51,8 +57,10 @@ pub struct Assets {
 static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     css: path("app", CSS, "css"),
     js: path("app", JS, "js"),
+    answer: path("answer", ANSWER, "js"),
     passkey: path("passkey", PASSKEY, "js"),
     keys: path("keys", KEYS, "js"),
+    sound: path("sound", SOUND, "js"),
     htmx: path("htmx", HTMX, "js"),
     own: path("own", OWN_JS, "js"),
     icon: path("icon", ICON, "svg"),
@@ -74,8 +82,10 @@ async fn serve(Path(name): Path<String>) -> Response {
     let (kind, content) = match format!("/assets/{name}") {
         path if path == assets.css => ("text/css; charset=utf-8", CSS),
         path if path == assets.js => ("text/javascript; charset=utf-8", JS),
+        path if path == assets.answer => ("text/javascript; charset=utf-8", ANSWER),
         path if path == assets.passkey => ("text/javascript; charset=utf-8", PASSKEY),
         path if path == assets.keys => ("text/javascript; charset=utf-8", KEYS),
+        path if path == assets.sound => ("text/javascript; charset=utf-8", SOUND),
         path if path == assets.own => ("text/javascript; charset=utf-8", OWN_JS),
         path if path == assets.htmx => ("text/javascript; charset=utf-8", HTMX),
         path if path == assets.icon => ("image/svg+xml", ICON),

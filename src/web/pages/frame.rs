@@ -85,6 +85,8 @@ pub struct Urgent {
     pub words: String,
     /// Where the oldest is.
     pub href: String,
+    /// Their ids, with blanks between.
+    pub ids: String,
 }
 
 /// What stands around a page.
@@ -278,7 +280,8 @@ pub async fn urgent(web: &Web, actor: &Actor, wall: &Wall) -> Option<Urgent> {
         1 => format!("Ett svar kan vara akut. Ingen har tagit det sedan {since}."),
         n => format!("{n} svar kan vara akuta. Ingen har tagit det äldsta sedan {since}."),
     };
-    Some(Urgent { count: waiting.len(), words, href: format!("/observations/{}", oldest.id) })
+    let ids = waiting.iter().map(|one| one.id.as_str()).collect::<Vec<_>>().join(" ");
+    Some(Urgent { count: waiting.len(), words, href: format!("/observations/{}", oldest.id), ids })
 }
 
 async fn lamp(web: &Web, wall: &Wall) -> Lamp {

@@ -66,6 +66,7 @@ async fn look(State(web): State<Web>, headers: HeaderMap, who: SignedIn) -> Resu
     let mut parts = ready_parts(&causes);
     parts.extend([Channel::Sms, Channel::Email].map(|channel| queue(&frame, channel, &depths)));
     parts.push(doubt(in_doubt, overdue));
+    parts.push(duty(!web.desk.config.replies.duty_number.is_empty()));
     if web.desk.config.database.sqlite_file().is_some() {
         parts.push(copy(&frame, copied));
     }
@@ -148,6 +149,19 @@ fn doubt(in_doubt: i64, overdue: i64) -> Part {
     let is_ok = in_doubt == 0 && overdue == 0;
     let advice = if is_ok { "" } else { "De reds ut av sig själva, eller avgörs på utskickets sida." };
     Part { name: "Osäkra leveranser", code: if is_ok { "ok" } else { "warn" }, state, advice }
+}
+
+/// Whether anybody is told of an acute answer that nobody takes.
+fn duty(has_number: bool) -> Part {
+    let (code, state, advice) = match has_number {
+        true => ("ok", "Går som sms till ett nummer", ""),
+        false => (
+            "warn",
+            "Inget nummer får sms",
+            "Ange replies.duty_number. Annars når ett akut svar bara den som har inkorgen öppen.",
+        ),
+    };
+    Part { name: "Akuta svar som ingen tar", code, state: state.to_owned(), advice }
 }
 
 fn copy(frame: &Frame, copied: Option<i64>) -> Part {

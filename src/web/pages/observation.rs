@@ -23,9 +23,10 @@ use super::observation_words::{
 use super::visit::{SignedIn, local_path};
 use crate::actions::contact_person;
 use crate::actions::observation_answer::{self, NewAnswer};
-use crate::actions::observation_view::{self, ObservationThread, can_be_answered};
+use crate::actions::observation_view::{self, ObservationThread, ObservationView, can_be_answered};
 use crate::actions::observation_work::{self, ObservationEdit};
 use crate::actions::{ActionError, FieldProblem, require};
+use crate::config::AnswerTemplate;
 use crate::domain::observation::{FOCUS_AREAS, ObservationState};
 use crate::domain::operator::Right;
 use crate::domain::sms_text::SmsText;
@@ -36,6 +37,8 @@ use crate::web::transact::{Begun, Repeatable, look};
 
 /// Persons offered for an unknown sender.
 const PERSONS: i64 = 10;
+/// Others' answers to the same alert that are shown; the inbox has them all.
+const BESIDE: usize = 10;
 /// What can be answered with one press.
 const THANKS: &str = "Tack, vi har tagit emot ditt meddelande.";
 
@@ -110,7 +113,11 @@ struct ObservationPage {
     seen_at: String,
     replies: Vec<ReplyShown>,
     others: Vec<ObservationRow>,
+    /// What others have answered to the same alert.
+    beside: Vec<ObservationRow>,
     can_answer: bool,
+    /// Answers that are ready to be used.
+    templates: Vec<AnswerTemplate>,
     text: String,
     kind: String,
     phone: Option<Phone>,
@@ -158,8 +165,9 @@ async fn see(
 async fn page(web: &Web, (headers, who): (&HeaderMap, &SignedIn), id: &str, typed: Typed) -> Result<Response, Problem> {
     let actor = who.actor();
     let may_find = actor.role.may(Right::ReadRegister);
-    let (thread, alerts, names, found) = look!(web, |session| {
+    let (thread, beside, alerts, names, found) = look!(web, |session| {
         let thread = observation_view::get(&web.desk, session, actor, id).await?;
+        let beside = observation_view::beside(&web.desk, session, actor, &thread, BESIDE).await?;
         let of = &thread.view.observation;
         let alerts = [
             alert_of(session, of.message_id.as_deref(), actor.role.may(Right::ReadAlerts)).await?,
@@ -172,7 +180,7 @@ async fn page(web: &Web, (headers, who): (&HeaderMap, &SignedIn), id: &str, type
             }
             false => None,
         };
-        (thread, alerts, ActorNames::load(session).await?, found)
+        (thread, beside, alerts, ActorNames::load(session).await?, found)
     })?;
     let frame = Frame::of(web, headers, who, (Section::Inbox, "Iakttagelse")).await;
     let status = if typed.faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
@@ -184,7 +192,9 @@ async fn page(web: &Web, (headers, who): (&HeaderMap, &SignedIn), id: &str, type
         };
         views.into_iter().map(choice).collect()
     });
-    let shown = Shown { thread, alerts, names, found, may_find, key: web.desk.id(), actor_id: &actor.id };
+    let templates = &web.desk.config.replies.templates;
+    let (key, actor_id) = (web.desk.id(), actor.id.as_str());
+    let shown = Shown { thread, beside, alerts, names, found, may_find, templates, key, actor_id };
     show(status, &shown.page(frame, typed))
 }
 
@@ -203,10 +213,12 @@ async fn alert_of(session: &mut Session, id: Option<&str>, may_read: bool) -> Re
 /// What a page is made of.
 struct Shown<'a> {
     thread: ObservationThread,
+    beside: Vec<ObservationView>,
     alerts: [Option<AlertShown>; 2],
     names: ActorNames,
     found: Option<Vec<Choice>>,
     may_find: bool,
+    templates: &'a [AnswerTemplate],
     key: String,
     actor_id: &'a str,
 }
@@ -254,7 +266,9 @@ impl Shown<'_> {
                 .map_or_else(String::new, |(date, time)| format!("{date}T{time}")),
             replies: view.replies.iter().map(|reply| reply_shown(reply, &frame, &self.names)).collect(),
             others: self.thread.others.iter().map(|other| row(wall, frame.now_ms, other)).collect(),
+            beside: self.beside.iter().map(|other| row(wall, frame.now_ms, other)).collect(),
             can_answer: !view.sender.is_withheld && can_be_answered(o),
+            templates: self.templates.to_vec(),
             text: typed.text,
             kind: typed.kind,
             phone: typed.phone,
@@ -393,7 +407,13 @@ async fn reply(State(web): State<Web>, Path(id): Path<String>, form: SignedForm)
         "feedback" => ("feedback", false),
         _ => ("answer", false),
     };
-    let text = if form.fields.has("thanks") { THANKS.to_owned() } else { form.fields.text("text").to_owned() };
+    let written = form.fields.text("text");
+    let ready = form.fields.all("template").pop();
+    let text = match &ready {
+        Some(name) => with_ready(written, name, &web.desk.config.replies.templates),
+        None if form.fields.has("thanks") => THANKS.to_owned(),
+        None => written.to_owned(),
+    };
     let new = NewAnswer { text, kind: kind.to_owned(), to_all };
     let typed = |faults: Vec<FieldProblem>| Typed {
         phone: SmsText::parse(&new.text).ok().filter(|sms| !sms.is_empty()).map(|sms| phone(&sms)),
@@ -405,7 +425,7 @@ async fn reply(State(web): State<Web>, Path(id): Path<String>, form: SignedForm)
     if form.fields.has("part") {
         return show(StatusCode::OK, &PhonePart { phone: typed(Vec::new()).phone });
     }
-    if form.fields.has("look") {
+    if form.fields.has("look") || ready.is_some() {
         return page(&web, (&form.headers, &form.who), &id, typed(Vec::new())).await;
     }
     let repeatable = Repeatable::of_form(form.fields.text("key"), &format!("/observations/{id}/reply"))?;
@@ -423,4 +443,14 @@ async fn reply(State(web): State<Web>, Path(id): Path<String>, form: SignedForm)
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// What stands in the field once a ready answer is put there: instead of another such, after what somebody has written.
+fn with_ready(written: &str, name: &str, templates: &[AnswerTemplate]) -> String {
+    let Some(chosen) = templates.iter().find(|one| one.name == name) else { return written.to_owned() };
+    let own = written.trim();
+    if own.is_empty() || templates.iter().any(|one| one.text.trim() == own) {
+        return chosen.text.clone();
+    }
+    format!("{own}\n{}", chosen.text)
 }

@@ -36,7 +36,7 @@ async fn export(State(web): State<Web>, form: SignedForm) -> Result<Response, Pr
         }
         Err(ActionError::Invalid(problems)) => {
             drop(session);
-            let query = InboxQuery::of_list(form.fields.text("list"));
+            let query = InboxQuery::of_form(&form.fields);
             observation_list::page(&web, (&form.headers, &form.who), &query, (wish.reason, Faults::new(problems))).await
         }
         Err(error) => Err(error.into()),

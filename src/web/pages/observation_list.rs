@@ -10,14 +10,18 @@ use axum::response::Response;
 use axum::routing::get;
 use serde::Deserialize;
 
-use super::form::Faults;
+use super::form::{Faults, Fields};
 use super::frame::{self, Frame, Urgent, show};
 use super::menu::Section;
-use super::observation_words::{ObservationRow, row};
+use super::observation_words::{ObservationRow, beginning, row};
 use super::time::{Wall, number};
 use super::visit::SignedIn;
 use crate::actions::observation_view;
+use crate::domain::area::{Area, AreaKind, AreaTree};
 use crate::domain::observation::{FOCUS_AREAS, tag_code, tag_name};
+use crate::domain::operator::{Actor, Right};
+use crate::store;
+use crate::store::alert::Answered;
 use crate::store::observation::Filter;
 use crate::web::Web;
 use crate::web::error::Problem;
@@ -25,6 +29,8 @@ use crate::web::transact::look;
 
 /// Observations on a page.
 const PAGE: i64 = 50;
+/// Characters of an alert's text in the list to choose from.
+const ALERT_TEXT: usize = 40;
 
 /// The lists: code, name, what stands there when it is empty.
 const LISTS: [(&str, &str, &str); 7] = [
@@ -45,9 +51,17 @@ pub fn router() -> Router<Web> {
 /// A list to choose.
 #[derive(Debug)]
 struct ListTab {
-    code: &'static str,
     name: &'static str,
+    href: String,
     is_current: bool,
+}
+
+/// A municipality or an alert to choose.
+#[derive(Debug)]
+struct Choice {
+    code: String,
+    name: String,
+    is_chosen: bool,
 }
 
 #[derive(Template)]
@@ -59,18 +73,26 @@ struct InboxPage {
     list: &'static str,
     empty: &'static str,
     rows: Vec<ObservationRow>,
-    tag: String,
     tags: Vec<(String, String)>,
     /// Focus areas that a number key each sets, by code and name.
     focus_areas: &'static [(&'static str, &'static str)],
     /// Id of who looks.
     me: String,
-    channel: String,
-    alert: String,
+    /// The actor's municipalities; none where they have no more than one.
+    municipalities: Vec<Choice>,
+    alerts: Vec<Choice>,
+    /// Codes and ids of what is chosen.
+    query: InboxQuery,
+    /// The alert that is chosen, where who looks may see its page.
+    alert_page: Option<String>,
+    /// The same list without anything chosen, where something is.
+    all: Option<String>,
+    /// Addresses of this page, the list's first page and its next.
+    here: String,
+    first: Option<String>,
+    next: Option<String>,
     figures: String,
     reason: String,
-    next: Option<String>,
-    is_first: bool,
 }
 
 /// Which list, and what of it.
@@ -83,33 +105,62 @@ pub struct InboxQuery {
     #[serde(default)]
     channel: String,
     #[serde(default)]
+    area: String,
+    #[serde(default)]
     alert: String,
     #[serde(default)]
     after: String,
 }
 
 impl InboxQuery {
-    /// The first page of a list.
+    /// The first page of the list that a form on it names, with what was chosen there.
     #[must_use]
-    pub fn of_list(list: &str) -> Self {
-        Self { list: list.to_owned(), ..Self::default() }
+    pub fn of_form(fields: &Fields) -> Self {
+        let text = |name: &str| fields.text(name).to_owned();
+        Self {
+            list: text("list"),
+            tag: text("tag"),
+            channel: text("channel"),
+            area: text("area"),
+            alert: text("alert"),
+            after: String::new(),
+        }
     }
 
-    fn filter(&self, list: &str, actor_id: &str) -> Filter {
+    /// The address of a list with what is chosen, after this id.
+    fn address(&self, list: &str, after: &str) -> String {
+        let chosen = [("tag", &self.tag), ("channel", &self.channel), ("area", &self.area), ("alert", &self.alert)];
+        let chosen = chosen.into_iter().map(|(name, value)| (name, value.as_str()));
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        query.append_pair("list", list);
+        query.extend_pairs(chosen.chain([("after", after)]).filter(|(_, value)| !value.is_empty()));
+        format!("/observations?{}", query.finish())
+    }
+
+    /// The same, without what nobody can choose.
+    fn known(&self, list: &'static str, municipalities: &[Choice]) -> Self {
+        let is_channel = matches!(self.channel.as_str(), "sms" | "email" | "page");
+        let is_mine = municipalities.iter().any(|one| one.code == self.area);
+        Self {
+            list: list.to_owned(),
+            tag: tag_code(&self.tag),
+            channel: if is_channel { self.channel.clone() } else { String::new() },
+            area: if is_mine { self.area.clone() } else { String::new() },
+            ..self.clone()
+        }
+    }
+
+    fn filter(&self, actor_id: &str) -> Filter {
         let mut filter = Filter {
             kind: "observation".to_owned(),
-            tag: tag_code(&self.tag),
-            channel: if matches!(self.channel.as_str(), "sms" | "email" | "page") {
-                self.channel.clone()
-            } else {
-                String::new()
-            },
+            tag: self.tag.clone(),
+            channel: self.channel.clone(),
             message_id: self.alert.clone(),
             after: self.after.clone(),
             archived: Some(false),
             ..Filter::default()
         };
-        match list {
+        match self.list.as_str() {
             "new" => filter.state = "received".to_owned(),
             "mine" => filter.owner = actor_id.to_owned(),
             "unanswered" => filter.unanswered = true,
@@ -143,11 +194,15 @@ pub async fn page(
 ) -> Result<Response, Problem> {
     let actor = who.actor();
     let (list, _, empty) = *LISTS.iter().find(|(code, ..)| *code == query.list).unwrap_or(&LISTS[0]);
-    let filter = query.filter(list, &actor.id);
-    let ((mut views, next), figures, known) = look!(web, |session| {
-        let page = observation_view::page(&web.desk, session, actor, &filter, PAGE).await?;
+    let ((mut views, next), query, choices, figures, known) = look!(web, |session| {
+        let tree = store::area::tree(session).await?;
+        let municipalities = municipalities(&tree, actor, &query.area);
+        let query = query.known(list, &municipalities);
+        let filter = query.filter(&actor.id);
+        let page = observation_view::page(&web.desk, session, actor, (&filter, query.area.as_str()), PAGE).await?;
+        let alerts = observation_view::answered_alerts(&web.desk, session, actor).await?;
         let figures = observation_view::figures(&web.desk, session, actor).await?;
-        (page, figures, crate::store::observation_tag::known(session).await?)
+        (page, query, (municipalities, alerts), figures, store::observation_tag::known(session).await?)
     })?;
     if list == "done" {
         views.retain(|view| view.observation.kind != "observation");
@@ -155,12 +210,16 @@ pub async fn page(
     let frame = Frame::of(web, headers, who, (Section::Inbox, "Inkorg")).await;
     let status = if faults.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let own = known.into_iter().filter(|tag| FOCUS_AREAS.iter().all(|(code, _)| code != tag));
+    let (municipalities, alerts) = choices;
+    let is_chosen = [&query.tag, &query.channel, &query.area, &query.alert].into_iter().any(|one| !one.is_empty());
     let page = InboxPage {
-        tabs: LISTS.iter().map(|(code, name, _)| ListTab { code, name, is_current: *code == list }).collect(),
+        tabs: LISTS
+            .iter()
+            .map(|(code, name, _)| ListTab { name, href: query.address(code, ""), is_current: *code == list })
+            .collect(),
         list,
-        empty,
+        empty: if is_chosen { "Inget i listan passar det du har valt." } else { empty },
         rows: views.iter().map(|view| row(&frame.wall, frame.now_ms, view)).collect(),
-        tag: filter.tag,
         tags: FOCUS_AREAS
             .iter()
             .map(|(code, _)| (*code).to_owned())
@@ -169,16 +228,46 @@ pub async fn page(
             .collect(),
         focus_areas: &FOCUS_AREAS,
         me: actor.id.clone(),
-        channel: filter.channel,
-        alert: filter.message_id,
+        municipalities,
+        alerts: alert_choices(&alerts, &query.alert, &frame.wall),
+        alert_page: Some(&query.alert)
+            .filter(|id| !id.is_empty() && actor.role.may(Right::ReadAlerts))
+            .map(|id| format!("/alerts/{id}")),
+        all: is_chosen.then(|| InboxQuery::default().address(list, "")),
+        here: query.address(list, &query.after),
+        first: (!query.after.is_empty()).then(|| query.address(list, "")),
+        next: next.map(|after| query.address(list, &after)),
         figures: figures_words(&figures),
         reason,
-        next,
-        is_first: query.after.is_empty(),
+        query,
         frame: frame.with_faults(!faults.is_empty()),
         faults,
     };
     show(status, &page)
+}
+
+/// The actor's municipalities by name, where there is a choice.
+fn municipalities(tree: &AreaTree, actor: &Actor, chosen: &str) -> Vec<Choice> {
+    let mine = |area: &&Area| area.kind == AreaKind::Municipality && tree.is_within(&area.code, &actor.area);
+    let choice =
+        |area: &Area| Choice { code: area.code.clone(), name: area.name.clone(), is_chosen: area.code == chosen };
+    let mut found: Vec<Choice> = tree.iter().filter(mine).map(choice).collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    if found.len() > 1 { found } else { Vec::new() }
+}
+
+/// The alerts to choose from, and the one that is chosen also when it is older.
+fn alert_choices(alerts: &[Answered], chosen: &str, wall: &Wall) -> Vec<Choice> {
+    let choice = |alert: &Answered| Choice {
+        code: alert.id.clone(),
+        name: format!("{} {}", wall.short(alert.created_at), beginning(&alert.text, ALERT_TEXT)),
+        is_chosen: alert.id == chosen,
+    };
+    let mut choices: Vec<Choice> = alerts.iter().map(choice).collect();
+    if !chosen.is_empty() && choices.iter().all(|one| !one.is_chosen) {
+        choices.push(Choice { code: chosen.to_owned(), name: "Det du har valt".to_owned(), is_chosen: true });
+    }
+    choices
 }
 
 /// How the inbox stands, in one line.

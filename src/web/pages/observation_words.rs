@@ -47,7 +47,7 @@ pub fn row(wall: &Wall, now: i64, view: &ObservationView) -> ObservationRow {
     ObservationRow {
         id: o.id.clone(),
         from: from_words(view),
-        text: shortened(&o.text),
+        text: if o.text.is_empty() { "(tomt meddelande)".to_owned() } else { beginning(&o.text, SHORT) },
         at: wall.short(o.received_at),
         pill: state_words(&o.state),
         is_urgent: o.is_urgent == 1,
@@ -63,12 +63,14 @@ pub fn row(wall: &Wall, now: i64, view: &ObservationView) -> ObservationRow {
     }
 }
 
-fn shortened(text: &str) -> String {
-    let mut short: String = text.chars().take(SHORT).collect();
+/// The first `most` characters of a text.
+#[must_use]
+pub fn beginning(text: &str, most: usize) -> String {
+    let mut short: String = text.chars().take(most).collect();
     if short.len() < text.len() {
         short.push('…');
     }
-    if short.is_empty() { "(tomt meddelande)".to_owned() } else { short }
+    short
 }
 
 /// Who sent an observation: name and area, or the number of somebody unknown.

@@ -109,6 +109,22 @@ on_both_databases! {
             decided_by: "b".into(), drill: 0, expires_in_minutes: 1, ..AlertRow::default()
         };
         alert::put(&mut session, &own).await.unwrap();
+        assert_eq!(alert::answered(&mut session, "", NOW, 10).await.unwrap(), [], "nobody has answered");
+        let answer = Observation { message_id: Some("m1".into()), ..an_observation("b1", "+46701740601", Some("p1")) };
+        let command = Observation { id: "b0".into(), reference: "elks:b0".into(), kind: "command".into(), ..answer.clone() };
+        let found = async |session: &mut Session, areas: &str, since| {
+            let found = alert::answered(session, areas, since, 10).await.unwrap();
+            found.into_iter().map(|one| (one.id, one.created_at, one.text)).collect::<Vec<_>>()
+        };
+        observation::insert(&mut session, &command).await.unwrap();
+        assert_eq!(found(&mut session, "", NOW).await, [], "a command is no answer");
+        observation::insert(&mut session, &answer).await.unwrap();
+        let m1 = ("m1".to_owned(), NOW, "x".to_owned());
+        for (areas, since, wanted) in
+            [("", NOW, Some(&m1)), (AREAS, NOW, Some(&m1)), ("[{\"code\":\"2309\"}]", NOW, None), ("", NOW + 1, None)]
+        {
+            assert_eq!(found(&mut session, areas, since).await.first(), wanted, "{areas} {since}");
+        }
         let by = async |session: &mut Session, person: &str, area: &str, times| {
             let found = observation::open_alerts(session, (person, area), times).await.unwrap();
             found.into_iter().map(|alert| (alert.id, alert.has_it)).collect::<Vec<_>>()

@@ -128,9 +128,14 @@ impl TestApp {
 
     /// An observation that came by SMS.
     pub async fn observation_from(&self, sender: &str, text: &str) -> String {
+        self.observation_by(Channel::Sms, sender, text).await
+    }
+
+    /// An observation that came by `channel`.
+    pub async fn observation_by(&self, channel: Channel, sender: &str, text: &str) -> String {
         let mut session = self.desk.store.begin().await.unwrap();
         let incoming = Incoming {
-            channel: Channel::Sms,
+            channel,
             sender: sender.into(),
             reference: grannpost::ambient::new_id(&self.clock),
             text: text.into(),

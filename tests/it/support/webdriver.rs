@@ -150,6 +150,11 @@ impl Window {
         url.strip_prefix(&self.base).unwrap_or(url).to_owned()
     }
 
+    /// The page's title.
+    pub async fn title(&self) -> String {
+        self.command(Method::GET, "/title", Value::Null).await.as_str().unwrap().to_owned()
+    }
+
     /// Waits until the page's path begins so.
     pub async fn until_path(&self, begin: &str) -> String {
         let begun = Instant::now();
@@ -237,6 +242,12 @@ impl Window {
     /// What a script answers.
     pub async fn run(&self, script: &str, arguments: Value) -> Value {
         self.command(Method::POST, "/execute/sync", json!({ "script": script, "args": arguments })).await
+    }
+
+    /// Runs a script in every page from the next on, before those of the page.
+    pub async fn before_every_page(&self, script: &str) {
+        let wanted = json!({ "cmd": "Page.addScriptToEvaluateOnNewDocument", "params": { "source": script } });
+        self.command(Method::POST, "/goog/cdp/execute", wanted).await;
     }
 
     /// Adds a security key that is there and agrees to everything.
