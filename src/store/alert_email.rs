@@ -71,6 +71,50 @@ pub async fn count(session: &mut Session, id: &str, now: i64) -> Result<i64> {
     Ok(row.map_or(0, |(persons,)| persons))
 }
 
+const OUT: &str = "SELECT m.id
+ FROM message m
+ JOIN alert a ON a.message_id = m.id
+ WHERE m.kind = 'alert'
+   AND m.state IN ('handed_over', 'done')
+   AND m.stopped_at IS NULL
+   AND m.expires_at > $1
+   AND m.handed_over_at > $2
+   AND m.handed_over_at <= $3
+   AND a.drill = 0
+   AND NOT EXISTS (
+     SELECT 1
+     FROM message f
+     WHERE f.follows = m.id
+       AND (f.follow_up_kind IN ('all_clear', 'correction') OR (f.kind = 'test' AND f.stopped_at IS NOT NULL)))
+ ORDER BY m.id";
+
+/// Alerts that are valid at `now`, were handed over after `since` and at the latest `until` (Unix ms), are neither drills nor ended
+/// nor corrected, and of which no e-mail was stopped.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn out(session: &mut Session, now: i64, (since, until): (i64, i64)) -> Result<Vec<String>> {
+    let rows: Vec<(String,)> = session.list(session.sql(OUT).bind(now).bind(since).bind(until)).await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}
+
+const IS_DUE: &str = concat!(
+    "SELECT r.contact_person_id ",
+    by_email!(),
+    "
+   AND (d.final_at IS NULL OR d.final_at <= $3)
+ LIMIT 1"
+);
+
+/// Whether there are [`readers`] of whom it has been known since `until` that their phone has nothing; Unix ms.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn is_due(session: &mut Session, id: &str, (now, until): (i64, i64)) -> Result<bool> {
+    let row: Option<(String,)> = session.one(session.sql(IS_DUE).bind(id.to_owned()).bind(now).bind(until)).await?;
+    Ok(row.is_some())
+}
+
 const SENT: &str = "SELECT m.id, m.created_at, m.created_by, m.state
  FROM message m
  WHERE m.follows = $1

@@ -4,6 +4,7 @@
 
 mod accessibility;
 mod alert;
+mod alert_email;
 mod alert_pages;
 mod backup;
 mod browser;
