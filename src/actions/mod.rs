@@ -64,6 +64,7 @@ pub mod paper;
 pub mod passkey;
 pub mod pause;
 pub mod person_merge;
+pub mod phone_call;
 pub mod register;
 pub mod register_word;
 pub mod reply;

@@ -36,6 +36,7 @@ mod own_page;
 mod own_page_safety;
 mod pages;
 mod passkey;
+mod phone_calls;
 mod planted_mistakes;
 mod register_pages;
 mod retention;

@@ -44,7 +44,7 @@ on_both_databases! {
         assert!(rows.json["items"][0]["address"].as_str().unwrap().starts_with("+46"), "{}", rows.text);
         let mut admin = app.signed_in("admin", "").await;
         let page = admin.get("/admin/retention").await;
-        assert_eq!(page.html.matches("Avstängd").count(), 4, "{}", page.html);
+        assert_eq!(page.html.matches("Avstängd").count(), 5, "{}", page.html);
         assert!(page.says("retention.observations.decision") && page.says("365 dagar efter kalenderårets slut"), "{}", page.html);
     }
 
