@@ -32,6 +32,7 @@ pub mod extract;
 pub mod follow_up;
 pub mod freezing;
 pub mod gateway_test;
+pub mod hand_over;
 pub mod import;
 pub mod import_answer;
 pub mod import_draft;

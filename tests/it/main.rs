@@ -19,6 +19,7 @@ mod elks_gateway;
 mod faults;
 mod freezing;
 mod gateway_faults;
+mod hand_over;
 mod hooks;
 mod hostile;
 mod import;

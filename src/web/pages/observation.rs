@@ -88,6 +88,8 @@ struct ObservationPage {
     households: i64,
     person: Option<String>,
     is_unknown: bool,
+    /// Whether it is a wish for the register that who looks may fulfil.
+    may_hand_over: bool,
     pill: (&'static str, &'static str),
     note: &'static str,
     is_urgent: bool,
@@ -184,7 +186,8 @@ async fn page(web: &Web, (headers, who): (&HeaderMap, &SignedIn), id: &str, type
         };
         views.into_iter().map(choice).collect()
     });
-    let shown = Shown { thread, alerts, names, found, may_find, key: web.desk.id(), actor_id: &actor.id };
+    let may_change = actor.role.may(Right::ChangeRegister);
+    let shown = Shown { thread, alerts, names, found, may_find, may_change, key: web.desk.id(), actor_id: &actor.id };
     show(status, &shown.page(frame, typed))
 }
 
@@ -207,6 +210,7 @@ struct Shown<'a> {
     names: ActorNames,
     found: Option<Vec<Choice>>,
     may_find: bool,
+    may_change: bool,
     key: String,
     actor_id: &'a str,
 }
@@ -226,6 +230,7 @@ impl Shown<'_> {
             households: view.sender.households,
             person: o.contact_person_id.clone().filter(|_| self.may_find && !view.sender.is_withheld),
             is_unknown: o.contact_person_id.is_none(),
+            may_hand_over: self.may_change && view.tags.iter().any(|tag| tag == "register"),
             pill: state_words(&o.state),
             note: kind_note(&o.kind),
             is_urgent: o.is_urgent == 1,

@@ -150,6 +150,7 @@ async fn open(
         "link_sent" => Some("Länken är på väg med e-post. Den gäller i 30 minuter."),
         "own_page_ended" => Some("Personens inloggningar på egen sida är avslutade."),
         "deputy" => Some("Ersättaren är sparad."),
+        "took_over" => Some("Uppdraget är överlämnat hit. Uppgifterna om den som lämnade det är raderade."),
         "merged" => Some("Posterna är sammanslagna till den här."),
         _ => None,
     };
