@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 const LIBRARIES: [&str; 2] =
     ["web/node_modules/htmx.org/dist/htmx.min.js", "web/node_modules/htmx.org/dist/ext/hx-sse.min.js"];
 /// What it compiles in shortened.
-const OWN: [&str; 5] = ["web/app.css", "web/app.js", "web/keys.js", "web/own.js", "web/passkey.js"];
+const OWN: [&str; 6] = ["web/app.css", "web/app.js", "web/keys.js", "web/own.css", "web/own.js", "web/passkey.js"];
 
 fn main() -> ExitCode {
     let told = match build() {

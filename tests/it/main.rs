@@ -34,6 +34,7 @@ mod observation_export;
 mod observations;
 mod opt_out_journal;
 mod own_page;
+mod own_page_look;
 mod own_page_safety;
 mod pages;
 mod passkey;

@@ -19,6 +19,8 @@ const CSS: &str = include_str!(concat!(env!("OUT_DIR"), "/app.css"));
 const JS: &str = include_str!(concat!(env!("OUT_DIR"), "/app.js"));
 const PASSKEY: &str = include_str!(concat!(env!("OUT_DIR"), "/passkey.js"));
 const KEYS: &str = include_str!(concat!(env!("OUT_DIR"), "/keys.js"));
+/// The style of contact persons' own pages, which browsers of 2014 understand.
+const OWN_CSS: &str = include_str!(concat!(env!("OUT_DIR"), "/own.css"));
 /// The script of contact persons' own pages.
 const OWN_JS: &str = include_str!(concat!(env!("OUT_DIR"), "/own.js"));
 /// htmx with its extension for server-sent events, from npm; `build.rs` says what to do when they are not there (ADR 0016).
@@ -42,6 +44,8 @@ pub struct Assets {
     pub keys: String,
     /// The library that fetches, morphs and listens.
     pub htmx: String,
+    /// The style of contact persons' own pages.
+    pub own_css: String,
     /// The script of contact persons' own pages, an ES module.
     pub own: String,
     /// Icon.
@@ -54,6 +58,7 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     passkey: path("passkey", PASSKEY, "js"),
     keys: path("keys", KEYS, "js"),
     htmx: path("htmx", HTMX, "js"),
+    own_css: path("own", OWN_CSS, "css"),
     own: path("own", OWN_JS, "js"),
     icon: path("icon", ICON, "svg"),
 });
@@ -76,6 +81,7 @@ async fn serve(Path(name): Path<String>) -> Response {
         path if path == assets.js => ("text/javascript; charset=utf-8", JS),
         path if path == assets.passkey => ("text/javascript; charset=utf-8", PASSKEY),
         path if path == assets.keys => ("text/javascript; charset=utf-8", KEYS),
+        path if path == assets.own_css => ("text/css; charset=utf-8", OWN_CSS),
         path if path == assets.own => ("text/javascript; charset=utf-8", OWN_JS),
         path if path == assets.htmx => ("text/javascript; charset=utf-8", HTMX),
         path if path == assets.icon => ("image/svg+xml", ICON),
