@@ -35,6 +35,7 @@ mod observations;
 mod opt_out_journal;
 mod own_page;
 mod own_page_look;
+mod own_page_passing_on;
 mod own_page_safety;
 mod pages;
 mod passkey;
