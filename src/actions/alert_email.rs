@@ -182,6 +182,8 @@ pub async fn stop(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
 /// # Errors
 /// [`ActionError::Store`].
 pub(super) async fn stop_rest(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<()> {
+    // E-mails that are being written are waited for; who would write some later sees what is being done here.
+    store::message::hold(session, id).await?;
     for sent in store::alert_email::sent(session, id).await? {
         if let Some(message) = store::message::get(session, &sent.id).await? {
             message::stop_rest(desk, session, actor, message).await?;
