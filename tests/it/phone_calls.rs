@@ -119,8 +119,10 @@ on_both_databases! {
         let long = "x".repeat(201);
         let refused = say(&mut chief, &list, &eva, "", &long).await;
         assert_eq!(refused.status, 422);
-        for words in [&format!("href=\"#outcome-{eva}\""), &format!("href=\"#note-{eva}\""), "Välj hur samtalet gick.", "högst 200 tecken", &format!("value=\"{long}\"")] {
-            assert!(refused.says(words), "{words} {}", refused.html);
+        let at = |field: &str| format!("href=\"#{field}-{eva}\"");
+        let typed = format!("value=\"{long}\"");
+        for words in [at("outcome"), at("note"), "Välj hur samtalet gick.".to_owned(), "högst 200 tecken".to_owned(), typed] {
+            assert!(refused.says(&words), "{words} {}", refused.html);
         }
         assert!(refused.title().starts_with("Fel: "), "{}", refused.title());
         assert_eq!(app.database.texts("SELECT id FROM phone_call").await, [""; 0]);

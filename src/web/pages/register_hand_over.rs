@@ -137,7 +137,7 @@ async fn page(
         Typed { fields, ..Typed::default() }
     });
     let frame = Frame::of(web, headers, who, (Section::Register, "Lämna över uppdraget")).await;
-    let field = |((field, label, hint, kind), value): (&(Field, &'static str, &'static str, &'static str), String)| {
+    let field = |(&(field, label, hint, kind), value): (&(Field, &'static str, &'static str, &'static str), String)| {
         let fault = faults.of(field.name()).map(str::to_owned);
         TextField { name: field.name(), label, hint, kind, value, fault, list: "" }
     };
@@ -189,7 +189,8 @@ async fn preview(State(web): State<Web>, Path(id): Path<String>, form: SignedFor
         person(&web, &form.who, &existing.0).await?;
     }
     let frame = Frame::of(&web, &form.headers, &form.who, (Section::Register, "Lämna över uppdraget")).await;
-    let mut hidden = vec![("successor", if typed.is_existing { "existing" } else { "new" }.to_owned())];
+    let successor = if typed.is_existing { "existing" } else { "new" };
+    let mut hidden = vec![("successor", successor.to_owned())];
     hidden.extend(NEW.iter().zip(typed.fields).map(|((field, ..), value)| (field.name(), value)));
     let page = PreviewPage {
         frame: frame.with_width("narrow"),
