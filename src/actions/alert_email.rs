@@ -59,7 +59,7 @@ pub async fn send(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
 
 /// Writes to those of alerts that are out of whom it has been known for a while that their phone has nothing; says to how many persons.
 /// Nothing while `alerts.email_instead_after_seconds` is 0. Who turns up later is written to in a later round: all who are known
-/// then, so that there is at most one message in that time.
+/// then, so that there is at most one message in that time. Who has an alert by e-mail only hears in the same way of what follows it.
 ///
 /// # Errors
 /// [`ActionError::Store`].
@@ -68,7 +68,7 @@ pub async fn sweep(desk: &Desk) -> Result<i64> {
     let Some(until) = waited_since(desk, now) else { return Ok(0) };
     let mut session = desk.store.read().await?;
     let mut due = Vec::new();
-    for id in out(&mut session, (now, until)).await? {
+    for id in out(&mut session, now).await? {
         if store::alert_email::is_due(&mut session, &id, (now, until)).await? {
             due.push(id);
         }
@@ -77,7 +77,7 @@ pub async fn sweep(desk: &Desk) -> Result<i64> {
     let mut persons = 0;
     for id in due {
         let mut session = desk.store.begin().await?;
-        persons += send_by_itself(desk, &mut session, &id, (now, until)).await?;
+        persons += send_by_itself(desk, &mut session, &id, now).await?;
         session.commit().await?;
     }
     if persons > 0 {
@@ -93,7 +93,7 @@ pub async fn sweep(desk: &Desk) -> Result<i64> {
 pub async fn goes_by_itself(desk: &Desk, session: &mut Session, id: &str) -> Result<bool> {
     let now = desk.now();
     match waited_since(desk, now) {
-        Some(_) => Ok(out(session, (now, now)).await?.iter().any(|one| one == id)),
+        Some(_) => Ok(out(session, now).await?.iter().any(|one| one == id)),
         None => Ok(false),
     }
 }
@@ -104,19 +104,19 @@ fn waited_since(desk: &Desk, now: i64) -> Option<i64> {
     (seconds > 0 && !desk.config.mail.url.is_empty()).then(|| now - seconds * 1_000)
 }
 
-/// Alerts of which something may go by itself at `now`, handed over at the latest `until`; Unix ms.
-async fn out(session: &mut Session, (now, until): (i64, i64)) -> Result<Vec<String>> {
+/// Alerts of which something may go by itself at `now`, Unix ms.
+async fn out(session: &mut Session, now: i64) -> Result<Vec<String>> {
     if store::setting::get(session, PAUSED).await?.is_some() {
         return Ok(Vec::new());
     }
     let resumed = store::setting::get(session, RESUMED_AT).await?.and_then(|at| at.parse().ok()).unwrap_or(0);
-    Ok(store::alert_email::out(session, now, (resumed, until)).await?)
+    Ok(store::alert_email::out(session, now, resumed).await?)
 }
 
-async fn send_by_itself(desk: &Desk, session: &mut Session, id: &str, (now, until): (i64, i64)) -> Result<i64> {
+async fn send_by_itself(desk: &Desk, session: &mut Session, id: &str, now: i64) -> Result<i64> {
     // Locks the alert: after an operator, another daemon or a correction, what was seen before is looked at again.
     let Some(first) = store::message::get_locked(session, id).await? else { return Ok(0) };
-    let is_out = out(session, (now, until)).await?.contains(&first.id);
+    let is_out = out(session, now).await?.contains(&first.id);
     if !is_out || store::sealed_audience::is_left(session, id).await? {
         return Ok(0);
     }

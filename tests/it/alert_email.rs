@@ -58,10 +58,12 @@ impl TestApp {
         to
     }
 
-    async fn is_over(&self, id: &str, kind: &str) {
+    /// A follow-up of an alert; its id.
+    async fn is_over(&self, id: &str, kind: &str) -> String {
         let body = json!({ "kind": kind, "text": "Bilen är funnen", "undo_seconds": 0 });
         let made = self.api.post(&format!("/alerts/{id}/follow-ups"), body).await;
         assert_eq!(made.status, 201, "{}", made.text);
+        made.json["id"].as_str().unwrap().to_owned()
     }
 }
 
@@ -169,6 +171,24 @@ on_both_databases! {
         app.advance(MINUTE * 6);
         assert_eq!(alert_email::sweep(&app.desk).await.unwrap(), 0);
         assert_eq!(app.database.texts(WRITTEN).await, Vec::<String>::new());
+    }
+
+    async fn who_has_the_alert_by_e_mail_only_hears_in_the_same_way_that_it_was_wrong(kind: Kind) {
+        let app = TestApp::with_fates(kind, AFTER, &[(EVA, Fate::Failed)]).await;
+        let id = app.alert_missed(json!({}), 1).await;
+        app.advance(MINUTE * 6);
+        alert_email::sweep(&app.desk).await.unwrap();
+        app.until_mails(1).await;
+        let wrong = app.is_over(&id, "correction").await;
+        app.alert_when(&wrong, |alert| alert["state"] == "done" && alert["counts"]["delivered"] == 1).await;
+        app.advance(MINUTE * 6);
+        alert_email::sweep(&app.desk).await.unwrap();
+        assert_eq!(app.until_mails(2).await, ["2326@example.org", "2326@example.org"], "she, and not he, whose phone has it");
+        let letter = app.mail.journal().letters().pop().unwrap();
+        assert!(String::from_utf8_lossy(&letter.message).contains("Bilen"), "what follows, and not the first once more");
+        app.advance(MINUTE * 6);
+        assert_eq!(alert_email::sweep(&app.desk).await.unwrap(), 0, "once");
+        assert_eq!(app.verify().await, Vec::<String>::new());
     }
 
     async fn the_daemon_looks_by_itself(kind: Kind) {
