@@ -128,7 +128,12 @@ async fn send_by_itself(desk: &Desk, session: &mut Session, id: &str, now: i64) 
 }
 
 /// Queues the e-mails of an alert to these; says to how many persons.
-async fn write(desk: &Desk, session: &mut Session, actor: &Actor, (first, readers): (Message, &[Reader])) -> Result<i64> {
+async fn write(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    (first, readers): (Message, &[Reader]),
+) -> Result<i64> {
     let now = desk.now();
     let expires_at = first.expires_at.unwrap_or(now);
     let persons = i64::try_from(readers.len()).unwrap_or(i64::MAX);

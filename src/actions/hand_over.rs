@@ -60,7 +60,8 @@ pub async fn hand_over(
     let tree = store::area::tree(session).await?;
     let old = held(session, actor, &tree, id).await?;
     let Some(municipality) = tree.municipality_of(&old.area_code).map(|area| area.code.clone()) else {
-        let detail = "Personen hör inte till någon kommun. Lägg till efterträdaren i registret, och avsluta uppdraget sedan.";
+        let detail =
+            "Personen hör inte till någon kommun. Lägg till efterträdaren i registret, och avsluta uppdraget sedan.";
         return Err(ActionError::conflict("contact_person.no_area", detail));
     };
     let watch_area = tree.get(&old.area_code).map(|area| area.name.clone()).unwrap_or_default();
@@ -77,7 +78,8 @@ pub async fn hand_over(
         (Successor::Existing(_), Some(row)) => (enlarge(desk, session, actor, (&old, &place), &row).await?, false),
         (Successor::Existing(_), None) => return Err(ActionError::NotFound),
     };
-    let detail = json!({ "successor": view.person.id, "is_new": is_new, "households": old.households, "wishes": wishes });
+    let detail =
+        json!({ "successor": view.person.id, "is_new": is_new, "households": old.households, "wishes": wishes });
     desk.audit(session, actor, "contact_person.handed_over", ("contact_person", id), detail).await?;
     Ok(HandedOver { successor: view, is_new, households: old.households, without_deputy, wishes })
 }

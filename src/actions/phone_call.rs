@@ -27,13 +27,7 @@ pub struct Told<'a> {
 /// # Errors
 /// [`ActionError::NotFound`] for a person outside the actor's areas, [`ActionError::Invalid`] without an outcome or with a note that is
 /// too long.
-pub async fn note(
-    desk: &Desk,
-    session: &mut Session,
-    actor: &Actor,
-    id: &str,
-    told: Told<'_>,
-) -> Result<CallOutcome> {
+pub async fn note(desk: &Desk, session: &mut Session, actor: &Actor, id: &str, told: Told<'_>) -> Result<CallOutcome> {
     require(actor, Right::ChangeRegister)?;
     let tree = store::area::tree(session).await?;
     held(session, actor, &tree, id).await?;

@@ -22,8 +22,7 @@ pub struct PhoneCall {
     pub called_at: i64,
 }
 
-const INSERT: &str =
-    "INSERT INTO phone_call (id, contact_person_id, outcome, note, called_by, called_at, disposed_at)
+const INSERT: &str = "INSERT INTO phone_call (id, contact_person_id, outcome, note, called_by, called_at, disposed_at)
  VALUES ($1, $2, $3, $4, $5, $6, NULL)";
 
 /// Writes a call down.

@@ -6,9 +6,7 @@ use std::time::Duration;
 
 use grannpost::actions::{alert_email, key};
 use grannpost::ambient::Clock;
-use grannpost::simulator::{
-    Fate, GatewayOptions, MailSink, MailSinkOptions, ReceiptPlan, SimulatedGateway,
-};
+use grannpost::simulator::{Fate, GatewayOptions, MailSink, MailSinkOptions, ReceiptPlan, SimulatedGateway};
 use grannpost::{app, config};
 use serde_json::{Value, json};
 
@@ -38,14 +36,16 @@ impl TestApp {
 
     /// Sends an alert to both and waits until all is handed over and so many are known not to have arrived.
     async fn alert_missed(&self, more: Value, undelivered: i64) -> String {
-        let mut body = json!({ "text": "Röd skåpbil söks", "areas": ["2326", "2321"], "decided_by": "Befäl", "undo_seconds": 0 });
+        let mut body =
+            json!({ "text": "Röd skåpbil söks", "areas": ["2326", "2321"], "decided_by": "Befäl", "undo_seconds": 0 });
         for (name, value) in more.as_object().unwrap() {
             body[name] = value.clone();
         }
         let made = self.api.post("/alerts", body).await;
         assert_eq!(made.status, 201, "{}", made.text);
         let id = made.json["id"].as_str().unwrap().to_owned();
-        let is_out = |alert: &Value| alert["handed_over_at"].is_string() && alert["counts"]["undelivered"] == undelivered;
+        let is_out =
+            |alert: &Value| alert["handed_over_at"].is_string() && alert["counts"]["undelivered"] == undelivered;
         self.alert_when(&id, is_out).await;
         id
     }
@@ -225,7 +225,8 @@ async fn killed_while_it_writes(kind: Kind, seed: u64) {
     desk.store.close().await;
 
     let mut daemon = ServeProcess::start(&file);
-    let body = json!({ "text": "Röd skåpbil söks", "areas": ["2321", "2309"], "decided_by": "Befäl", "undo_seconds": 0 });
+    let body =
+        json!({ "text": "Röd skåpbil söks", "areas": ["2321", "2309"], "decided_by": "Befäl", "undo_seconds": 0 });
     let made = Api::new(daemon.base.clone(), secret).post("/alerts", body).await;
     assert_eq!(made.status, 201, "{}", made.text);
     let mut draw = Draw::new(seed);
@@ -236,16 +237,24 @@ async fn killed_while_it_writes(kind: Kind, seed: u64) {
         daemon.kill();
         daemon = ServeProcess::start(&file);
     }
-    database.until_none("SELECT state FROM delivery WHERE channel = 'sms' AND state IN ('queued', 'sending', 'accepted')").await;
+    database
+        .until_none("SELECT state FROM delivery WHERE channel = 'sms' AND state IN ('queued', 'sending', 'accepted')")
+        .await;
     let missed = "SELECT r.contact_person_id FROM message_recipient r JOIN message m ON m.id = r.message_id \
                   JOIN contact_person p ON p.id = r.contact_person_id LEFT JOIN delivery d ON d.id = r.delivery_id \
                   WHERE m.kind = 'alert' AND p.email IS NOT NULL AND p.alerts = 1 AND p.alerts_opt_out_at IS NULL \
                   AND (d.state IN ('undelivered', 'failed') OR r.not_reached = 'no_mobile') ";
-    database.until_none(&format!("{missed} AND r.contact_person_id NOT IN ({})", WRITTEN.split(" ORDER").next().unwrap())).await;
+    database
+        .until_none(&format!("{missed} AND r.contact_person_id NOT IN ({})", WRITTEN.split(" ORDER").next().unwrap()))
+        .await;
     database.until_none("SELECT state FROM delivery WHERE channel = 'email' AND state IN ('queued', 'sending')").await;
     assert_eq!(daemon.signal_and_wait("TERM"), Some(0));
     let written = database.texts(WRITTEN).await;
-    assert_eq!(written.len(), written.iter().collect::<BTreeSet<_>>().len(), "seed {seed}: somebody is written to twice");
+    assert_eq!(
+        written.len(),
+        written.iter().collect::<BTreeSet<_>>().len(),
+        "seed {seed}: somebody is written to twice"
+    );
     assert_eq!(mail.journal().duplicates(), [], "seed {seed}");
     assert!(mail.journal().len() > 0, "seed {seed}");
     let verified = child::run(&file, &["verify"]);

@@ -10,7 +10,7 @@ const SIV: &str = "+46701740602";
 
 impl TestApp {
     /// Eva in Hackås with four households and Nils in Duved with three; Eva's id.
-    async fn with_eva(kind: Kind) -> (Self, String) {
+    async fn with_eva_to_leave(kind: Kind) -> (Self, String) {
         let app = Self::with_two_persons(kind, "replies.automatic = false").await;
         let id = app.named("Eva").await["id"].as_str().unwrap().to_owned();
         (app, id)
@@ -22,8 +22,13 @@ impl TestApp {
 }
 
 fn siv<'a>(more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let mut fields =
-        vec![("successor", "new"), ("name", "Siv Sund"), ("mobile", "070-174 06 02"), ("email", "siv@example.org"), ("households", "4")];
+    let mut fields = vec![
+        ("successor", "new"),
+        ("name", "Siv Sund"),
+        ("mobile", "070-174 06 02"),
+        ("email", "siv@example.org"),
+        ("households", "4"),
+    ];
     for (name, value) in more {
         fields.retain(|(known, _)| known != name);
         fields.push((name, value));
@@ -56,7 +61,7 @@ async fn done(browser: &mut Browser, id: &str, preview: &Page) -> Page {
 
 on_both_databases! {
     async fn a_wish_on_the_own_page_becomes_a_successor_with_area_and_households_and_is_closed(kind: Kind) {
-        let (app, eva) = TestApp::with_eva(kind).await;
+        let (app, eva) = TestApp::with_eva_to_leave(kind).await;
         let mut own = app.at_own_page("2326@example.org").await;
         let details = own.get("/min-sida/uppgifter").await;
         let key = details.after("name=\"form_key\" value=\"").unwrap();
@@ -108,7 +113,7 @@ on_both_databases! {
     }
 
     async fn a_number_that_has_said_no_itself_stays_so(kind: Kind) {
-        let (app, eva) = TestApp::with_eva(kind).await;
+        let (app, eva) = TestApp::with_eva_to_leave(kind).await;
         app.sms("s1", SIV, "STOP").await;
         app.database.until_none("SELECT digest FROM inbound_sms WHERE read_at IS NULL").await;
         app.database.until_none("SELECT 'none' WHERE NOT EXISTS (SELECT 1 FROM suppression)").await;
@@ -124,7 +129,7 @@ on_both_databases! {
     }
 
     async fn somebody_of_the_same_area_takes_the_households_and_is_nobodys_deputy_by_it(kind: Kind) {
-        let (app, eva) = TestApp::with_eva(kind).await;
+        let (app, eva) = TestApp::with_eva_to_leave(kind).await;
         let neighbour = json!({ "name": "Siv Sund", "mobile": SIV, "email": "siv@example.org", "municipality": "2326", "watch_area": "Hackås", "households": 3, "note": "Har nyckel" });
         assert_eq!(app.api.post("/contact-persons", neighbour).await.status, 201);
         let nils = app.named("Nils").await["id"].as_str().unwrap().to_owned();
@@ -150,7 +155,7 @@ on_both_databases! {
     }
 
     async fn who_cannot_take_over_is_said_at_the_field_and_nothing_changes(kind: Kind) {
-        let (app, eva) = TestApp::with_eva(kind).await;
+        let (app, eva) = TestApp::with_eva_to_leave(kind).await;
         let mut chief = app.signed_in("chief", "").await;
         let existing = |typed: &'static str| vec![("successor", "existing"), ("existing", typed)];
         let wrong = [

@@ -7,11 +7,53 @@ use crate::support::{TestApp, on_both_databases};
 
 /// What the style may say: properties that such browsers know, and two that they leave out without harm.
 const PROPERTIES: [&str; 47] = [
-    "-webkit-appearance", "-webkit-text-size-adjust", "background", "border", "border-bottom", "border-bottom-color", "border-color",
-    "border-left", "border-radius", "border-top", "box-sizing", "color", "color-scheme", "cursor", "display", "font", "font-family",
-    "font-size", "font-weight", "height", "left", "line-height", "list-style", "margin", "margin-bottom", "margin-right", "margin-top",
-    "max-width", "min-height", "min-width", "outline", "outline-color", "outline-offset", "overflow-wrap", "padding", "padding-left",
-    "position", "right", "text-align", "text-decoration", "top", "vertical-align", "white-space", "width", "word-wrap", "z-index", "zoom",
+    "-webkit-appearance",
+    "-webkit-text-size-adjust",
+    "background",
+    "border",
+    "border-bottom",
+    "border-bottom-color",
+    "border-color",
+    "border-left",
+    "border-radius",
+    "border-top",
+    "box-sizing",
+    "color",
+    "color-scheme",
+    "cursor",
+    "display",
+    "font",
+    "font-family",
+    "font-size",
+    "font-weight",
+    "height",
+    "left",
+    "line-height",
+    "list-style",
+    "margin",
+    "margin-bottom",
+    "margin-right",
+    "margin-top",
+    "max-width",
+    "min-height",
+    "min-width",
+    "outline",
+    "outline-color",
+    "outline-offset",
+    "overflow-wrap",
+    "padding",
+    "padding-left",
+    "position",
+    "right",
+    "text-align",
+    "text-decoration",
+    "top",
+    "vertical-align",
+    "white-space",
+    "width",
+    "word-wrap",
+    "z-index",
+    "zoom",
 ];
 /// What a selector may ask of an element beside its name, classes and attributes.
 const PSEUDO: [&str; 6] = [":after", ":before", ":first-child", ":focus", ":hover", ":last-child"];
@@ -58,17 +100,23 @@ fn too_new(css: &str) -> Vec<String> {
 fn selectors_too_new(text: &str) -> Vec<String> {
     let is_new = |selector: &&str| {
         let asked = selector.match_indices(':').map(|(at, _)| &selector[at..]);
-        let is_known = |asked: &str| PSEUDO.iter().any(|known| {
-            asked.strip_prefix(known).is_some_and(|after| !after.starts_with(|next: char| next == '-' || next == '(' || next.is_alphanumeric()))
-        });
-        asked.filter(|asked| !asked.starts_with("::")).any(|asked| !is_known(asked)) || selector.contains(['&', '(', '|'])
+        let is_known = |asked: &str| {
+            PSEUDO.iter().any(|known| {
+                asked.strip_prefix(known).is_some_and(|after| {
+                    !after.starts_with(|next: char| next == '-' || next == '(' || next.is_alphanumeric())
+                })
+            })
+        };
+        asked.filter(|asked| !asked.starts_with("::")).any(|asked| !is_known(asked))
+            || selector.contains(['&', '(', '|'])
     };
     text.split(',').filter(is_new).map(str::to_owned).collect()
 }
 
 fn declaration_too_new(declaration: &str) -> Option<String> {
     let (name, value) = declaration.split_once(':').unwrap_or((declaration, ""));
-    let colours = value.split(|one: char| !(one.is_ascii_hexdigit() || one == '#')).filter(|word| word.starts_with('#'));
+    let colours =
+        value.split(|one: char| !(one.is_ascii_hexdigit() || one == '#')).filter(|word| word.starts_with('#'));
     let is_known = PROPERTIES.contains(&name.trim())
         && !value.contains('(')
         && colours.clone().all(|colour| [4, 7].contains(&colour.len()))

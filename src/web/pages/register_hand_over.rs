@@ -253,7 +253,9 @@ fn reached(new: &ContactPerson) -> String {
         (Some(mobile), Some(email)) => {
             format!("{} får sms på {} och brev på {email}.", new.name, phone::display(mobile))
         }
-        (Some(mobile), None) => format!("{} får sms på {}, men inga brev med e-post.", new.name, phone::display(mobile)),
+        (Some(mobile), None) => {
+            format!("{} får sms på {}, men inga brev med e-post.", new.name, phone::display(mobile))
+        }
         (None, Some(email)) => format!("{} får brev på {email}, men inga sms.", new.name),
         (None, None) => format!("Varken sms eller brev med e-post når {}.", new.name),
     }
