@@ -256,7 +256,7 @@ async fn killed_while_it_writes(kind: Kind, seed: u64) {
         "seed {seed}: somebody is written to twice"
     );
     assert_eq!(mail.journal().duplicates(), [], "seed {seed}");
-    assert!(mail.journal().len() > 0, "seed {seed}");
+    assert!(!mail.journal().is_empty(), "seed {seed}");
     let verified = child::run(&file, &["verify"]);
     assert!(verified.status.success(), "seed {seed}: {}", String::from_utf8_lossy(&verified.stdout));
 }
