@@ -122,7 +122,10 @@ async fn hand_over(app: &TestApp, seed: u64) -> Vec<HandedOver> {
     app.mail.change(|mail| (mail.greylist, mail.after_dot, mail.after_dot_share) = (1, AfterDot::Reset, 0.3));
     let alert = json!({ "text": "Röd skåpbil söks", "areas": ["2326"], "decided_by": "Befäl", "undo_seconds": 0, "spread": "households" });
     assert_eq!(app.api.post("/alerts", alert).await.status, 201);
-    settle(app, "channel = 'sms' AND attempts = 0").await;
+    // Until one of them is tried again.
+    let none_again =
+        "channel = 'sms' AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.channel = 'sms' AND o.attempts > 1)";
+    settle(app, none_again).await;
     app.gateway.change(|gateway| gateway.answer_by_number.clear());
     let letter = json!({ "subject": "Läget", "body_markdown": "Hej", "areas": ["2326"], "no_registry_number": true });
     let letter = app.api.post("/letters", letter).await;
@@ -196,7 +199,18 @@ fn is_older(input: &Input, handed_over: &[HandedOver]) -> bool {
 /// Brings inputs in small groups at once, every third one again; gives each that was brought.
 async fn bring_all(app: &TestApp, draw: &mut Draw, handed_over: &[HandedOver]) -> BTreeSet<Input> {
     let bringer = Bringer::new(app, handed_over);
-    let mut brought: Vec<Input> = Vec::new();
+    let again = handed_over.iter().filter(|one| one.is_sms && one.attempts > 1);
+    // A word about an attempt before the last comes for certain.
+    let older = |one: &HandedOver| Input::Receipt {
+        delivery: one.id,
+        attempt: 1,
+        reference: format!("s{}x1", one.id),
+        word: ["sent", "failed", "delivered"][draw.below(3)],
+    };
+    let mut brought: Vec<Input> = again.map(older).collect();
+    for input in brought.clone() {
+        bringer.clone().bring(input).await;
+    }
     while brought.len() < INPUTS {
         let mut group = JoinSet::new();
         for _ in 0..=draw.below(AT_ONCE) {
@@ -310,7 +324,7 @@ on_both_databases! {
             in_doubt += handed_over.iter().filter(|one| one.is_in_doubt).count();
             again += handed_over.iter().filter(|one| one.attempts > 1).count();
             let sms_again = handed_over.iter().filter(|one| one.is_sms && one.attempts > 1).count();
-            assert!(sms_again >= PERSONS / 2, "seed {seed}: {handed_over:?}");
+            assert!(sms_again > 0, "seed {seed}: {handed_over:?}");
             let brought = bring_all(&app, &mut Draw::new(seed), &handed_over).await;
             older += brought.iter().filter(|input| is_older(input, &handed_over)).count();
             assert_kept_once(&app, &brought).await;
