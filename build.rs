@@ -12,8 +12,16 @@ use std::process::{Command, ExitCode};
 const LIBRARIES: [&str; 2] =
     ["web/node_modules/htmx.org/dist/htmx.min.js", "web/node_modules/htmx.org/dist/ext/hx-sse.min.js"];
 /// What it compiles in shortened.
-const OWN: [&str; 7] =
-    ["web/answer.js", "web/app.css", "web/app.js", "web/keys.js", "web/own.js", "web/passkey.js", "web/sound.js"];
+const OWN: [&str; 8] = [
+    "web/answer.js",
+    "web/app.css",
+    "web/app.js",
+    "web/keys.js",
+    "web/own.css",
+    "web/own.js",
+    "web/passkey.js",
+    "web/sound.js",
+];
 
 fn main() -> ExitCode {
     let told = match build() {

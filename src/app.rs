@@ -135,6 +135,7 @@ impl Daemon {
             upkeep::retention::start(in_turn(), engine.stop.clone(), &engine.tracker);
             upkeep::duty::start(in_turn(), engine.stop.clone(), &engine.tracker);
             upkeep::takeover::start(in_turn(), engine.stop.clone(), &engine.tracker);
+            upkeep::alert_email::start(in_turn(), engine.stop.clone(), &engine.tracker);
         }
         let receipts = ReceiptDesk::start(desk.store.clone(), desk.clock.clone());
         let hooks = Arc::new(hooks(config, &gateways));

@@ -10,7 +10,7 @@ use super::alert_view::{self, AlertView};
 use super::alert_watch::Watch;
 use super::freezing::refuse_under_way;
 use super::message::{self, Stopped, add_written, area_problems, area_rows, freeze, undo_seconds};
-use super::{ActionError, Desk, FieldProblem, Result, deputy, deputy_takeover, holds_areas, require};
+use super::{ActionError, Desk, FieldProblem, Result, alert_email, deputy, deputy_takeover, holds_areas, require};
 use crate::domain::alert::{AlertKind, LONGEST_VALIDITY_MINUTES, Spread};
 use crate::domain::area::{AreaKind, AreaTree};
 use crate::domain::audience::AlertAudience;
@@ -189,6 +189,7 @@ pub async fn stop(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
     let message = found(session, actor, &tree, id).await?;
     refuse_under_way(session, id).await?;
     let stopped = message::stop(desk, session, actor, message).await?;
+    alert_email::stop_rest(desk, session, actor, id).await?;
     deputy_takeover::stop_rest(desk, session, actor, id).await?;
     Ok(stopped)
 }

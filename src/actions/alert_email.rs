@@ -1,15 +1,21 @@
-//! Owns writing an alert by e-mail to those whose phone is known not to have it.
+//! Owns writing an alert by e-mail to those whose phone is known not to have it: when an operator asks for it, or by itself after a
+//! while.
 //!
-//! Invariants: nobody gets it twice, nobody who may have the SMS gets it, and an alert that is over is not sent any more.
+//! Invariants: nobody gets it twice, nobody who may have the SMS gets it, and an alert that is over is not sent any more. What goes by
+//! itself goes neither during a pause nor for an alert that was out before one: a database that was copied back does not know to
+//! whom it has written since.
 
+use super::reply::program;
 use super::unsealing::refuse_unfinished;
 use super::{ActionError, Desk, Result, alert, message, require};
 use crate::domain::coverage::{Candidate, Coverage, Crowd};
 use crate::domain::delivery::{Channel, DeliveryState};
 use crate::domain::message::MessageState;
 use crate::domain::operator::{Actor, Right};
+use crate::store::alert_email::Reader;
 use crate::store::coverage::Freeze;
 use crate::store::message::Message;
+use crate::store::setting::{PAUSED, RESUMED_AT};
 use crate::store::{self, Session};
 
 /// What follows the text of the alert.
@@ -34,8 +40,7 @@ pub async fn send(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
     }
     refuse_unfinished(session, id).await?;
     let now = desk.now();
-    let expires_at = first.expires_at.unwrap_or(now);
-    if expires_at <= now {
+    if first.expires_at.unwrap_or(now) <= now {
         return Err(ActionError::conflict(
             "alert.over",
             "Utskicket har slutat gälla. Skicka ny information i stället.",
@@ -49,9 +54,91 @@ pub async fn send(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
         let detail = "Det finns ingen kvar att skriva till. De kan redan ha fått e-post.";
         return Err(ActionError::conflict("alert.nobody_by_email", detail));
     }
+    write(desk, session, actor, (first, &readers)).await
+}
+
+/// Writes to those of alerts that are out of whom it has been known for a while that their phone has nothing; says to how many persons.
+/// Nothing while `alerts.email_instead_after_seconds` is 0. Who turns up later is written to in a later round: all who are known
+/// then, so that there is at most one message in that time. Who has an alert by e-mail only hears in the same way of what follows it.
+///
+/// # Errors
+/// [`ActionError::Store`].
+pub async fn sweep(desk: &Desk) -> Result<i64> {
+    let now = desk.now();
+    let Some(until) = waited_since(desk, now) else { return Ok(0) };
+    let mut session = desk.store.read().await?;
+    let mut due = Vec::new();
+    for id in out(&mut session, now).await? {
+        if store::alert_email::is_due(&mut session, &id, (now, until)).await? {
+            due.push(id);
+        }
+    }
+    drop(session);
+    let mut persons = 0;
+    for id in due {
+        let mut session = desk.store.begin().await?;
+        persons += send_by_itself(desk, &mut session, &id, now).await?;
+        session.commit().await?;
+    }
+    if persons > 0 {
+        desk.wakeup.ring();
+    }
+    Ok(persons)
+}
+
+/// Whether those whose phone has nothing of this alert will be written to without anybody asking for it.
+///
+/// # Errors
+/// [`ActionError::Store`].
+pub async fn goes_by_itself(desk: &Desk, session: &mut Session, id: &str) -> Result<bool> {
+    let now = desk.now();
+    match waited_since(desk, now) {
+        Some(_) => Ok(out(session, now).await?.iter().any(|one| one == id)),
+        None => Ok(false),
+    }
+}
+
+/// The latest time at which it must have been known that a phone has nothing; `None` when nothing goes by itself.
+fn waited_since(desk: &Desk, now: i64) -> Option<i64> {
+    let seconds = i64::from(desk.config.alerts.email_instead_after_seconds);
+    (seconds > 0 && !desk.config.mail.url.is_empty()).then(|| now - seconds * 1_000)
+}
+
+/// Alerts of which something may go by itself at `now`, Unix ms.
+async fn out(session: &mut Session, now: i64) -> Result<Vec<String>> {
+    if store::setting::get(session, PAUSED).await?.is_some() {
+        return Ok(Vec::new());
+    }
+    let resumed = store::setting::get(session, RESUMED_AT).await?.and_then(|at| at.parse().ok()).unwrap_or(0);
+    Ok(store::alert_email::out(session, now, resumed).await?)
+}
+
+async fn send_by_itself(desk: &Desk, session: &mut Session, id: &str, now: i64) -> Result<i64> {
+    // Locks the alert: after an operator, another daemon or a correction, what was seen before is looked at again.
+    let Some(first) = store::message::get_locked(session, id).await? else { return Ok(0) };
+    let is_out = out(session, now).await?.contains(&first.id);
+    if !is_out || store::sealed_audience::is_left(session, id).await? {
+        return Ok(0);
+    }
+    let readers = store::alert_email::readers(session, id, now).await?;
+    if readers.is_empty() {
+        return Ok(0);
+    }
+    write(desk, session, &program(), (first, &readers)).await
+}
+
+/// Queues the e-mails of an alert to these; says to how many persons.
+async fn write(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    (first, readers): (Message, &[Reader]),
+) -> Result<i64> {
+    let now = desk.now();
+    let expires_at = first.expires_at.unwrap_or(now);
     let persons = i64::try_from(readers.len()).unwrap_or(i64::MAX);
     let mut crowd = Crowd::default();
-    for reader in &readers {
+    for reader in readers {
         crowd.push(&Candidate {
             contact_person_id: &reader.contact_person_id,
             area_code: &reader.area_code,
@@ -74,7 +161,7 @@ pub async fn send(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
     };
     let deliveries = store::coverage::write(session, &freeze, &Coverage::of(crowd, &[])).await?;
     store::settle::start_counting(session, &message.id, DeliveryState::Queued, deliveries).await?;
-    let detail = serde_json::json!({ "persons": persons, "alert": id });
+    let detail = serde_json::json!({ "persons": persons, "alert": message.follows });
     desk.audit(session, actor, "alert.sent_by_email", ("alert_email", &message.id), detail).await?;
     Ok(persons)
 }
@@ -100,6 +187,8 @@ pub async fn stop(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -
 /// # Errors
 /// [`ActionError::Store`].
 pub(super) async fn stop_rest(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) -> Result<()> {
+    // E-mails that are being written are waited for; who would write some later sees what is being done here.
+    store::message::hold(session, id).await?;
     for sent in store::alert_email::sent(session, id).await? {
         if let Some(message) = store::message::get(session, &sent.id).await? {
             message::stop_rest(desk, session, actor, message).await?;

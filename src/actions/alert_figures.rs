@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::alert_view::{self, AlertView};
-use super::{ActionError, Desk, Result, holds_areas, lately, require};
+use super::{ActionError, Desk, Result, alert_email, holds_areas, lately, require};
 use crate::domain::operator::{Actor, Right};
 use crate::store::alert::{Ending, Unreached};
 use crate::store::alert_email::Sent;
@@ -32,6 +32,8 @@ pub struct AlertFigures {
     pub following: Vec<Message>,
     /// What was written to such persons, in order.
     pub emails: Vec<Sent>,
+    /// After how many seconds what can go by e-mail goes by itself; `None` = it does not.
+    pub by_itself_after: Option<u32>,
     /// The messages by which deputies took it over, in order.
     pub takeovers: Vec<Takeover>,
     /// The one that it follows.
@@ -63,11 +65,13 @@ pub async fn get(desk: &Desk, session: &mut Session, actor: &Actor, id: &str) ->
         None => None,
     };
     let (counted_at, slow) = slow(desk, session, &view).await?;
+    let by_itself = slow.by_email > 0 && alert_email::goes_by_itself(desk, session, id).await?;
     Ok(AlertFigures {
         slow,
         counted_at,
         following: store::alert::following(session, id).await?,
         emails: store::alert_email::sent(session, id).await?,
+        by_itself_after: by_itself.then_some(desk.config.alerts.email_instead_after_seconds),
         takeovers: store::deputy::takeovers(session, id).await?,
         first,
         view,

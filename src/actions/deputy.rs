@@ -45,7 +45,13 @@ pub async fn set(desk: &Desk, session: &mut Session, actor: &Actor, id: &str, ty
     desk.audit(session, actor, action, ("contact_person", id), json!({ "deputy": deputy })).await
 }
 
-async fn found(session: &mut Session, actor: &Actor, person: &ContactPerson, typed: &str) -> Result<String> {
+/// Everybody in the actor's areas but `person` who has this number or e-mail address.
+pub(super) async fn meant(
+    session: &mut Session,
+    actor: &Actor,
+    person: &ContactPerson,
+    typed: &str,
+) -> Result<Vec<ContactPerson>> {
     let tree = store::area::tree(session).await?;
     let persons = match PhoneNumber::parse(typed) {
         Ok(number) => store::contact_person::by_mobile(session, number.e164()).await?,
@@ -55,6 +61,11 @@ async fn found(session: &mut Session, actor: &Actor, person: &ContactPerson, typ
     for one in persons.into_iter().filter(|one| one.id != person.id) {
         fitting.extend(held(session, actor, &tree, &one.id).await.ok());
     }
+    Ok(fitting)
+}
+
+async fn found(session: &mut Session, actor: &Actor, person: &ContactPerson, typed: &str) -> Result<String> {
+    let fitting = meant(session, actor, person, typed).await?;
     match fitting.as_slice() {
         [deputy] if deputy.mobile.is_none() => Err(ActionError::field(
             "deputy",

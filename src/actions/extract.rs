@@ -50,6 +50,7 @@ pub(super) async fn gather(
     let deputy = store::deputy::of(session, id).await?;
     let stands_for = store::deputy::stands_for(session, id).await?;
     let stand_ins = store::deputy::of_person(session, id).await?;
+    let phone_calls = store::phone_call::of_person(session, id).await?;
     desk.audit(session, actor, "contact_person.extracted", ("contact_person", id), json!({ "persons": 1 })).await?;
     Ok(json!({
         "contact_person": {
@@ -148,6 +149,9 @@ pub(super) async fn gather(
         "stands_in_for": stands_for.into_iter().map(|(id, _)| json!({ "id": id })).collect::<Vec<_>>(),
         "stand_ins": stand_ins.into_iter().map(|(message_id, at)| json!({
             "message_id": message_id, "at": time(Some(at)),
+        })).collect::<Vec<_>>(),
+        "phone_calls": phone_calls.into_iter().map(|row| json!({
+            "at": time(Some(row.called_at)), "outcome": row.outcome, "note": row.note, "called_by": row.called_by,
         })).collect::<Vec<_>>(),
         "log": log.into_iter().map(|row| json!({
             "at": time(Some(row.at)), "actor": row.actor, "action": row.action,

@@ -42,6 +42,7 @@ pub async fn merge(
     store::register::keep(session, kept).await?;
     store::observation::hand_over(session, gone, kept).await?;
     store::deputy::hand_over(session, gone, kept).await?;
+    store::phone_call::hand_over(session, gone, kept).await?;
     store::contact_person::erase(session, &other, Some(kept), now).await?;
     store::import::forget_person(session, gone).await?;
     let detail =

@@ -14,7 +14,9 @@ use super::register_word::{self, Narrowed};
 use super::{ActionError, Desk, Result, lately, require};
 use crate::domain::area::AreaTree;
 use crate::domain::operator::{Actor, Right};
+use crate::store::contact_person::ContactPerson as Row;
 use crate::store::extract::MessageRow;
+use crate::store::phone_call::PhoneCall;
 use crate::store::register::{AreaCover, Find, Pair};
 use crate::store::{self, Session};
 
@@ -176,18 +178,32 @@ pub async fn pairs(desk: &Desk, session: &mut Session, actor: &Actor) -> Result<
     Ok(found)
 }
 
-/// Those whom nothing reaches, and those whose letters come back or whose number is doubtful, in order of area; the look is
-/// logged.
+/// Those whom nothing reaches, and those whose letters come back or whose number is doubtful, in order of area, each with the calls
+/// since one last confirmed what the register says; the look is logged.
 ///
 /// # Errors
 /// [`ActionError::NotFound`] for an area that is not the actor's.
-pub async fn out_of_reach(desk: &Desk, session: &mut Session, actor: &Actor, area: &str) -> Result<Vec<PersonView>> {
+pub async fn out_of_reach(
+    desk: &Desk,
+    session: &mut Session,
+    actor: &Actor,
+    area: &str,
+) -> Result<Vec<(PersonView, Vec<PhoneCall>)>> {
     require(actor, Right::ReadRegister)?;
     let tree = store::area::tree(session).await?;
     let rows = store::register::out_of_reach(session, areas_of(&tree, actor, area)?, MOST_UNREACHED).await?;
     let detail = json!({ "persons": rows.len() });
     desk.audit(session, actor, "contact_persons.call_list_read", ("contact_persons", ""), detail).await?;
-    Ok(rows.into_iter().map(|row| view(&tree, row)).collect())
+    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+    let mut calls: BTreeMap<String, Vec<PhoneCall>> = BTreeMap::new();
+    for call in store::phone_call::since_confirmed(session, &ids).await? {
+        calls.entry(call.contact_person_id.clone()).or_default().push(call);
+    }
+    let with_calls = |row: Row| {
+        let calls = calls.remove(&row.id).unwrap_or_default();
+        (view(&tree, row), calls)
+    };
+    Ok(rows.into_iter().map(with_calls).collect())
 }
 
 /// Contact persons with a protected identity; the look is logged.

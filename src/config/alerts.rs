@@ -22,6 +22,8 @@ pub struct Alerts {
     pub frame_observation: String,
     /// Frame of an alert that informs.
     pub frame_information: String,
+    /// How long it must be known that an SMS has not arrived until the alert goes by e-mail instead, by itself; 0 = never.
+    pub email_instead_after_seconds: u32,
     /// What is done about vehicle registration numbers in a text.
     pub registration_numbers: RegistrationNumbers,
 }
@@ -79,6 +81,10 @@ impl Alerts {
         }
         if self.undo_seconds > 3600 {
             return Err(ConfigError::invalid("alerts.undo_seconds", "must be at most 3600"));
+        }
+        if self.email_instead_after_seconds > 7 * 24 * 3600 {
+            let allowed = "must be at most 604800, or 0 for never";
+            return Err(ConfigError::invalid("alerts.email_instead_after_seconds", allowed));
         }
         if self.receipt_window_hours == 0 {
             return Err(ConfigError::invalid("alerts.receipt_window_hours", "must be at least 1"));

@@ -17,6 +17,8 @@ pub struct Retention {
     pub imports: Term,
     /// Mail that is nobody's answer.
     pub mail: Term,
+    /// Notes about calls.
+    pub calls: Term,
 }
 
 /// One rule. A state authority may destroy documents only with support in a decision (arkivförordningen 1991:446, 14 §), so a
@@ -41,6 +43,7 @@ impl Retention {
             Rule::Recipients => &self.recipients,
             Rule::Imports => &self.imports,
             Rule::Mail => &self.mail,
+            Rule::Calls => &self.calls,
         }
     }
 

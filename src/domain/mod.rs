@@ -27,6 +27,7 @@ pub mod own_page_token;
 pub mod password;
 pub mod personal_number;
 pub mod phone;
+pub mod phone_call;
 pub mod place_name;
 pub mod plain_text;
 pub mod reply;

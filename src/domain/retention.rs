@@ -17,11 +17,13 @@ pub enum Rule {
     Imports,
     /// Mail that is nobody's answer: reports, automatic answers, what nobody understood.
     Mail,
+    /// What was noted about calls to those whom nothing reaches.
+    Calls,
 }
 
 impl Rule {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Observations, Self::Recipients, Self::Imports, Self::Mail];
+    pub const ALL: [Self; 5] = [Self::Observations, Self::Recipients, Self::Imports, Self::Mail, Self::Calls];
 
     /// The stable code: the rule's name in the configuration and in the log.
     #[must_use]
@@ -31,6 +33,7 @@ impl Rule {
             Self::Recipients => "recipients",
             Self::Imports => "imports",
             Self::Mail => "mail",
+            Self::Calls => "calls",
         }
     }
 }

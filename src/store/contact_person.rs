@@ -356,6 +356,7 @@ pub async fn erase(session: &mut Session, person: &ContactPerson, into: Option<&
     super::inbound_mail::erase(session, &person.id).await?;
     super::own_page::erase(session, &person.id).await?;
     super::deputy::erase(session, &person.id).await?;
+    super::phone_call::erase(session, &person.id).await?;
     session.execute(session.sql(ERASE_ATTEMPTS).bind(person.id.clone())).await?;
     session.execute(session.sql(ERASE_ADDRESSES).bind(person.id.clone())).await.map(drop)
 }

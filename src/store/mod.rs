@@ -40,6 +40,7 @@ pub mod opt_out;
 pub mod opt_out_journal;
 pub mod own_page;
 pub mod passkey;
+pub mod phone_call;
 pub mod queue;
 pub mod receipt;
 pub mod register;

@@ -54,3 +54,23 @@ pub async fn known(session: &mut Session) -> Result<Vec<String>> {
     let rows: Vec<(String,)> = session.list(session.sql(OWN_TAGS)).await?;
     Ok(rows.into_iter().map(|(tag,)| tag).collect())
 }
+
+const OPEN_OF: &str = "SELECT o.id
+ FROM observation o
+ JOIN observation_tag t ON t.observation_id = o.id
+ WHERE o.contact_person_id = $1
+   AND t.tag = $2
+   AND o.kind = 'observation'
+   AND o.state IN ('received', 'assessed')
+   AND o.archived_at IS NULL
+ ORDER BY o.id";
+
+/// Ids of what a person has said with a tag, and nobody has acted on or put away.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn open_of(session: &mut Session, contact_person_id: &str, tag: &str) -> Result<Vec<String>> {
+    let statement = session.sql(OPEN_OF).bind(contact_person_id.to_owned()).bind(tag.to_owned());
+    let rows: Vec<(String,)> = session.list(statement).await?;
+    Ok(rows.into_iter().map(|(id,)| id).collect())
+}

@@ -34,6 +34,19 @@ macro_rules! out_of_reach {
     };
 }
 
+/// Whether somebody has said by telephone, since the record of person `p` last changed, that there is no other way to them.
+macro_rules! confirmed_since {
+    () => {
+        "EXISTS (
+     SELECT 1
+     FROM phone_call c
+     WHERE c.contact_person_id = p.id
+       AND c.outcome = 'confirmed'
+       AND c.called_at >= p.updated_at
+       AND c.called_at >= COALESCE(p.email_unusable_at, 0))"
+    };
+}
+
 /// Whether letters come back from the e-mail address of person `p`, who wants them.
 macro_rules! email_lost {
     () => {
@@ -250,17 +263,20 @@ const OUT_OF_REACH: &str = concat!(
    AND p.protected = 0
    AND p.area_code IN (SELECT v.code FROM {rows $1: code TEXT})
    AND (",
-    out_of_reach!(),
-    " OR ",
     email_lost!(),
     " OR ",
     mobile_doubtful!(),
-    ")
+    " OR (",
+    out_of_reach!(),
+    " AND NOT ",
+    confirmed_since!(),
+    "))
  ORDER BY p.area_code, p.name_key, p.id
  LIMIT $2"
 );
 
-/// Those whom nothing reaches, and those whose letters come back or whose number is doubtful, by area.
+/// Those whom nothing reaches, unless they have said by telephone that it is so, and those whose letters come back or whose number is
+/// doubtful, by area.
 ///
 /// # Errors
 /// [`super::StoreError`].

@@ -53,6 +53,13 @@ const DUE_MAIL: &str = "SELECT i.id
  ORDER BY i.received_at
  LIMIT $2";
 
+const DUE_CALLS: &str = "SELECT c.id
+ FROM phone_call c
+ WHERE c.disposed_at IS NULL
+   AND c.called_at < $1
+ ORDER BY c.called_at
+ LIMIT $2";
+
 /// Ids of at most `limit` things of a rule that came before `before`, Unix ms, the oldest first.
 ///
 /// # Errors
@@ -63,6 +70,7 @@ pub async fn due(session: &mut Session, rule: Rule, before: i64, limit: i64) -> 
         Rule::Recipients => DUE_MESSAGES,
         Rule::Imports => DUE_IMPORTS,
         Rule::Mail => DUE_MAIL,
+        Rule::Calls => DUE_CALLS,
     };
     let rows: Vec<(String,)> = session.list(session.sql(statement).bind(before).bind(limit)).await?;
     Ok(rows.into_iter().map(|(id,)| id).collect())
@@ -79,6 +87,7 @@ pub async fn dispose(session: &mut Session, rule: Rule, ids: &[String], now: i64
     match rule {
         Rule::Observations => every(session, &OBSERVATIONS, &rows, now).await,
         Rule::Mail => every(session, &MAIL, &rows, now).await,
+        Rule::Calls => every(session, &CALLS, &rows, now).await,
         Rule::Imports => {
             for id in ids {
                 super::import::forget_rows(session, id).await?;
@@ -139,6 +148,10 @@ const MAIL: [&str; 2] = [
  SET sender = '', subject = '', diagnostic = '', recipient = '', contact_person_id = NULL, disposed_at = $2
  WHERE id IN (SELECT v.id FROM {rows $1: id TEXT})",
 ];
+
+const CALLS: [&str; 1] = ["UPDATE phone_call
+ SET note = '', disposed_at = $2
+ WHERE id IN (SELECT v.id FROM {rows $1: id TEXT})"];
 
 const IMPORTS: [&str; 1] = ["UPDATE import
  SET disposed_at = $2

@@ -3,6 +3,7 @@
 //! Of several daemons one at a time does it (`turn`). Invariant: each round is idempotent; two daemons doing it at once do no
 //! harm.
 
+pub mod alert_email;
 pub mod bell;
 pub mod channel_health;
 pub mod clock;

@@ -139,6 +139,18 @@ async fn axe_finds_nothing_on_the_pages_of_register_and_letters() {
     let person = window.path().await;
     window.go(&format!("{person}/end")).await;
     look_through(&window, "a person who leaves", &mut found).await;
+    window.go(&format!("{person}/hand-over")).await;
+    look_through(&window, "a mission to be handed over", &mut found).await;
+    window.press("Visa vad som händer").await;
+    window.until_says("Det finns ett problem").await;
+    look_through(&window, "a mission without a successor", &mut found).await;
+    window.fill("#name", "Siv Sund").await;
+    window.press("Visa vad som händer").await;
+    window.until_says("Siv Sund läggs till").await;
+    look_through(&window, "what handing over would do", &mut found).await;
+    window.go("/register/calls").await;
+    window.press("Hur gick det?").await;
+    look_through(&window, "how a call went", &mut found).await;
     let twin =
         json!({ "name": "Siv Grönlund", "mobile": "070-174 50 24", "municipality": "2326", "watch_area": "Hackås" });
     for _ in 0..2 {

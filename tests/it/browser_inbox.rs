@@ -46,7 +46,7 @@ async fn acute(app: &TestApp, number: usize) {
 async fn a_new_acute_answer_sounds_once_where_somebody_has_asked_for_it() {
     let app = app_with(Kind::Sqlite, 2_000, QUIET).await;
     let window = signed_in(&app, "operator", Look::default()).await;
-    window.before_every_page(COUNT).await;
+    window.run_first(COUNT).await;
     window.go("/observations").await;
     window.until("[data-sound]:not([hidden]) button:nth-child(2)[hidden]").await;
     acute(&app, 1).await;

@@ -104,12 +104,15 @@ struct HandedOver {
 /// be proven by the gateway's history is the seed's.
 async fn hand_over(app: &TestApp, seed: u64) -> Vec<HandedOver> {
     for person in 0..PERSONS {
-        let body = json!({ "name": format!("Eva Ek {person}"), "mobile": format!("+4670174060{person}"),
+        let body = json!({ "name": format!("Eva Ek {person}"), "mobile": number_of(person),
             "email": format!("eva.{person}@example.org"), "municipality": "2326", "watch_area": "Hackås", "households": 4 });
         assert_eq!(app.api.post("/contact-persons", body).await.status, 201);
     }
     app.gateway.change(|gateway| {
         gateway.receipts = ReceiptPlan::silent();
+        // Every second phone is refused at first, so that its SMS has attempts before the last.
+        let busy = |person| (number_of(person), Answer::refuse(503, "Service Unavailable"));
+        gateway.answer_by_number = (0..PERSONS).step_by(2).map(busy).collect();
         gateway.history = if seed.is_multiple_of(2) { HistoryMode::Code(404) } else { HistoryMode::On };
         gateway.shares = vec![
             Share { share: 0.3, answer: Answer::refuse(503, "Service Unavailable") },
@@ -119,6 +122,11 @@ async fn hand_over(app: &TestApp, seed: u64) -> Vec<HandedOver> {
     app.mail.change(|mail| (mail.greylist, mail.after_dot, mail.after_dot_share) = (1, AfterDot::Reset, 0.3));
     let alert = json!({ "text": "Röd skåpbil söks", "areas": ["2326"], "decided_by": "Befäl", "undo_seconds": 0, "spread": "households" });
     assert_eq!(app.api.post("/alerts", alert).await.status, 201);
+    // Until one of them is tried again.
+    let none_again =
+        "channel = 'sms' AND NOT EXISTS (SELECT 1 FROM delivery o WHERE o.channel = 'sms' AND o.attempts > 1)";
+    settle(app, none_again).await;
+    app.gateway.change(|gateway| gateway.answer_by_number.clear());
     let letter = json!({ "subject": "Läget", "body_markdown": "Hej", "areas": ["2326"], "no_registry_number": true });
     let letter = app.api.post("/letters", letter).await;
     let path = format!("/letters/{}/send", letter.json["id"].as_str().unwrap());
@@ -140,6 +148,10 @@ async fn hand_over(app: &TestApp, seed: u64) -> Vec<HandedOver> {
         .collect();
     assert_eq!(handed_over.iter().filter(|one| one.attempts > 0).count(), 2 * PERSONS, "{handed_over:?}");
     handed_over
+}
+
+fn number_of(person: usize) -> String {
+    format!("+4670174060{person}")
 }
 
 /// Moves the clock until no delivery is as `condition` says.
@@ -178,10 +190,27 @@ fn draw_input(draw: &mut Draw, handed_over: &[HandedOver], number: usize) -> Inp
     }
 }
 
+/// Whether it is a gateway's word about an attempt before the last.
+fn is_older(input: &Input, handed_over: &[HandedOver]) -> bool {
+    let Input::Receipt { delivery, attempt, .. } = input else { return false };
+    handed_over.iter().any(|one| one.id == *delivery && one.attempts > *attempt)
+}
+
 /// Brings inputs in small groups at once, every third one again; gives each that was brought.
 async fn bring_all(app: &TestApp, draw: &mut Draw, handed_over: &[HandedOver]) -> BTreeSet<Input> {
     let bringer = Bringer::new(app, handed_over);
-    let mut brought: Vec<Input> = Vec::new();
+    let again = handed_over.iter().filter(|one| one.is_sms && one.attempts > 1);
+    // A word about an attempt before the last comes for certain.
+    let older = |one: &HandedOver| Input::Receipt {
+        delivery: one.id,
+        attempt: 1,
+        reference: format!("s{}x1", one.id),
+        word: ["sent", "failed", "delivered"][draw.below(3)],
+    };
+    let mut brought: Vec<Input> = again.map(older).collect();
+    for input in brought.clone() {
+        bringer.clone().bring(input).await;
+    }
     while brought.len() < INPUTS {
         let mut group = JoinSet::new();
         for _ in 0..=draw.below(AT_ONCE) {
@@ -288,20 +317,24 @@ async fn assert_ends(app: &TestApp, brought: &BTreeSet<Input>, handed_over: &[Ha
 
 on_both_databases! {
     async fn no_order_of_receipts_bounces_and_answers_moves_a_state_back_or_loses_one(kind: Kind) {
-        let (seeds, mut steps, mut in_doubt, mut again) = (seeds(3, 20), 0, 0, 0);
+        let (seeds, mut steps, mut in_doubt, mut again, mut older) = (seeds(3, 20), 0, 0, 0, 0);
         for seed in seeds.clone() {
             let app = TestApp::spawn(kind).await;
             let handed_over = hand_over(&app, seed).await;
             in_doubt += handed_over.iter().filter(|one| one.is_in_doubt).count();
             again += handed_over.iter().filter(|one| one.attempts > 1).count();
+            let sms_again = handed_over.iter().filter(|one| one.is_sms && one.attempts > 1).count();
+            assert!(sms_again > 0, "seed {seed}: {handed_over:?}");
             let brought = bring_all(&app, &mut Draw::new(seed), &handed_over).await;
+            older += brought.iter().filter(|input| is_older(input, &handed_over)).count();
             assert_kept_once(&app, &brought).await;
             settle(&app, "state IN ('queued', 'sending')").await;
             steps += assert_histories(&app).await;
             assert_ends(&app, &brought, &handed_over).await;
             assert_eq!(app.verify().await, Vec::<String>::new(), "seed {seed}");
         }
-        let figure = format!("all kept once, {steps} steps and none back; {in_doubt} began in doubt, {again} were tried again");
+        let figure = format!("all kept once, {steps} steps and none back; {in_doubt} began in doubt, {again} were tried again, {older} receipts of attempts before the last");
+        assert!(older > 0, "no receipt of an older attempt was drawn");
         tell("C1", &format!("{kind:?}"), &seeds, &figure);
     }
 }

@@ -4,6 +4,7 @@
 
 mod accessibility;
 mod alert;
+mod alert_email;
 mod alert_pages;
 mod backup;
 mod browser;
@@ -19,6 +20,7 @@ mod elks_gateway;
 mod faults;
 mod freezing;
 mod gateway_faults;
+mod hand_over;
 mod hooks;
 mod hostile;
 mod hostile_mail;
@@ -36,9 +38,12 @@ mod observation_export;
 mod observations;
 mod opt_out_journal;
 mod own_page;
+mod own_page_look;
+mod own_page_passing_on;
 mod own_page_safety;
 mod pages;
 mod passkey;
+mod phone_calls;
 mod planted_mistakes;
 mod register_pages;
 mod retention;

@@ -47,7 +47,7 @@ impl TestApp {
     }
 
     /// Asks for a link and gives the path that the mail holds; `nth` mail to the address.
-    async fn link_of(&self, browser: &mut Browser, email: &str, nth: usize) -> String {
+    pub async fn link_of(&self, browser: &mut Browser, email: &str, nth: usize) -> String {
         let page = browser.get("/min-sida").await;
         let page = browser.submit(&page, "/min-sida/lank", &[("email", email)]).await;
         assert_eq!(page.status, 200, "{}", page.html);

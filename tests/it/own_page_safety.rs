@@ -17,6 +17,30 @@ impl TestApp {
 }
 
 on_both_databases! {
+    async fn the_session_is_a_cookie_that_no_script_reads_and_no_other_site_sends(kind: Kind) {
+        let site = "server.public_url = \"https://grannsamverkan.example.org\"";
+        for (more, wanted) in [("", "grannpost-own="), (site, "__Host-grannpost-own=")] {
+            let (app, _) = TestApp::with_eva(kind, more).await;
+            let mut eva = app.browser();
+            let path = app.link_of(&mut eva, EVA, 1).await;
+            let page = eva.get(&path).await;
+            let jar: Vec<String> = eva.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
+            let client = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+            let request = client.post(format!("{}{path}", app.api.base())).form(&[("form_token", page.form_token())]);
+            let entered = request.header("cookie", jar.join("; ")).header("sec-fetch-site", "same-origin").send().await.unwrap();
+            assert_eq!(entered.status(), 303);
+            let cookies = entered.headers().get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap().to_owned());
+            let session = cookies.into_iter().find(|cookie| cookie.starts_with(wanted)).unwrap_or_else(|| panic!("no {wanted}"));
+            let flags: Vec<&str> = session.split("; ").skip(1).collect();
+            for flag in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=7776000"] {
+                assert!(flags.contains(&flag), "{flag}: {flags:?}");
+            }
+            assert_eq!(flags.contains(&"Secure"), !more.is_empty(), "{flags:?}");
+            // What a __Host- name promises: no other host of the domain can have set it.
+            assert!(!flags.iter().any(|flag| flag.starts_with("Domain")), "{flags:?}");
+        }
+    }
+
     async fn an_operator_ends_all_that_lets_anybody_into_a_persons_page(kind: Kind) {
         let (app, id) = TestApp::with_eva(kind, "").await;
         let mut phone = app.at_own_page(EVA).await;

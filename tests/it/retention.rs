@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use grannpost::actions::retention;
+use grannpost::ambient::Clock;
 use grannpost::domain::retention::Rule;
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::support::{Kind, TestApp, on_both_databases};
+use crate::support::{Kind, TestApp, child, on_both_databases};
 
 const EVA: &str = "+46701740601";
 
@@ -44,7 +45,7 @@ on_both_databases! {
         assert!(rows.json["items"][0]["address"].as_str().unwrap().starts_with("+46"), "{}", rows.text);
         let mut admin = app.signed_in("admin", "").await;
         let page = admin.get("/admin/retention").await;
-        assert_eq!(page.html.matches("Avstängd").count(), 4, "{}", page.html);
+        assert_eq!(page.html.matches("Avstängd").count(), 5, "{}", page.html);
         assert!(page.says("retention.observations.decision") && page.says("365 dagar efter kalenderårets slut"), "{}", page.html);
     }
 
@@ -85,5 +86,36 @@ on_both_databases! {
         }
         let found = app.api.get("/contact-persons?q=eva").await;
         assert_eq!(found.json["items"][0]["mobile"], EVA, "the register is not touched");
+    }
+
+    async fn the_program_says_what_would_go_and_removes_it_when_asked_to(kind: Kind) {
+        // The verb goes by the machine's clock, which is later than this.
+        let long_ago = Clock::fake("2020-01-10T01:31:00Z".parse().unwrap());
+        let app = TestApp::spawn_at(kind, "retention.imports.decision = \"Beslut 2026-3\"", long_ago).await;
+        let csv = "name,mobile,municipality,watch_area\nSiv Sund,070-174 06 11,2326,Hackås\n";
+        assert_eq!(app.api.send_bytes(Method::POST, "/api/v1/imports", "text/csv", csv.into()).await.status, 201);
+        let config = app.config_file();
+        let said = |arguments: &[&str]| {
+            let output = child::run(&config, arguments);
+            assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8(output.stdout).unwrap()
+        };
+        let shown = said(&["retention"]);
+        for line in ["Importerade filer: 1 att gallra (90 dagar; Beslut 2026-3)", "Övrig inkommande post: 0 att gallra (180 dagar; avstängd, inget beslut)"] {
+            assert!(shown.contains(line), "{line}: {shown}");
+        }
+        let rules: Value = serde_json::from_str(&said(&["retention", "--json"])).unwrap();
+        let imports = rules["rules"].as_array().unwrap().iter().find(|one| one["rule"] == "imports").unwrap();
+        assert_eq!((&imports["waiting"], &imports["decision"], &imports["from_year_end"]), (&json!(1), &json!("Beslut 2026-3"), &json!(false)));
+        assert_ne!(app.database.texts("SELECT item FROM import_row WHERE item <> '{}'").await, [""; 0], "nothing is gone by looking");
+        assert_eq!(said(&["retention", "--remove"]).trim(), "Importerade filer: 1 gallrade");
+        assert_eq!(app.database.texts("SELECT item FROM import_row WHERE item <> '{}'").await, [""; 0]);
+        assert_eq!(said(&["retention", "--remove"]).trim(), "Inget att gallra under de regler som har ett beslut.");
+        let removed: Value = serde_json::from_str(&said(&["--json", "retention", "--remove"])).unwrap();
+        assert_eq!(removed, json!({ "removed": [] }));
+        let wrong = child::run(&config, &["retention", "--now"]);
+        assert_eq!(wrong.status.code(), Some(2));
+        let log = app.api.get("/audit?action=retention.removed").await;
+        assert!(log.json["items"].as_array().unwrap().len() == 1 && log.text.contains("Beslut 2026-3"), "{}", log.text);
     }
 }

@@ -156,6 +156,8 @@ pub struct Live {
     pub may_call: bool,
     /// How many can be written to instead, in words, when who looks may.
     pub by_email: Option<String>,
+    /// After how long that happens without anybody asking, in words.
+    pub by_itself: Option<String>,
     /// How many e-mails instead have not gone, in words, when who looks may stop them.
     pub emails_waiting: Option<String>,
     /// How many numbers it did not arrive at and can be marked in the register, in words, when who looks may.
@@ -375,6 +377,7 @@ impl Live {
                     !matches!(state, MessageState::Draft | MessageState::AwaitingApproval | MessageState::Stopped)
                 })
                 .map(number),
+            by_itself: figures.by_itself_after.map(span),
             emails_waiting: Some(figures.emails.iter().map(|sent| sent.counts.waiting()).sum())
                 .filter(|n| *n > 0 && may_send)
                 .map(number),
@@ -495,6 +498,15 @@ fn endings(figures: &AlertFigures) -> Vec<EndingShown> {
     shown
 }
 
+/// Seconds in words.
+fn span(seconds: u32) -> String {
+    match seconds {
+        60 => "1 minut".to_owned(),
+        whole if whole % 60 == 0 => format!("{} minuter", whole / 60),
+        seconds => format!("{seconds} sekunder"),
+    }
+}
+
 fn area_line(tree: &AreaTree, code: &str, households: i64) -> String {
     let name = tree.get(code).map_or(code, |area| area.name.as_str());
     let within = tree.municipality_of(code).filter(|municipality| municipality.code != code);
@@ -539,8 +551,14 @@ fn moments(figures: &AlertFigures, names: &ActorNames, wall: &Wall) -> Vec<Momen
     }
     for email in &figures.emails {
         let (sent, total) = (email.counts.total() - email.counts.waiting(), email.counts.total());
-        let who = names.of(&email.by);
-        let words = format!("E-post i stället, av {who}: {} av {} skickade", number(sent), number(total));
+        let (sent, total) = (number(sent), number(total));
+        let words = match email.by.as_str() {
+            "grannpost" => {
+                let at = wall.text(email.at);
+                format!("Skickat med e-post av sig självt {at} till {total}: {sent} av {total} skickade")
+            }
+            by => format!("E-post i stället, av {}: {sent} av {total} skickade", names.of(by)),
+        };
         found.push((email.at, words, None));
     }
     for takeover in &figures.takeovers {

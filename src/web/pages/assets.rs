@@ -21,6 +21,8 @@ const ANSWER: &str = include_str!(concat!(env!("OUT_DIR"), "/answer.js"));
 const PASSKEY: &str = include_str!(concat!(env!("OUT_DIR"), "/passkey.js"));
 const KEYS: &str = include_str!(concat!(env!("OUT_DIR"), "/keys.js"));
 const SOUND: &str = include_str!(concat!(env!("OUT_DIR"), "/sound.js"));
+/// The style of contact persons' own pages, which browsers of 2014 understand.
+const OWN_CSS: &str = include_str!(concat!(env!("OUT_DIR"), "/own.css"));
 /// The script of contact persons' own pages.
 const OWN_JS: &str = include_str!(concat!(env!("OUT_DIR"), "/own.js"));
 /// htmx with its extension for server-sent events, from npm; `build.rs` says what to do when they are not there (ADR 0016).
@@ -48,6 +50,8 @@ pub struct Assets {
     pub sound: String,
     /// The library that fetches, morphs and listens.
     pub htmx: String,
+    /// The style of contact persons' own pages.
+    pub own_css: String,
     /// The script of contact persons' own pages, an ES module.
     pub own: String,
     /// Icon.
@@ -62,6 +66,7 @@ static ASSETS: LazyLock<Assets> = LazyLock::new(|| Assets {
     keys: path("keys", KEYS, "js"),
     sound: path("sound", SOUND, "js"),
     htmx: path("htmx", HTMX, "js"),
+    own_css: path("own", OWN_CSS, "css"),
     own: path("own", OWN_JS, "js"),
     icon: path("icon", ICON, "svg"),
 });
@@ -86,6 +91,7 @@ async fn serve(Path(name): Path<String>) -> Response {
         path if path == assets.passkey => ("text/javascript; charset=utf-8", PASSKEY),
         path if path == assets.keys => ("text/javascript; charset=utf-8", KEYS),
         path if path == assets.sound => ("text/javascript; charset=utf-8", SOUND),
+        path if path == assets.own_css => ("text/css; charset=utf-8", OWN_CSS),
         path if path == assets.own => ("text/javascript; charset=utf-8", OWN_JS),
         path if path == assets.htmx => ("text/javascript; charset=utf-8", HTMX),
         path if path == assets.icon => ("image/svg+xml", ICON),

@@ -49,6 +49,8 @@ pub const ACTIONS: &[(&str, &str)] = &[
     ("contact_person.email_usable", "E-postadress fungerar igen"),
     ("alert.numbers_doubted", "Nummer som ett sms-utskick inte kom fram till"),
     ("contact_person.mobile_trusted", "Mobilnummer fungerar"),
+    ("contact_person.handed_over", "Uppdrag överlämnat"),
+    ("contact_person.called", "Kontaktombud uppringt"),
     ("contact_person.told_apart", "Två poster gäller olika personer"),
     ("contact_person.read", "Kontaktombud läst"),
     ("contact_persons.searched", "Sökning i registret"),

@@ -62,6 +62,7 @@ pub mod register_calls;
 pub mod register_cover;
 pub mod register_export;
 pub mod register_form;
+pub mod register_hand_over;
 pub mod register_import;
 pub mod register_import_report;
 pub mod register_import_review;
@@ -133,6 +134,7 @@ pub fn console() -> Router<Web> {
         .merge(register_cover::router())
         .merge(register_export::router())
         .merge(register_form::router())
+        .merge(register_hand_over::router())
         .merge(register_import::router())
         .merge(register_import_report::router())
         .merge(register_import_review::router())

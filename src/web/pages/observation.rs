@@ -91,6 +91,8 @@ struct ObservationPage {
     households: i64,
     person: Option<String>,
     is_unknown: bool,
+    /// Whether it is a wish for the register that who looks may fulfil.
+    may_hand_over: bool,
     pill: (&'static str, &'static str),
     note: &'static str,
     is_urgent: bool,
@@ -192,9 +194,10 @@ async fn page(web: &Web, (headers, who): (&HeaderMap, &SignedIn), id: &str, type
         };
         views.into_iter().map(choice).collect()
     });
+    let may_change = actor.role.may(Right::ChangeRegister);
     let templates = &web.desk.config.replies.templates;
     let (key, actor_id) = (web.desk.id(), actor.id.as_str());
-    let shown = Shown { thread, beside, alerts, names, found, may_find, templates, key, actor_id };
+    let shown = Shown { thread, beside, alerts, names, found, may_find, may_change, templates, key, actor_id };
     show(status, &shown.page(frame, typed))
 }
 
@@ -219,6 +222,7 @@ struct Shown<'a> {
     found: Option<Vec<Choice>>,
     may_find: bool,
     templates: &'a [AnswerTemplate],
+    may_change: bool,
     key: String,
     actor_id: &'a str,
 }
@@ -238,6 +242,7 @@ impl Shown<'_> {
             households: view.sender.households,
             person: o.contact_person_id.clone().filter(|_| self.may_find && !view.sender.is_withheld),
             is_unknown: o.contact_person_id.is_none(),
+            may_hand_over: self.may_change && view.tags.iter().any(|tag| tag == "register"),
             pill: state_words(&o.state),
             note: kind_note(&o.kind),
             is_urgent: o.is_urgent == 1,

@@ -131,6 +131,7 @@ fn heading(name: &str) -> &'static str {
         "deputy" => "Din ersättare",
         "stands_in_for" => "Du är ersättare för",
         "stand_ins" => "Larm till en ersättare",
+        "phone_calls" => "När vi har ringt dig",
         "log" => "Logg",
         _ => "Övrigt",
     }
@@ -180,6 +181,8 @@ fn label(name: &str) -> String {
         "item" => "innehåll",
         "set_by" => "inskriven av",
         "asked_by" => "begärd av",
+        "called_by" => "ringde",
+        "outcome" => "hur det gick",
         "used_at" => "använd",
         "seen_at" => "senast här",
         "expires_at" => "gäller till",

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::form::{Faults, SignedForm};
 use super::frame::{Frame, show};
 use super::menu::Section;
+use super::register_calls::outcome_words;
 use super::register_words::{address_line, area_words, is_email_lost, is_mobile_doubtful, language_name, reach};
 use super::time::{Wall, number};
 use super::visit::SignedIn;
@@ -25,16 +26,20 @@ use crate::domain::coverage::NotReached;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::operator::Right;
 use crate::domain::phone;
+use crate::domain::phone_call::CallOutcome;
 use crate::store;
 use crate::store::channel_health::ChannelHealth;
 use crate::store::contact_person::ContactPerson;
 use crate::store::extract::MessageRow;
+use crate::store::phone_call::PhoneCall;
 use crate::web::Web;
 use crate::web::error::Problem;
 use crate::web::transact::{again_when_busy, look};
 
 /// Messages shown.
 const HISTORY: usize = 50;
+/// Calls shown.
+const MOST_CALLS: usize = 5;
 
 /// The routes.
 pub fn router() -> Router<Web> {
@@ -113,6 +118,8 @@ struct PersonPage {
     deputy: Option<Named>,
     /// For whom the person stands in: path and name.
     stands_for: Vec<Named>,
+    /// How calls to the person went, the last first: when, how, and a note.
+    calls: Vec<(String, &'static str, String)>,
     history: Vec<HistoryRow>,
     older: usize,
 }
@@ -143,6 +150,7 @@ async fn open(
         "link_sent" => Some("Länken är på väg med e-post. Den gäller i 30 minuter."),
         "own_page_ended" => Some("Personens inloggningar på egen sida är avslutade."),
         "deputy" => Some("Ersättaren är sparad."),
+        "took_over" => Some("Uppdraget är överlämnat hit. Uppgifterna om den som lämnade det är raderade."),
         "merged" => Some("Posterna är sammanslagna till den här."),
         _ => None,
     };
@@ -155,15 +163,16 @@ async fn page(
     id: &str,
     (notice, faults): (Option<&'static str>, Faults),
 ) -> Result<Response, Problem> {
-    let (view, messages, tree, others, health, (deputy, stands_for)) = look!(web, |session| {
+    let (view, messages, tree, others, (health, calls), (deputy, stands_for)) = look!(web, |session| {
         let (view, messages) = register::person(&web.desk, session, who.actor(), id).await?;
         let others = match &view.person.mobile {
             Some(mobile) => store::contact_person::by_mobile(session, mobile).await?.len(),
             None => 0,
         };
         let health = channel_health::of_person(session, id).await?;
+        let known = (health, store::phone_call::of_person(session, id).await?);
         let deputies = deputy::named(session, who.actor(), id).await?;
-        (view, messages, store::area::tree(session).await?, others, health, deputies)
+        (view, messages, store::area::tree(session).await?, others, known, deputies)
     })?;
     let frame = Frame::of(web, headers, who, (Section::Register, "Kontaktombud")).await;
     let frame = frame.with_notice(notice).with_faults(!faults.is_empty());
@@ -190,6 +199,7 @@ async fn page(
         has_email: person.email.is_some(),
         deputy,
         stands_for,
+        calls: calls.into_iter().rev().take(MOST_CALLS).map(|call| call_words(wall, call)).collect(),
         history: shown.map(|row| history(wall, row)).collect(),
         older: messages.len().saturating_sub(HISTORY),
         id: person.id,
@@ -312,6 +322,11 @@ fn source_words(source: &str) -> &str {
         "" => "okänt hur",
         other => other,
     }
+}
+
+fn call_words(wall: &Wall, call: PhoneCall) -> (String, &'static str, String) {
+    let words = CallOutcome::from_code(&call.outcome).map_or("", outcome_words);
+    (wall.short(call.called_at), words, call.note)
 }
 
 fn history(wall: &Wall, row: &MessageRow) -> HistoryRow {

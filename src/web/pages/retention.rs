@@ -81,6 +81,10 @@ pub fn words(rule: Rule) -> (&'static str, &'static str) {
             "Nummer, adresser, vilka personer det var och vad sms-tjänst och e-postservrar sa. Antal och lägen blir kvar.",
         ),
         Rule::Imports => ("Importerade filer", "Vad som stod i filernas rader. Registret påverkas inte."),
+        Rule::Calls => (
+            "Anteckningar om samtal",
+            "Vad som antecknades när vi ringde dem som inget når. Att vi ringde, och hur det gick, blir kvar.",
+        ),
         Rule::Mail => ("Övrig inkommande post", "Studsar, automatsvar och post som ingen förstod."),
     }
 }

@@ -87,6 +87,8 @@ on_both_databases! {
         let readers = alert_email::readers(&mut session, "m1", NOW).await.unwrap();
         assert_eq!(alert_email::count(&mut session, "m1", NOW).await.unwrap(), readers.len() as i64);
         assert_eq!(alert_email::sent(&mut session, "m1").await.unwrap(), []);
+        assert_eq!(alert_email::out(&mut session, NOW, 0).await.unwrap(), Vec::<String>::new(), "not handed over");
+        assert!(!alert_email::is_due(&mut session, "m1", (NOW, NOW)).await.unwrap(), "nothing is handed over");
         assert_eq!(alert::alive(&mut session, ["2380-nowhere"], NOW).await.unwrap(), []);
         assert_eq!(alert::endings(&mut session, "m1").await.unwrap(), []);
         assert_eq!(alert::passed_by_minute(&mut session, "m1").await.unwrap(), []);

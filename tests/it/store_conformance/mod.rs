@@ -52,8 +52,8 @@ use grannpost::store::{
     self, Session, Store, StoreError, alert, alert_draft, alert_email, api_key, area, attempt, audience, audit, backup,
     contact_person, coverage, credential, daemon, decision, delivery, deputy, extract, freezing, gateway, idempotency,
     import, import_draft, inbound_sms, letter, message, observation, observation_tag, operator, own_page, passkey,
-    queue, receipt, register, register_word, reply, sealed_audience, setting, settle, sign_in_session, situation,
-    spread, stamp, verify,
+    phone_call, queue, receipt, register, register_word, reply, sealed_audience, setting, settle, sign_in_session,
+    situation, spread, stamp, verify,
 };
 use serde_json::json;
 

@@ -56,6 +56,9 @@ on_both_databases! {
         observation_tag::set(&mut session, "a1", &["traffic".into()]).await.unwrap();
         assert_eq!(observation_tag::of_observations(&mut session, &["a1", "a2"]).await.unwrap(), [("a1".to_owned(), "traffic".to_owned())]);
         assert_eq!(observation_tag::known(&mut session).await.unwrap(), ["traffic"]);
+        for (person, tag) in [("p1", "register"), ("nobody", "traffic")] {
+            assert_eq!(observation_tag::open_of(&mut session, person, tag).await.unwrap(), [""; 0]);
+        }
         for (filter, wanted) in [
             (Shown::default(), &["a2", "a1"][..]),
             (Shown { areas_json: AREAS.into(), ..Shown::default() }, &["a1"]),

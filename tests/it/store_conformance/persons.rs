@@ -26,6 +26,29 @@ on_both_databases! {
         assert_eq!(audience::census(&mut session, NOW + 1).await.unwrap(), [row(None, 2, 7)]);
     }
 
+    async fn calls_are_kept_counted_since_the_last_that_confirmed_and_go_with_their_person(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin().await.unwrap();
+        contact_person::put(&mut session, &person("p1", None, None, 3)).await.unwrap();
+        contact_person::put(&mut session, &person("p2", None, None, 3)).await.unwrap();
+        let call = |id: &str, outcome: &str, called_at| phone_call::PhoneCall {
+            id: id.into(), contact_person_id: "p1".into(), outcome: outcome.into(), note: "å".into(), called_by: "cli".into(), called_at,
+        };
+        assert_eq!(register::out_of_reach(&mut session, AREAS.into(), 10).await.unwrap().len(), 2);
+        for one in [call("c1", "not_reached", NOW), call("c2", "confirmed", NOW + 1), call("c3", "not_reached", NOW + 2)] {
+            phone_call::insert(&mut session, &one).await.unwrap();
+        }
+        let since = phone_call::since_confirmed(&mut session, &["p1", "p2"]).await.unwrap();
+        assert_eq!(since, [call("c3", "not_reached", NOW + 2)]);
+        let left = register::out_of_reach(&mut session, AREAS.into(), 10).await.unwrap();
+        assert_eq!(left.iter().map(|row| row.id.as_str()).collect::<Vec<_>>(), ["p2"], "the other has said that it is so");
+        phone_call::hand_over(&mut session, "p1", "p2").await.unwrap();
+        assert_eq!(phone_call::of_person(&mut session, "p1").await.unwrap(), []);
+        assert_eq!(phone_call::of_person(&mut session, "p2").await.unwrap().len(), 3);
+        phone_call::erase(&mut session, "p2").await.unwrap();
+        assert_eq!(phone_call::of_person(&mut session, "p2").await.unwrap(), []);
+    }
+
     async fn contact_persons_are_put_found_suppressed_and_erased(kind: Kind) {
         let (store, _database) = fresh(kind).await;
         let mut session = store.begin().await.unwrap();

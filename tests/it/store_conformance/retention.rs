@@ -25,7 +25,7 @@ on_both_databases! {
         retention::dispose(&mut session, Rule::Recipients, &["m1".to_owned()], NOW + 2).await.unwrap();
         assert_eq!(message::counts(&mut session, "m1").await.unwrap(), before);
         assert_eq!(retention::due(&mut session, Rule::Recipients, NOW + 1, 10).await.unwrap(), [""; 0], "once");
-        for rule in [Rule::Observations, Rule::Imports, Rule::Mail] {
+        for rule in [Rule::Observations, Rule::Imports, Rule::Mail, Rule::Calls] {
             assert_eq!(retention::due(&mut session, rule, NOW + 1, 10).await.unwrap(), [""; 0]);
             retention::dispose(&mut session, rule, &["nobody".to_owned()], NOW).await.unwrap();
         }

@@ -190,6 +190,7 @@ mail.url = "{mail}"
 mail.rate_per_second = 2000
 mail.per_domain_per_second = 2000
 alerts.undo_seconds = 10
+alerts.email_instead_after_seconds = 0
 "#
     )
 }

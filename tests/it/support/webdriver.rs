@@ -136,6 +136,9 @@ impl Window {
     /// Shows the page in the `light` or `dark` theme.
     pub async fn show_in(&self, theme: &str) {
         self.run("document.documentElement.dataset.theme = arguments[0]", json!([theme])).await;
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": theme }] });
+        let wanted = json!({ "cmd": "Emulation.setEmulatedMedia", "params": features });
+        self.command(Method::POST, "/goog/cdp/execute", wanted).await;
     }
 
     /// Opens a page of the app.
@@ -244,8 +247,13 @@ impl Window {
         self.command(Method::POST, "/execute/sync", json!({ "script": script, "args": arguments })).await
     }
 
-    /// Runs a script in every page from the next on, before those of the page.
-    pub async fn before_every_page(&self, script: &str) {
+    /// What a script answers by its last argument, once it does.
+    pub async fn answer(&self, script: &str, arguments: Value) -> Value {
+        self.command(Method::POST, "/execute/async", json!({ "script": script, "args": arguments })).await
+    }
+
+    /// Runs a script in every page from now on, before the page's own.
+    pub async fn run_first(&self, script: &str) {
         let wanted = json!({ "cmd": "Page.addScriptToEvaluateOnNewDocument", "params": { "source": script } });
         self.command(Method::POST, "/goog/cdp/execute", wanted).await;
     }
