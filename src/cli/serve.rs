@@ -22,11 +22,12 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: &Args, loaded: Loaded) -> Outcome {
     let desk = app::open(Arc::new(loaded.config), Clock::System, !args.no_migrate).await?;
+    // Before anything is under way: a signal that nobody listens to ends the process at once.
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut daemon = Daemon::start_as(&desk, args.roles).await?;
     let address = daemon.listen().await?;
     say(&format!("listening on http://{address}"));
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
