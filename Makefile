@@ -12,7 +12,9 @@ LIBRARIES := web/node_modules/.package-lock.json
 SMPP_SERVER := tests/smpp/node_modules/.package-lock.json
 PEERS := benches/peers/node_modules/.package-lock.json
 # Stories that take minutes between them: `make test-faults` runs these too.
-SLOW := soak:: database_faults:: come_and_go gateway_faults::postgres disk_faults::postgres
+SLOW := soak:: database_faults:: come_and_go gateway_faults::postgres disk_faults::postgres interleavings::postgres \
+  postgres::no_field_of_the_api postgres::no_parameter_takes postgres::a_daemon_killed_in_mid_dispatch postgres::the_same_holds \
+  postgres::where_the_gateway_has_no_history postgres::a_copy_made_in_mid_dispatch
 # Root installs by itself, everybody else through sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 

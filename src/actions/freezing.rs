@@ -34,7 +34,7 @@ const PIECE_TIME_BESIDE_OTHERS: Duration = Duration::from_millis(500);
 /// never gets it from one that takes it again at once.
 const REST: Duration = Duration::from_millis(27);
 /// How long pieces may take between two rests. Whoever waits within this program comes between any two of them.
-const LONGEST_WITHOUT_REST: Duration = Duration::from_millis(60);
+const LONGEST_WITHOUT_REST: Duration = Duration::from_millis(30);
 
 /// How often a piece is tried again that meets others in the database.
 const TRIES: usize = 5;

@@ -254,7 +254,7 @@ pub struct Asked<'a> {
 }
 
 /// Persons of the register that are read as one row.
-const CHUNK: i64 = 2_500;
+const CHUNK: i64 = 5_000;
 /// More than any register has.
 const EVERYBODY: i64 = 1 << 40;
 
