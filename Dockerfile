@@ -16,10 +16,11 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 # Cargo wants a file for every target that Cargo.toml names.
-RUN mkdir -p src tests/it benches/dispatch \
+RUN mkdir -p src tests/it benches/dispatch benches/peers \
  && printf '//! Empty.\nfn main() {}\n' \
-    | tee src/main.rs tests/it/main.rs tests/architecture.rs benches/dispatch/main.rs > /dev/null \
+    | tee src/main.rs tests/it/main.rs tests/architecture.rs benches/dispatch/main.rs benches/peers/main.rs > /dev/null \
  && echo '//! Empty.' > src/lib.rs \
  && cargo build --release --locked --lib --bins \
  && rm -rf src

@@ -19,6 +19,8 @@ use crate::store::{self, Session};
 
 /// Changed messages that are looked at in one round.
 const MOST_WEIGHED: i64 = 50;
+/// Deliveries that are looked at together: a transaction of a few milliseconds.
+const PIECE: i64 = 500;
 const DAY_MS: i64 = 24 * 3_600_000;
 
 /// Weighs a letter that came back together with those before it. Its report is kept already.
@@ -63,12 +65,18 @@ pub async fn doubt_mobiles(desk: &Desk, session: &mut Session, actor: &Actor, al
     require(actor, Right::SendAlerts)?;
     let tree = store::area::tree(session).await?;
     alert::locked(session, actor, &tree, alert_id).await?;
-    let persons = store::channel_health::doubt_mobiles(session, alert_id, desk.now()).await?;
-    if !persons.is_empty() {
-        let detail = json!({ "persons": persons.len() });
+    let (mut after, mut marked) = (0, 0);
+    loop {
+        let persons = store::channel_health::undelivered(session, alert_id, (after, PIECE)).await?;
+        let Some(last) = persons.last() else { break };
+        after = last.delivery_id;
+        marked += store::channel_health::doubt_mobiles(session, alert_id, &persons, desk.now()).await?.len();
+    }
+    if marked > 0 {
+        let detail = json!({ "persons": marked });
         desk.audit(session, actor, "alert.numbers_doubted", ("alert", alert_id), detail).await?;
     }
-    Ok(persons.len())
+    Ok(marked)
 }
 
 /// Adds up what alerts that changed lately told of numbers: one that several SMS in a row did not arrive at becomes doubtful, and one
@@ -87,21 +95,39 @@ pub async fn weigh_alerts(desk: &Desk) -> Result<usize> {
     drop(session);
     let mut doubtful = 0;
     for message in changed {
+        if message.kind == "alert" {
+            doubtful += weigh_alert(desk, &message.id, in_a_row).await?;
+        }
         let mut session = desk.store.begin().await?;
         if message.kind == "alert" {
-            let persons = store::channel_health::doubt_repeated(&mut session, &message.id, (in_a_row, desk.now()));
-            let persons = persons.await?.len();
             store::channel_health::trust_proven(&mut session, &message.id).await?;
-            if persons > 0 {
-                let detail = json!({ "persons": persons, "in_a_row": in_a_row });
-                desk.audit(&mut session, &program(), "alert.numbers_doubted", ("alert", &message.id), detail).await?;
-            }
-            doubtful += persons;
         }
         store::setting::set(&mut session, WEIGHED_AT, message.changed_at.to_string()).await?;
         session.commit().await?;
     }
     Ok(doubtful)
+}
+
+/// Marks the numbers that an alert did not arrive at, nor those before it; read beside those who write, and marked a few at a time.
+async fn weigh_alert(desk: &Desk, alert_id: &str, in_a_row: i64) -> Result<usize> {
+    let (mut after, mut doubtful) = (0, 0);
+    loop {
+        let persons = {
+            let mut session = desk.store.read().await?;
+            store::channel_health::undelivered(&mut session, alert_id, (after, PIECE)).await?
+        };
+        let Some(last) = persons.last() else { return Ok(doubtful) };
+        after = last.delivery_id;
+        let mut session = desk.store.begin().await?;
+        let marked = store::channel_health::doubt_repeated(&mut session, alert_id, &persons, (in_a_row, desk.now()));
+        let marked = marked.await?.len();
+        if marked > 0 {
+            let detail = json!({ "persons": marked, "in_a_row": in_a_row });
+            desk.audit(&mut session, &program(), "alert.numbers_doubted", ("alert", alert_id), detail).await?;
+        }
+        session.commit().await?;
+        doubtful += marked;
+    }
 }
 
 /// Takes the mark from a person's number: somebody knows that it is right.

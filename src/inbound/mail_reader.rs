@@ -254,7 +254,7 @@ async fn move_deliveries(
     let mut receipts: Vec<NewReceipt> = reports.iter().filter_map(|outcome| receipt(outcome)).collect();
     receipts.sort_by(|a, b| (a.delivery_id, a.attempt, &a.word).cmp(&(b.delivery_id, b.attempt, &b.word)));
     receipts.dedup_by(|a, b| (a.delivery_id, a.attempt, &a.word) == (b.delivery_id, b.attempt, &b.word));
-    store::receipt::store(session, &receipts, now).await?;
+    session.write_together(vec![store::receipt::store(&receipts, now)]).await?;
     for round in rounds(&reports) {
         let mut steps = Vec::new();
         let mut endings = Vec::new();

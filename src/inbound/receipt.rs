@@ -116,13 +116,13 @@ async fn write(
     let rounds = rounds(incoming);
     let mut rows: Vec<NewReceipt> = rounds.iter().flatten().map(|report| row(report)).collect();
     rows.sort_unstable_by(|a, b| (a.delivery_id, a.attempt, &a.word).cmp(&(b.delivery_id, b.attempt, &b.word)));
-    store::receipt::store(&mut session, &rows, received_at).await?;
     let ids: Vec<i64> = rows.iter().map(|row| row.delivery_id).collect();
     store::advance::hold(&mut session, &ids).await?;
     // Read only now: who held the rows before us has written a later time than when we began to wait for them.
     let now = clock.now_ms();
     let arrived: Vec<Arrived<'_>> = arrivals(&rounds).into_iter().map(arrived).collect();
-    let mut changes = store::advance::arrive(&mut session, now, &arrived).await?;
+    let kept = vec![store::receipt::store(&rows, received_at)];
+    let mut changes = store::advance::arrive(&mut session, now, &arrived, kept).await?;
     let moved: HashSet<i64> = changes.iter().map(|change| change.delivery_id).collect();
     changes.extend(look_at(&mut session, (&rounds, &moved), now).await?);
     let id = ambient::new_id(clock);

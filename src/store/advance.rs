@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::delivery::ids_json;
 use super::settle::Change;
+use super::together::Write;
 use super::{Dialect, Result, Session, json};
 use crate::domain::delivery::DeliveryState;
 
@@ -92,7 +93,6 @@ const ARRIVE: &str = "UPDATE delivery {by id}
  SET state = 'delivered',
    reason = NULL,
    detail = NULL,
-   gateway_ref = v.gateway_ref,
    accepted_at = COALESCE(delivery.accepted_at, $2),
    doubted_at = NULL,
    final_at = $2,
@@ -101,19 +101,27 @@ const ARRIVE: &str = "UPDATE delivery {by id}
  WHERE delivery.id = v.id
    AND COALESCE(delivery.state, '') = 'accepted'
    AND delivery.attempts >= v.attempt
+   AND delivery.gateway_ref = v.gateway_ref
  RETURNING {packed delivery.id, delivery.lease_fence, delivery.message_id, delivery.channel, delivery.version, delivery.persons,
    delivery.households}";
 
-/// Writes down what arrived of that which gateways had taken, one report for each delivery. Returns what changed; who is missing
-/// there must be looked at.
+/// Does `writes`, and writes down what arrived of that which gateways had taken under the id that the report names, one report for
+/// each delivery. Returns what changed; who is missing there must be looked at.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn arrive(session: &mut Session, now: i64, arrived: &[Arrived<'_>]) -> Result<Vec<Change>> {
+pub async fn arrive(
+    session: &mut Session,
+    now: i64,
+    arrived: &[Arrived<'_>],
+    mut writes: Vec<Write>,
+) -> Result<Vec<Change>> {
     if arrived.is_empty() {
+        session.write_together(writes).await?;
         return Ok(Vec::new());
     }
-    let moved: Vec<Moved> = session.unpack(session.sql(ARRIVE).bind(json(&arrived)).bind(now)).await?;
+    writes.push(Write::new(ARRIVE).bind(json(&arrived)).bind(now));
+    let moved: Vec<Moved> = session.unpack_together(writes).await?;
     Ok(moved.into_iter().map(|row| row.change(DeliveryState::Accepted, DeliveryState::Delivered).1).collect())
 }
 

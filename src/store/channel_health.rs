@@ -3,7 +3,9 @@
 //! It does not decide when an address is unusable. Invariants: what was wrong with us is counted and marks nobody; nobody is
 //! removed: a mark holds for one address, and another address of the same person is usable.
 
-use super::{Result, Session};
+use serde::Serialize;
+
+use super::{Result, Session, json};
 
 const COUNT_BACK: &str = "SELECT CAST(COUNT(DISTINCT m.delivery_id) AS BIGINT) AS letters
  FROM contact_person p
@@ -59,39 +61,92 @@ pub async fn clear(session: &mut Session, contact_person_id: &str, now: i64) -> 
     Ok(session.execute(session.sql(CLEAR).bind(contact_person_id.to_owned()).bind(now)).await? > 0)
 }
 
-const DOUBT: &str = "UPDATE contact_person
- SET mobile_doubtful = mobile, mobile_doubtful_at = $2
- WHERE erased_at IS NULL
-   AND (mobile_doubtful IS NULL OR mobile_doubtful <> mobile)
-   AND id IN (SELECT r.contact_person_id
-     FROM message_recipient r
-     JOIN delivery d ON d.id = r.delivery_id
-     WHERE r.message_id = $1
-       AND d.channel = 'sms'
-       AND d.state IN ('undelivered', 'failed')
-       AND d.address = contact_person.mobile)
- RETURNING id";
+/// A person whom a delivery covers.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Covered {
+    /// The delivery.
+    pub delivery_id: i64,
+    /// The person.
+    pub contact_person_id: String,
+}
 
-/// Marks the numbers that a message is known not to have arrived at, and that their persons still have; says whose.
+const UNDELIVERED: &str = "SELECT d.id AS delivery_id, r.contact_person_id
+ FROM (SELECT l.id
+   FROM delivery l
+   WHERE l.message_id = $1
+     AND l.id > $2
+     AND l.channel = 'sms'
+     AND l.state IN ('undelivered', 'failed')
+   ORDER BY l.id
+   LIMIT $3) d
+ JOIN message_recipient r ON r.delivery_id = d.id
+ ORDER BY d.id, r.contact_person_id";
+
+/// Whom a message's next `limit` SMS that are known not to have arrived cover, after a delivery, in the order of deliveries.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn doubt_mobiles(session: &mut Session, message_id: &str, now: i64) -> Result<Vec<String>> {
-    let marked: Vec<(String,)> = session.list(session.sql(DOUBT).bind(message_id.to_owned()).bind(now)).await?;
+pub async fn undelivered(session: &mut Session, message_id: &str, (after, limit): (i64, i64)) -> Result<Vec<Covered>> {
+    session.list(session.sql(UNDELIVERED).bind(message_id.to_owned()).bind(after).bind(limit)).await
+}
+
+#[derive(Serialize)]
+struct PersonRow<'a> {
+    id: &'a str,
+}
+
+fn person_rows(persons: &[Covered]) -> String {
+    json(&persons.iter().map(|person| PersonRow { id: &person.contact_person_id }).collect::<Vec<_>>())
+}
+
+/// The persons of `$1` with a number that the message `$2` did not arrive at and that they still have. Each is looked up by key: with
+/// a list of everybody the message went to, that list is read once for each person there is.
+macro_rules! doubtable {
+    () => {
+        " WHERE contact_person.id IN (SELECT v.id FROM {rows $1: id TEXT})
+   AND erased_at IS NULL
+   AND (mobile_doubtful IS NULL OR mobile_doubtful <> mobile)
+   AND EXISTS (SELECT 1
+     FROM message_recipient r
+     JOIN delivery d ON d.id = r.delivery_id
+     WHERE r.message_id = $2
+       AND r.contact_person_id = contact_person.id
+       AND d.channel = 'sms'
+       AND d.state IN ('undelivered', 'failed')
+       AND d.address = contact_person.mobile)"
+    };
+}
+
+const DOUBT: &str = concat!(
+    "UPDATE contact_person
+ SET mobile_doubtful = mobile, mobile_doubtful_at = $3
+",
+    doubtable!(),
+    "
+ RETURNING id"
+);
+
+/// Marks the numbers of these persons that a message is known not to have arrived at, and that they still have; says whose.
+///
+/// # Errors
+/// [`super::StoreError`].
+pub async fn doubt_mobiles(
+    session: &mut Session,
+    message_id: &str,
+    persons: &[Covered],
+    now: i64,
+) -> Result<Vec<String>> {
+    let statement = session.sql(DOUBT).bind(person_rows(persons)).bind(message_id.to_owned()).bind(now);
+    let marked: Vec<(String,)> = session.list(statement).await?;
     Ok(marked.into_iter().map(|(id,)| id).collect())
 }
 
-const DOUBT_REPEATED: &str = "UPDATE contact_person
- SET mobile_doubtful = mobile, mobile_doubtful_at = $2
- WHERE erased_at IS NULL
-   AND (mobile_doubtful IS NULL OR mobile_doubtful <> mobile)
-   AND id IN (SELECT r.contact_person_id
-     FROM message_recipient r
-     JOIN delivery d ON d.id = r.delivery_id
-     WHERE r.message_id = $1
-       AND d.channel = 'sms'
-       AND d.state IN ('undelivered', 'failed')
-       AND d.address = contact_person.mobile)
+const DOUBT_REPEATED: &str = concat!(
+    "UPDATE contact_person
+ SET mobile_doubtful = mobile, mobile_doubtful_at = $3
+",
+    doubtable!(),
+    "
    AND (SELECT COUNT(*)
      FROM (SELECT l.state
        FROM message_recipient n
@@ -102,31 +157,34 @@ const DOUBT_REPEATED: &str = "UPDATE contact_person
          AND l.state IN ('delivered', 'undelivered', 'failed')
          AND l.final_at > COALESCE(contact_person.mobile_doubtful_at, 0)
        ORDER BY l.id DESC
-       LIMIT $3) q
-     WHERE q.state <> 'delivered') >= $3
- RETURNING id";
+       LIMIT $4) q
+     WHERE q.state <> 'delivered') >= $4
+ RETURNING id"
+);
 
-/// Marks the numbers that a message did not arrive at, nor the SMS before it, `in_a_row` in all; says whose.
+/// Marks the numbers of these persons that a message did not arrive at, nor the SMS before it, `in_a_row` in all; says whose.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn doubt_repeated(
     session: &mut Session,
     message_id: &str,
+    persons: &[Covered],
     (in_a_row, now): (i64, i64),
 ) -> Result<Vec<String>> {
-    let statement = session.sql(DOUBT_REPEATED).bind(message_id.to_owned()).bind(now).bind(in_a_row);
-    let marked: Vec<(String,)> = session.list(statement).await?;
+    let statement = session.sql(DOUBT_REPEATED).bind(person_rows(persons)).bind(message_id.to_owned());
+    let marked: Vec<(String,)> = session.list(statement.bind(now).bind(in_a_row)).await?;
     Ok(marked.into_iter().map(|(id,)| id).collect())
 }
 
 const TRUST_PROVEN: &str = "UPDATE contact_person
  SET mobile_doubtful = NULL, mobile_doubtful_at = NULL
  WHERE mobile_doubtful IS NOT NULL
-   AND id IN (SELECT r.contact_person_id
+   AND EXISTS (SELECT 1
      FROM message_recipient r
      JOIN delivery d ON d.id = r.delivery_id
      WHERE r.message_id = $1
+       AND r.contact_person_id = contact_person.id
        AND d.channel = 'sms'
        AND d.state = 'delivered'
        AND d.final_at >= contact_person.mobile_doubtful_at

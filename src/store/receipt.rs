@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::together::Write;
 use super::{Result, Session, json};
 
 /// A report to be stored.
@@ -28,11 +29,9 @@ const STORE: &str = "INSERT INTO receipt (delivery_id, attempt, word, gateway, g
  ON CONFLICT (delivery_id, attempt, word) DO NOTHING";
 
 /// Stores reports on deliveries that exist. What came before stays as it came.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn store(session: &mut Session, receipts: &[NewReceipt], now: i64) -> Result<()> {
-    session.execute(session.sql(STORE).bind(json(&receipts)).bind(now)).await.map(drop)
+#[must_use]
+pub fn store(receipts: &[NewReceipt], now: i64) -> Write {
+    Write::new(STORE).bind(json(&receipts)).bind(now)
 }
 
 /// A report as shown.

@@ -3,6 +3,7 @@
 //! It decides nothing. Invariant: writes that go together touch different tables, and none of them needs what another wrote, for
 //! the order in which a database does them is its own.
 
+use serde::de::DeserializeOwned;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, FromRow};
 
@@ -68,6 +69,12 @@ impl Session {
     pub(crate) async fn list_together<T: for<'r> FromRow<'r, AnyRow>>(&mut self, writes: Vec<Write>) -> Result<Vec<T>> {
         let statement = self.together(writes);
         self.list(statement).await
+    }
+
+    /// As [`Session::list_together`], where each row is of one `{packed …}` column.
+    pub(crate) async fn unpack_together<T: DeserializeOwned>(&mut self, writes: Vec<Write>) -> Result<Vec<T>> {
+        let statement = self.together(writes);
+        self.unpack(statement).await
     }
 
     fn together(&self, writes: Vec<Write>) -> Statement {

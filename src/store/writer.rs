@@ -153,12 +153,13 @@ impl Turn {
         self.seat.as_ref().map_or(0, |seat| seat.left.len())
     }
 
-    /// Each part of a transaction has a savepoint, of another name than the one before it: rolling back to it can then never undo
-    /// what another did.
+    /// Each part of a transaction after the first has a savepoint, of another name than the one before it: rolling back to it can then
+    /// never undo what another did. The first has none, for SQLite keeps a copy of every page that is written after one.
     fn beginning(&self) -> &'static str {
         match (self.length, self.parts_before()) {
             (Length::Any, _) => Dialect::Sqlite.begin_write(),
-            (Length::Short, 0) => "BEGIN IMMEDIATE; SAVEPOINT turn_0",
+            (Length::Short, 0) => "BEGIN IMMEDIATE",
+            (Length::Short, 1) => "SAVEPOINT turn_1",
             (Length::Short, parts) if parts % 2 == 1 => "RELEASE turn_0; SAVEPOINT turn_1",
             (Length::Short, _) => "RELEASE turn_1; SAVEPOINT turn_0",
         }
@@ -241,8 +242,9 @@ impl Seat {
     /// has rolled back all of the transaction: then it is lost for everybody.
     async fn undo_part(&mut self) {
         let Some(connection) = self.connection.as_mut() else { return };
-        let undo = match self.left.len() % 2 {
-            0 => "ROLLBACK TO turn_0; RELEASE turn_0; SAVEPOINT turn_1",
+        let undo = match self.left.len() {
+            1 => "ROLLBACK TO turn_1; RELEASE turn_1",
+            parts if parts % 2 == 0 => "ROLLBACK TO turn_0; RELEASE turn_0; SAVEPOINT turn_1",
             _ => "ROLLBACK TO turn_1; RELEASE turn_1; SAVEPOINT turn_0",
         };
         if connection.execute(undo).await.is_err() {

@@ -109,14 +109,21 @@ on_both_databases! {
         let arrived = |id| Arrived { id, attempt: 1, gateway_ref: "s1" };
         let both = [arrived(ids[0]), arrived(ids[1])];
         let later = Arrived { attempt: 2, ..arrived(ids[1]) };
-        assert_eq!(advance::arrive(&mut session, NOW, &[later]).await.unwrap(), [], "no such attempt was made");
-        let moved = advance::arrive(&mut session, NOW, &both).await.unwrap();
+        let other = Arrived { gateway_ref: "s2", ..arrived(ids[1]) };
+        assert_eq!(advance::arrive(&mut session, NOW, &[later], vec![]).await.unwrap(), [], "no such attempt was made");
+        assert_eq!(advance::arrive(&mut session, NOW, &[other], vec![]).await.unwrap(), [], "the gateway calls it s1");
+        let receipt = NewReceipt {
+            delivery_id: ids[1], attempt: 1, word: "delivered".into(), gateway: "elks".into(), gateway_ref: "s1".into(), state: None,
+        };
+        let kept = vec![receipt::store(&[receipt], NOW)];
+        let moved = advance::arrive(&mut session, NOW, &both, kept).await.unwrap();
+        assert_eq!(receipt::of_delivery(&mut session, ids[1]).await.unwrap().len(), 1, "what came is kept with it");
         assert_eq!((moved.len(), moved[0].delivery_id, moved[0].to), (1, ids[1], DeliveryState::Delivered));
         settle::record(&mut session, &batch("b3"), &moved).await.unwrap();
         let held = delivery::lock(&mut session, &ids[1..]).await.unwrap();
         let back = held.into_iter().map(|held| Step::new(held, DeliveryState::Queued, None)).collect();
         assert_eq!(delivery::walk(&mut session, NOW, back).await.unwrap(), [], "a final state is never left");
-        assert_eq!(advance::arrive(&mut session, NOW, &both).await.unwrap(), [], "nothing arrives twice");
+        assert_eq!(advance::arrive(&mut session, NOW, &both, vec![]).await.unwrap(), [], "nothing arrives twice");
         let shown = delivery::get(&mut session, ids[1]).await.unwrap().unwrap();
         assert_eq!((shown.state.as_str(), shown.gateway_ref.as_deref(), shown.parts), ("delivered", Some("s1"), Some(2)));
         assert_eq!((shown.accepted_at, shown.final_at), (Some(NOW), Some(NOW)));
@@ -221,9 +228,11 @@ on_both_databases! {
             delivery_id, attempt: 1, word: word.into(), gateway: "elks".into(), gateway_ref: "s1".into(), state: None,
         };
         let known = IDS_PER_MESSAGE + 1;
-        receipt::store(&mut session, &[new(known, "delivered"), new(99, "delivered")], NOW).await.unwrap();
+        let first = [new(known, "delivered"), new(99, "delivered")];
+        session.write_together(vec![receipt::store(&first, NOW)]).await.unwrap();
         assert_eq!(receipt::of_delivery(&mut session, 99).await.unwrap(), [], "an unknown delivery stores nothing");
-        receipt::store(&mut session, &[new(known, "delivered"), new(known, "sent")], NOW + 1).await.unwrap();
+        let again = [new(known, "delivered"), new(known, "sent")];
+        session.write_together(vec![receipt::store(&again, NOW + 1)]).await.unwrap();
         let stored = receipt::of_delivery(&mut session, known).await.unwrap();
         let stored: Vec<(&str, i64)> = stored.iter().map(|row| (row.word.as_str(), row.received_at)).collect();
         assert_eq!(stored, [("delivered", NOW), ("sent", NOW + 1)], "the same word again changes nothing");

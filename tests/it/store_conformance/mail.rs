@@ -1,6 +1,7 @@
 //! Incoming mail and how well ways work, on both databases.
 
 use super::*;
+use grannpost::store::channel_health::Covered;
 use grannpost::store::inbound_mail::{NewMail, Read};
 use grannpost::store::{channel_health, inbound_mail};
 
@@ -105,8 +106,10 @@ on_both_databases! {
         let counted = audience::count_letter(&mut session, ["2380", "2380-vik"], NOW).await.unwrap();
         assert_eq!((counted.by_email, counted.on_paper), (1, 0));
         assert_eq!(channel_health::count_doubtable(&mut session, "m1").await.unwrap(), 0, "a letter says nothing of a number");
-        assert_eq!(channel_health::doubt_mobiles(&mut session, "m1", NOW).await.unwrap(), [""; 0]);
-        assert_eq!(channel_health::doubt_repeated(&mut session, "m1", (1, NOW)).await.unwrap(), [""; 0]);
+        assert_eq!(channel_health::undelivered(&mut session, "m1", (0, 10)).await.unwrap(), []);
+        let covered = [Covered { delivery_id: delivery.id, contact_person_id: "p1".into() }];
+        assert_eq!(channel_health::doubt_mobiles(&mut session, "m1", &covered, NOW).await.unwrap(), [""; 0]);
+        assert_eq!(channel_health::doubt_repeated(&mut session, "m1", &covered, (1, NOW)).await.unwrap(), [""; 0]);
         assert_eq!(channel_health::trust_proven(&mut session, "m1").await.unwrap(), 0);
         inbound_sms::hold(&mut session, &[7, 9].into()).await.unwrap();
         assert!(!channel_health::trust_mobile(&mut session, "p1", NOW).await.unwrap());
