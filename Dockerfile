@@ -51,7 +51,8 @@ WORKDIR /data
 VOLUME /data
 ENV GRANNPOST__SERVER__LISTEN=0.0.0.0:8080 \
     GRANNPOST__DATABASE__URL=sqlite:/data/grannpost.db \
-    GRANNPOST__LOG__FORMAT=json
+    GRANNPOST__LOG__FORMAT=json \
+    MIMALLOC_ALLOW_THP=0
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 # Health, not readiness: a paused daemon is healthy and must not be restarted for it.

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::browser::{Account, PASSWORD};
 use crate::support::webdriver::{CONTROL, ENTER, ESCAPE, Look, RELEASE, SPACE, TAB, Window};
@@ -305,18 +305,17 @@ async fn a_colleague_approves_and_the_authors_page_hears_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_change_is_pushed_to_the_page_within_moments() {
-    let app = app(2_000).await;
+async fn a_change_is_pushed_to_the_page() {
+    // The page also looks when the time to undo is over.
+    let app = app_with(Kind::Sqlite, 2_000, "alerts.undo_seconds = 120").await;
     let window = signed_in(&app, "operator", Look::default()).await;
+    window.only_pushed().await;
     for _ in 0..3 {
         let id = sent(&window).await;
         window.until_says("Går i väg om").await;
         app.advance(Duration::from_millis(1));
-        let begun = Instant::now();
         assert_eq!(app.api.post(&format!("/alerts/{id}/stop"), json!({})).await.status, 200);
         window.until_says("240 stoppades").await;
-        // Without a push the figures would be asked for every five seconds.
-        assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     }
 }
 
@@ -324,15 +323,14 @@ async fn a_change_is_pushed_to_the_page_within_moments() {
 async fn an_answer_is_counted_on_the_page_of_its_alert_and_put_in_when_somebody_asks() {
     let app = app_with(Kind::Sqlite, 2_000, "replies.automatic = false").await;
     let window = signed_in(&app, "operator", Look::default()).await;
+    window.only_pushed().await;
     let id = sent(&window).await;
     window.until_says("Inga svar ännu").await;
     app.advance(Duration::from_secs(30));
     app.alert_when(&id, |alert| alert["counts"]["queued"] == 0 && alert["counts"]["sending"] == 0).await;
     let number = app.gateway.journal().messages().remove(0).to;
-    let begun = Instant::now();
     app.observation_from(&number, "Röd skåpbil vid macken, han är här").await;
     window.until_says("1 nytt svar").await;
-    assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());
     window.until_says("Ett svar kan vara akut").await;
     assert!(!window.text().await.contains("vid macken"), "nothing jumps");
     window.click("#new-answers").await;

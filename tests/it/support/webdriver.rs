@@ -16,7 +16,7 @@ use super::TestApp;
 use super::browser::Browser;
 
 /// How long a story waits for what shall come.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// How the protocol names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -256,6 +256,13 @@ impl Window {
     pub async fn run_first(&self, script: &str) {
         let wanted = json!({ "cmd": "Page.addScriptToEvaluateOnNewDocument", "params": { "source": script } });
         self.command(Method::POST, "/goog/cdp/execute", wanted).await;
+    }
+
+    /// Lets no page ask by itself every five seconds from now on: what it shows was pushed.
+    pub async fn only_pushed(&self) {
+        let script = "const every = window.setInterval; \
+            window.setInterval = (act, time, ...more) => time === 5000 ? 0 : every(act, time, ...more);";
+        self.run_first(script).await;
     }
 
     /// Adds a security key that is there and agrees to everything.
