@@ -11,10 +11,11 @@ LIBRARIES := web/node_modules/.package-lock.json
 # The SMPP server that stories speak to.
 SMPP_SERVER := tests/smpp/node_modules/.package-lock.json
 PEERS := benches/peers/node_modules/.package-lock.json
-# Stories that take minutes between them: `make test-faults` runs these too.
-SLOW := soak:: database_faults:: come_and_go gateway_faults::postgres disk_faults::postgres interleavings::postgres \
-  postgres::no_field_of_the_api postgres::no_parameter_takes postgres::a_daemon_killed_in_mid_dispatch postgres::the_same_holds \
-  postgres::where_the_gateway_has_no_history postgres::a_copy_made_in_mid_dispatch
+# Stories that take minutes between them, most of them the PostgreSQL half of a pair: `make test-faults` runs these too.
+SLOW := soak:: database_faults:: come_and_go gateway_faults::postgres disk_faults::postgres interleavings::postgres smpp::postgres \
+  postgres::no_field_of_the_api postgres::no_parameter_takes postgres::a_daemon_killed postgres::a_daemon_told_to_end \
+  postgres::answers_that_come_while postgres::the_same_holds postgres::where_the_gateway_has_no_history postgres::a_copy_made_in_mid_dispatch \
+  postgres::eleven_hundred_answers postgres::a_storm_of_bounces postgres::two_hundred_tamperings postgres::every_role_
 # Root installs by itself, everybody else through sudo.
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 
@@ -34,13 +35,13 @@ test: setup-test $(LIBRARIES) ## Install what tests need, then check format, lin
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) test --locked -- $(addprefix --skip ,$(SLOW))
 
-# The stories of docs/faults.md with many runs and seeds. What failed stands in the table too, and in target/faults.log.
+# The stories of docs/faults.md with many runs and seeds, and the slow ones. What failed stands in the table too, and in target/faults.log.
 FAULTS = $$(grep -oE '`[a-z_]+::[a-z_0-9]+`' docs/faults.md | sed -E 's/.*::|`//g' | sort -u)
 
 test-faults: setup-test-faults $(LIBRARIES) ## Survive every fault of docs/faults.md, with many seeds; prints a table (up to half an hour)
 	@mkdir -p target && : > target/faults.tsv
 	code=0; GRANNPOST_FAULTS=full GRANNPOST_FAULTS_FIGURES=$(CURDIR)/target/faults.tsv \
-	  $(CARGO) test --locked --test it -- --test-threads 2 $(FAULTS) > target/faults.log 2>&1 || code=$$?; \
+	  $(CARGO) test --locked --test it -- --test-threads 2 $(FAULTS) $(SLOW) > target/faults.log 2>&1 || code=$$?; \
 	awk -f tests/faults.awk target/faults.tsv target/faults.log; exit $$code
 	$(MAKE) --no-print-directory fuzz-api
 
