@@ -36,10 +36,68 @@ pub struct Begins {
     pub number: String,
 }
 
+const HOLDERS: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS holders
+ FROM (SELECT 1 AS one
+   FROM contact_person_word
+   WHERE word >= $1 AND word <= $2
+   LIMIT $3) q";
+
+/// Holders of a word that are counted to find the rarest; those of a more frequent one are many.
+const MANY: i64 = 20_000;
+
+/// Which of the words typed is looked up first; of its holders the others are asked for.
+struct First<'a> {
+    from: &'a str,
+    to: String,
+    /// Other words that the name holds whole.
+    whole: Vec<&'a str>,
+    /// How another word of the name begins; empty for none.
+    begin: &'a str,
+}
+
+impl<'a> First<'a> {
+    fn begin(begins: &'a Begins) -> Self {
+        let whole = begins.whole.iter().map(String::as_str).collect();
+        Self { from: &begins.word, to: last(&begins.word), whole, begin: "" }
+    }
+
+    fn whole(begins: &'a Begins, at: usize) -> Self {
+        let others = begins.whole.iter().enumerate().filter(|(other, _)| *other != at);
+        let whole = others.map(|(_, word)| word.as_str()).collect();
+        Self { from: &begins.whole[at], to: begins.whole[at].clone(), whole, begin: &begins.word }
+    }
+
+    /// The one with the fewest holders: half a surname may fit everybody, and the name before it a thousand.
+    async fn rarest(session: &mut Session, begins: &'a Begins) -> Result<Self> {
+        let mut rarest = (i64::MAX, Self::begin(begins));
+        if begins.whole.is_empty() {
+            return Ok(rarest.1);
+        }
+        let whole = (0..begins.whole.len()).map(|at| Self::whole(begins, at));
+        for first in std::iter::once(Self::begin(begins)).chain(whole) {
+            let statement = session.sql(HOLDERS).bind(first.from.to_owned()).bind(first.to.clone()).bind(MANY);
+            let holders: Option<(i64,)> = session.one(statement).await?;
+            let holders = holders.map_or(0, |(count,)| count);
+            if holders < rarest.0 {
+                rarest = (holders, first);
+            }
+        }
+        Ok(rarest.1)
+    }
+}
+
+/// Sorts behind every text that begins so.
+fn last(begin: &str) -> String {
+    format!("{begin}{LAST}")
+}
+
 const CANDIDATES: &str = "SELECT q.id
  FROM (SELECT w.contact_person_id AS id
    FROM contact_person_word w
-   WHERE $1 <> '' AND w.word >= $1 AND w.word < $2
+   WHERE $1 <> '' AND w.word >= $1 AND w.word <= $2
+     AND ($12 = '' OR EXISTS (SELECT 1
+       FROM contact_person p
+       WHERE p.id = w.contact_person_id AND ' ' || p.name_key LIKE '% ' || $12 || '%'))
      AND ($10 = 1 OR w.area_code IN (SELECT v.code FROM {rows $9: code TEXT}))
      AND NOT EXISTS (SELECT 1
        FROM {rows $11: word TEXT}
@@ -95,12 +153,12 @@ pub async fn candidates(
     within: Within<'_>,
     limit: i64,
 ) -> Result<(Vec<String>, bool)> {
-    let whole: Vec<_> = begins.whole.iter().map(|word| json!({ "word": word })).collect();
-    let last = |text: &str| format!("{text}{LAST}");
+    let first = First::rarest(session, begins).await?;
+    let whole: Vec<_> = first.whole.iter().map(|word| json!({ "word": word })).collect();
     let statement = session
         .sql(CANDIDATES)
-        .bind(begins.word.clone())
-        .bind(last(&begins.word))
+        .bind(first.from.to_owned())
+        .bind(first.to)
         .bind(begins.email.clone())
         .bind(last(&begins.email))
         .bind(begins.number.clone())
@@ -109,7 +167,8 @@ pub async fn candidates(
         .bind(limit + 1)
         .bind(within.areas_json.to_owned())
         .bind(i64::from(within.is_everywhere))
-        .bind(json!(whole).to_string());
+        .bind(json!(whole).to_string())
+        .bind(first.begin.to_owned());
     let rows: Vec<(String,)> = session.list(statement).await?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
     // One record may be found several ways: what the database cut off is told before those are made one.
