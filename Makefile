@@ -38,7 +38,7 @@ test: setup-test $(LIBRARIES) ## Install what tests need, then check format, lin
 # The stories of docs/faults.md with many runs and seeds, and the slow ones. What failed stands in the table too, and in target/faults.log.
 FAULTS = $$(grep -oE '`[a-z_]+::[a-z_0-9]+`' docs/faults.md | sed -E 's/.*::|`//g' | sort -u)
 
-test-faults: setup-test-faults $(LIBRARIES) ## Survive every fault of docs/faults.md, with many seeds; prints a table (up to half an hour)
+test-faults: setup-test-faults $(LIBRARIES) ## Survive every fault of docs/faults.md, with many seeds; prints a table (some 40 minutes)
 	@mkdir -p target && : > target/faults.tsv
 	code=0; GRANNPOST_FAULTS=full GRANNPOST_FAULTS_FIGURES=$(CURDIR)/target/faults.tsv \
 	  $(CARGO) test --locked --test it -- --test-threads 2 $(FAULTS) $(SLOW) > target/faults.log 2>&1 || code=$$?; \
