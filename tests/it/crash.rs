@@ -18,6 +18,8 @@ use crate::support::{Api, Database, Kind, SECRET, on_both_databases, root, setti
 
 /// Kills in one dispatch.
 const KILLS: usize = 3;
+/// What killed daemons had stamped and not handed over: twice the calls at once, for each kill.
+const MOST_IN_DOUBT: usize = 2 * 16 * KILLS;
 const SHORT: &str = "dispatch.lease_seconds = 1\ndispatch.in_doubt_grace_seconds = 1\n";
 pub(crate) const RECIPIENTS: usize = 1030;
 
@@ -65,9 +67,8 @@ async fn kill_at_random(kind: Kind, seed: u64, more: &str, history: HistoryMode)
     let id = made.json["id"].as_str().unwrap().to_owned();
     let mut slowest = Duration::ZERO;
     for kill in 0..KILLS {
-        // What a killed daemon had stamped and not handed over is in doubt and never comes.
-        let most = RECIPIENTS - 2 * 16 * KILLS;
-        let at = (RECIPIENTS * kill / KILLS + draw.below(RECIPIENTS / KILLS)).clamp(1, most);
+        // What is in doubt never comes.
+        let at = (RECIPIENTS * kill / KILLS + draw.below(RECIPIENTS / KILLS)).clamp(1, RECIPIENTS - MOST_IN_DOUBT);
         scene.gateway.journal().wait_for(at).await;
         daemon.kill();
         let before = scene.gateway.journal().len();
@@ -94,8 +95,7 @@ async fn kill_at_random(kind: Kind, seed: u64, more: &str, history: HistoryMode)
     let verified = child::run(&scene.config, &["verify"]);
     assert!(verified.status.success(), "seed {seed}: {}", String::from_utf8_lossy(&verified.stdout));
     let in_doubt = done["counts"]["in_doubt"].as_i64().unwrap();
-    // Twice the calls at once, for each kill.
-    assert!(in_doubt <= 2 * 16 * KILLS as i64, "seed {seed}: {in_doubt} in doubt");
+    assert!(in_doubt <= MOST_IN_DOUBT as i64, "seed {seed}: {in_doubt} in doubt");
     (slowest, in_doubt)
 }
 

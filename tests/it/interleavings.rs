@@ -319,7 +319,7 @@ on_both_databases! {
     async fn no_order_of_receipts_bounces_and_answers_moves_a_state_back_or_loses_one(kind: Kind) {
         let (seeds, mut steps, mut in_doubt, mut again, mut older) = (seeds(3, 20), 0, 0, 0, 0);
         for seed in seeds.clone() {
-            let app = TestApp::spawn(kind).await;
+            let mut app = TestApp::spawn(kind).await;
             let handed_over = hand_over(&app, seed).await;
             in_doubt += handed_over.iter().filter(|one| one.is_in_doubt).count();
             again += handed_over.iter().filter(|one| one.attempts > 1).count();
@@ -332,6 +332,8 @@ on_both_databases! {
             steps += assert_histories(&app).await;
             assert_ends(&app, &brought, &handed_over).await;
             assert_eq!(app.verify().await, Vec::<String>::new(), "seed {seed}");
+            // Its connections to PostgreSQL end with it: twenty daemons would take all that there are.
+            assert!(app.begin_stop().await.unwrap(), "seed {seed}: the daemon ends in time");
         }
         let figure = format!("all kept once, {steps} steps and none back; {in_doubt} began in doubt, {again} were tried again, {older} receipts of attempts before the last");
         assert!(older > 0, "no receipt of an older attempt was drawn");

@@ -157,12 +157,13 @@ async fn admin_key(desk: &Desk) -> String {
 }
 
 /// A port for a server that is started later. It lies below those that the system gives to connections going out, which would
-/// take it meanwhile, and is given once.
+/// take it meanwhile, and is given once. Test programs that run beside each other begin far apart.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let begin = u16::try_from(std::process::id() % 18_000).unwrap();
+    let begin = std::process::id().wrapping_mul(7_919) % 20_000;
     loop {
-        let port = 12_000 + (begin + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let port = 12_000 + (begin + u32::from(NEXT.fetch_add(1, Ordering::Relaxed))) % 20_000;
+        let port = u16::try_from(port).unwrap();
         if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
