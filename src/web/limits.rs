@@ -114,23 +114,18 @@ pub async fn refuse_nul(request: Request, next: Next) -> Response {
     next.run(request).await
 }
 
-/// Empties every answer below `/hooks/`: a gateway sends what stands in it to a citizen.
-pub async fn empty_below_hooks(request: Request, next: Next) -> Response {
-    let is_hook = request.uri().path().starts_with("/hooks");
-    let mut response = next.run(request).await;
-    if is_hook {
-        *response.body_mut() = Body::empty();
-        response.headers_mut().remove(CONTENT_TYPE);
-        response.headers_mut().remove(CONTENT_LENGTH);
-    }
+/// The answer of a hook without its body: a gateway sends what stands in it to a citizen.
+pub fn emptied<B>(response: axum::http::Response<B>) -> Response {
+    let mut response = response.map(|_| Body::empty());
+    response.headers_mut().remove(CONTENT_TYPE);
+    response.headers_mut().remove(CONTENT_LENGTH);
     response
 }
 
 /// Sets the headers of `ux.md` section 3 where a handler has not set its own.
-pub async fn security_headers(request: Request, next: Next) -> Response {
+pub fn with_security_headers(mut response: Response) -> Response {
     const POLICY: &str = "default-src 'self'; style-src 'self'; img-src 'self' data:; object-src 'none'; base-uri 'none'; \
                           frame-ancestors 'none'; form-action 'self'";
-    let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, POLICY),

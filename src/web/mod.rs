@@ -25,6 +25,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio_util::sync::CancellationToken;
+use tower::util::MapResponseLayer;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::actions::Desk;
@@ -100,18 +101,18 @@ pub fn public(web: Web) -> Router {
         .merge(pages::assets::router())
         .fallback(error::not_found)
         .method_not_allowed_fallback(error::method_not_allowed);
-    finish(guarded(router).merge(hook_routes()), web)
+    finish(guarded(router).merge(hooks::router()), web)
 }
 
 /// Both on one address.
 pub fn whole(web: Web) -> Router {
-    finish(with_fault_pages(console_routes().merge(pages::public(&web)), &web).merge(hook_routes()), web)
+    finish(with_fault_pages(console_routes().merge(pages::public(&web)), &web).merge(hooks::router()), web)
 }
 
 /// Hooks alone, and the watching pages: a daemon that takes in what comes and shows no pages.
 pub fn hooks(web: Web) -> Router {
     let router = watch::router().fallback(error::not_found).method_not_allowed_fallback(error::method_not_allowed);
-    finish(guarded(router).merge(hook_routes()), web)
+    finish(guarded(router).merge(hooks::router()), web)
 }
 
 /// The watching pages alone.
@@ -122,11 +123,6 @@ pub fn watched(web: Web) -> Router {
 
 fn console_routes() -> Router<Web> {
     Router::new().merge(api::router()).merge(watch::router()).merge(pages::console())
-}
-
-/// Apart from the pages: a gateway calls for every SMS, and nothing that goes wrong is shown to it as a page.
-fn hook_routes() -> Router<Web> {
-    guarded(hooks::router().method_not_allowed_fallback(error::method_not_allowed))
 }
 
 /// Whoever asks for a page gets what went wrong as one, whichever layer said so.
@@ -144,8 +140,5 @@ fn guarded(router: Router<Web>) -> Router<Web> {
 }
 
 fn finish(router: Router<Web>, web: Web) -> Router {
-    router
-        .layer(middleware::from_fn(limits::empty_below_hooks))
-        .layer(middleware::from_fn(limits::security_headers))
-        .with_state(web)
+    router.merge(hooks::nothing_else()).layer(MapResponseLayer::new(limits::with_security_headers)).with_state(web)
 }
