@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use grannpost::domain::delivery_token::DeliveryToken;
@@ -28,8 +29,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A reply that has become nothing after this is lost.
 const LONGEST_READING: Duration = Duration::from_secs(120);
 
-/// Receipts for 200,000 that were accepted, brought over 64 connections as fast as they are taken. Each is answered after
-/// its commit, so the last answer is the last one on disk.
+/// Receipts for 200,000 that were accepted, in the order in which they were handed over, brought over 64 connections as fast as they
+/// are taken. Each is answered after its commit, so the last answer is the last one on disk.
 pub async fn receipts(kind: Kind) -> Vec<Line> {
     let count = super::scaled(200_000);
     let scene = Scene::set(&Plan { kind, persons: count, behaviour: silent(0), rate: 1, concurrency: 1 }).await;
@@ -39,14 +40,15 @@ pub async fn receipts(kind: Kind) -> Vec<Line> {
     assert_eq!(ids.len(), count);
     let authority = scene.api.base().strip_prefix("http://").unwrap().to_owned();
     let requests: Arc<Vec<String>> = Arc::new(ids.iter().map(|id| request(&scene, &authority, *id)).collect());
+    let next = Arc::new(AtomicUsize::new(0));
     let mut callers = JoinSet::new();
     let begun = Instant::now();
-    for first in 0..CONNECTIONS {
-        let (requests, authority) = (Arc::clone(&requests), authority.clone());
+    for _ in 0..CONNECTIONS {
+        let (requests, next, authority) = (Arc::clone(&requests), Arc::clone(&next), authority.clone());
         callers.spawn(async move {
             let mut caller = Caller::connect(&authority).await;
-            let mut times = Vec::with_capacity(requests.len() / CONNECTIONS + 1);
-            for request in requests.iter().skip(first).step_by(CONNECTIONS) {
+            let mut times = Vec::new();
+            while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let asked = Instant::now();
                 assert_eq!(caller.call(request).await, 204);
                 times.push(asked.elapsed());
