@@ -158,7 +158,7 @@ pub async fn release(session: &mut Session, owner: &str, ids: &[i64], due_at: i6
 }
 
 const RELEASE_DEAD: &str = update_unheld!(
-    "
+    "{by index delivery_sending}
    WHERE d.state = 'sending'
      AND d.stamped_at IS NULL
      AND (d.lease_owner = $1 OR d.lease_until_at < $2)",
@@ -264,14 +264,14 @@ pub enum Which<'a> {
 
 const LOCK_EXPIRED: &str = concat!(
     select_locked!(),
-    "
+    " {by index delivery_expiry}
  WHERE d.state = 'queued' AND d.expires_at <= $1
    AND NOT EXISTS (SELECT 1 FROM message m WHERE m.id = d.message_id AND m.state IN ('draft', 'awaiting_approval'))
  ORDER BY d.id LIMIT $2 {for update}"
 );
 const LOCK_ACCEPTED: &str = concat!(
     select_locked!(),
-    "
+    " {by index delivery_accepted}
  WHERE d.state = 'accepted' AND d.channel = $3 AND d.accepted_at <= $1
  ORDER BY d.id LIMIT $2 {for update}"
 );
@@ -289,7 +289,7 @@ const LOCK_IN_DOUBT_OF: &str = concat!(
 );
 const LOCK_STAMPED_BY_DEAD: &str = concat!(
     select_locked!(),
-    "
+    " {by index delivery_sending}
  WHERE d.state = 'sending' AND d.stamped_at IS NOT NULL AND (d.lease_owner = $1 OR d.lease_until_at < $3)
  ORDER BY d.id LIMIT $2 {for update}"
 );

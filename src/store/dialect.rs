@@ -56,7 +56,8 @@ impl Dialect {
     /// `{rows $1: id BIGINT, state TEXT}` is a table made of a bound JSON array of objects;
     /// `{skip locked}` lets several daemons claim side by side; `{for update}` holds rows that are about to change, and
     /// `{for no key update}` those whose key stays, so that rows that name it may come meanwhile;
-    /// `{by id}` after the delivery table has its rows looked up by id, whatever else a planner thinks of;
+    /// `{by id}` after the delivery table has its rows looked up by id, whatever else a planner thinks of, and `{by index i}` by the
+    /// index `i`: SQLite has no statistics, and reads a whole table in the order that is asked for rather than sort a few rows;
     /// `{as bytes}` behind a column compares it as bytes, so that the index of how it begins serves;
     /// `{one at a time $1}` waits until no other transaction holds the number; SQLite has one writer anyway;
     /// `{key of p}` is what the rows of table `p`, whose key is a text `id`, are read one after the other by, `{text of key}` and
@@ -115,7 +116,6 @@ impl Dialect {
             ("key of p", Self::Postgres) => into.push_str("p.id"),
             ("text of key", Self::Sqlite) => into.push_str("CAST(MAX(q.key) AS TEXT)"),
             ("text of key", Self::Postgres) => into.push_str("MAX(q.key)"),
-            // Without statistics SQLite takes the index of leases for the better one, and looks at every lease for every row.
             // What is not indexed is still found by its row id.
             ("by id", Self::Sqlite) => into.push_str("NOT INDEXED"),
             ("by id", Self::Postgres) => {}
@@ -126,6 +126,11 @@ impl Dialect {
             ("now us", Self::Sqlite) => into.push_str("CAST(unixepoch('subsec') * 1000000 AS BIGINT)"),
             ("now us", Self::Postgres) => {
                 into.push_str("CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000000 AS BIGINT)");
+            }
+            (index, _) if index.starts_with("by index ") => {
+                if self == Self::Sqlite {
+                    let _ = write!(into, "INDEXED BY {}", index.trim_start_matches("by index "));
+                }
             }
             (key, _) if key.starts_with("key $") => {
                 let argument = key.trim_start_matches("key ");
