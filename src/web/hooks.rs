@@ -28,8 +28,7 @@ const HOOK_LIMIT: usize = 64 * 1024;
 /// A call that is not done by then is given up; the gateway brings it again.
 const HOOK_PATIENCE: Duration = Duration::from_secs(10);
 
-/// The hooks. A gateway calls for every SMS, so they have few layers: each costs every call an allocation or more, and axum's own
-/// would be four times what a call needs besides (`docs/performance.md`).
+/// The hooks. A gateway calls for every SMS, and axum copies each layer for each call, so they have few (`docs/performance.md`).
 pub fn router() -> Router<Web> {
     Router::new()
         .route("/hooks/sms/{gateway}/{secret}/receipt/{token}", post(receipt))
