@@ -1,14 +1,25 @@
 //! Owns the gauges that are counted from the database every few seconds.
 
+use std::time::Instant;
+
 use super::Upkeep;
 use crate::domain::delivery::Channel;
 use crate::domain::message::priority;
 use crate::store::{self, StoreError};
 
 const DAY_MS: f64 = 24.0 * 3_600_000.0;
+/// It rests for so many times as long as it looked: what waits is counted row by row, and that may be millions.
+const RESTS: u32 = 20;
 
-/// Sets the gauges.
+/// Sets the gauges, and rests.
 pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
+    let begun = Instant::now();
+    set(&upkeep).await?;
+    let _ = upkeep.stop.run_until_cancelled(tokio::time::sleep(begun.elapsed() * RESTS)).await;
+    Ok(())
+}
+
+async fn set(upkeep: &Upkeep) -> Result<(), StoreError> {
     let now = upkeep.clock.now_ms();
     let mut session = upkeep.store.read().await?;
     let depths = store::queue::depths(&mut session, now).await?;
