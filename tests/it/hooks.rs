@@ -107,6 +107,8 @@ on_both_databases! {
             (format!("{head}Content-Type: {FORM}\r\nTransfer-Encoding: chunked\r\n\r\n5\r\na=b&c\r\n0\r\n\r\n"), "204"),
             (format!("{head}Transfer-Encoding: chunked\r\n\r\nZZZ\r\n"), "400"),
             (format!("{head}Content-Length: 200000\r\n\r\n"), "413"),
+            (format!("{head}Transfer-Encoding: chunked\r\n\r\n11170\r\n{}\r\n0\r\n\r\n", "a".repeat(70_000)), "413"),
+            (format!("{head}Content-Length: 10\r\n\r\na=b"), "408"),
             (format!("HEAD {inbound} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "405"),
             (format!("BREW {inbound} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), "405"),
         ] {

@@ -66,8 +66,7 @@ on_both_databases! {
             alert(&api, &scene, &format!("Sedan {round}"), &["2321"]).await;
         }
         let (resident_after, files_after) = weight(daemon.pid());
-        // A few more connections may be needed at once than ever before; one left open by each alert would be forty.
-        assert!(files_after <= files + 20, "open files: {files} and then {files_after}");
+        assert!(files_after <= files + 12, "open files: {files} and then {files_after}");
         // A page cache and pools fill up to their limit; a leak goes on.
         assert!(resident_after < resident + 24 * 1024, "memory: {resident} KiB and then {resident_after} KiB");
         assert_eq!(daemon.signal_and_wait("TERM"), Some(0));
