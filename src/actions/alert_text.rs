@@ -16,7 +16,6 @@ use crate::domain::message::{MessageState, priority};
 use crate::domain::operator::Actor;
 use crate::domain::sms_text::SmsText;
 use crate::render::sms::{Framing, alert_text};
-use crate::store;
 use crate::store::message::Message;
 
 /// An alert on its way to become a message.
@@ -122,7 +121,7 @@ pub(super) fn refusals(desk: &Desk, checked: &Checked, framed: &SmsText) -> Vec<
 /// What an approval is bound to: the text as sent, the areas and the audience.
 fn content_hash(body: &str, areas: &[String], audience: AlertAudience) -> String {
     let content = serde_json::json!([body, areas, alert_view::audience_json(audience)]).to_string();
-    store::settle::digest_of_lines([content.as_str()].into_iter())
+    super::message::content_hash(&content)
 }
 
 pub(super) fn audit_detail(message: &Message, checked: &Checked, audience: AlertAudience) -> serde_json::Value {

@@ -2,6 +2,7 @@
 //!
 //! Sealing and anchoring it is upkeep's. Invariant: a walk changes nothing, and what it cannot read is reported as broken.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use ed25519_dalek::{Signature, SigningKey, Verifier as _, VerifyingKey};
@@ -9,11 +10,16 @@ use ed25519_dalek::{Signature, SigningKey, Verifier as _, VerifyingKey};
 use crate::ambient;
 use crate::config::Config;
 use crate::store::audit::{self, GENESIS, Head};
+use crate::store::settle::BatchDigest;
 use crate::store::verify as rows;
 use crate::store::{self, Session, StoreError};
 
-/// Entries read at a time.
+/// Rows read at a time.
 const PAGE: i64 = 5_000;
+
+/// Batches whose rows are looked for in one walk through the history of deliveries, which is in no order of batches: what they take in
+/// memory (300 octets each) against how often the history is read.
+const BATCHES_AT_ONCE: usize = 50_000;
 
 /// What a walk along the chain found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +46,7 @@ pub async fn walk(session: &mut Session, config: &Config) -> Result<Walked, Stor
     };
     let anchored = anchors.len();
     let mut entries_read = 0;
+    let mut batches = HashMap::new();
     let mut at = Head { seq: 0, hash: GENESIS.to_owned() };
     loop {
         let entries = audit::sealed_after(session, at.seq, PAGE).await?;
@@ -55,7 +62,7 @@ pub async fn walk(session: &mut Session, config: &Config) -> Result<Walked, Stor
             if entry.chained(&at.hash, seq) != hash {
                 broken.push(format!("log entry {seq}: changed, or what stood before it was"));
             }
-            broken.extend(batch(session, &entry).await?);
+            batches.extend(Settled::of(&entry).map(|settled| (entry.id.clone(), settled)));
             anchors.retain(|anchor| {
                 if anchor.seq == seq && anchor.hash != hash {
                     broken.push(format!("log entry {seq}: differs from its anchor"));
@@ -64,7 +71,11 @@ pub async fn walk(session: &mut Session, config: &Config) -> Result<Walked, Stor
             });
             at = Head { seq, hash };
         }
+        if batches.len() >= BATCHES_AT_ONCE {
+            broken.extend(compare(session, std::mem::take(&mut batches)).await?);
+        }
     }
+    broken.extend(compare(session, batches).await?);
     broken.extend(anchors.iter().map(|anchor| format!("log entry {}: anchored, but not in the log", anchor.seq)));
     broken.truncate(usize::try_from(rows::MOST).unwrap_or(100));
     Ok(Walked { entries: entries_read, anchors: anchored, broken })
@@ -110,16 +121,49 @@ pub fn signed_bytes(head: &Head, at: i64) -> Vec<u8> {
     format!("grannpost audit head\n{}\n{}\n{at}\n", head.seq, head.hash).into_bytes()
 }
 
-/// Whether a settled batch still has the rows its digest was made of.
-async fn batch(session: &mut Session, entry: &audit::Stored) -> Result<Option<String>, StoreError> {
-    if entry.object_kind != "deliveries" {
-        return Ok(None);
+/// A batch of changes as the log has it, and as its rows are found.
+struct Settled {
+    changes: Option<u64>,
+    digest: String,
+    found: BatchDigest,
+}
+
+impl Settled {
+    fn of(entry: &audit::Stored) -> Option<Self> {
+        if entry.object_kind != "deliveries" {
+            return None;
+        }
+        let detail: serde_json::Value = serde_json::from_str(&entry.detail).unwrap_or_default();
+        let digest = detail["digest"].as_str()?.to_owned();
+        Some(Self { changes: detail["changes"].as_u64(), digest, found: BatchDigest::default() })
     }
-    let detail: serde_json::Value = serde_json::from_str(&entry.detail).unwrap_or_default();
-    let Some(digest) = detail["digest"].as_str() else { return Ok(None) };
-    let (changes, now) = rows::batch_digest(session, &entry.id).await?;
-    let is_whole = now == digest && detail["changes"].as_u64() == Some(changes as u64);
-    Ok((!is_whole).then(|| format!("batch {}: its changes are not those that were settled", entry.id)))
+
+    fn is_whole(&self) -> bool {
+        let (changes, digest) = self.found.clone().finish();
+        digest == self.digest && self.changes == Some(changes)
+    }
+}
+
+/// Reads the history of all deliveries and says which of `batches` do not have the rows any more that their digests were made of.
+async fn compare(session: &mut Session, mut batches: HashMap<String, Settled>) -> Result<Vec<String>, StoreError> {
+    let mut at = (i64::MIN, 0);
+    while !batches.is_empty() {
+        // In order of delivery and version, which is the order within each batch's digest.
+        let events = rows::events_after(session, at, PAGE).await?;
+        let Some(last) = events.last() else { break };
+        at = (last.delivery_id, last.version);
+        for event in &events {
+            if let Some(settled) = batches.get_mut(&event.batch) {
+                let id = (event.delivery_id, event.version);
+                settled.found.add(id, &event.from_state, &event.to_state, event.reason.as_deref());
+            }
+        }
+    }
+    let broken = batches.into_iter().filter_map(|(id, settled)| (!settled.is_whole()).then_some(id));
+    let mut broken: Vec<String> =
+        broken.map(|id| format!("batch {id}: its changes are not those that were settled")).collect();
+    broken.sort_unstable();
+    Ok(broken)
 }
 
 /// The heads in the anchor file; a line whose signature is wrong is a problem of its own.

@@ -509,7 +509,7 @@ fn content_hash(letter: &Letter, areas: &[String]) -> String {
         areas,
     ])
     .to_string();
-    store::settle::digest_of_lines([content.as_str()].into_iter())
+    super::message::content_hash(&content)
 }
 
 fn audit_detail(message: &Message, areas: &[String]) -> serde_json::Value {

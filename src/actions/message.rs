@@ -3,6 +3,8 @@
 //! It knows neither texts nor how a message is shown. Invariant: a stop ends every delivery that has not passed the gate, and
 //! nothing else.
 
+use sha2::{Digest as _, Sha256};
+
 use super::freezing::NEVER;
 use super::{ActionError, Desk, FieldProblem, Result};
 use crate::ambient::{self, Clock};
@@ -17,6 +19,11 @@ use crate::store::message::{Message, Review};
 use crate::store::settle::Batch;
 use crate::store::{self, Session, StoreError};
 
+/// SHA-256 of a message's content in hexadecimal: what an approval is bound to.
+pub(super) fn content_hash(content: &str) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(content))
+}
+
 /// A message of kind `test`: a text of its own, neither alert nor letter, that is due at once and goes with the priority of
 /// alerts. An e-mail's first line is its subject.
 pub(super) fn own(desk: &Desk, actor: &Actor, number: i64, (body, expires_at): (String, i64)) -> Message {
@@ -28,7 +35,7 @@ pub(super) fn own(desk: &Desk, actor: &Actor, number: i64, (body, expires_at): (
         state: MessageState::Queued.code().to_owned(),
         priority: priority::ALERT,
         revision: 1,
-        content_hash: store::settle::digest_of_lines([body.as_str()].into_iter()),
+        content_hash: content_hash(&body),
         body,
         numeric_sender: 0,
         audience: "{}".to_owned(),

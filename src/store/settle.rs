@@ -92,7 +92,7 @@ pub(crate) async fn record_with(
         action: batch.action,
         object_kind: "deliveries",
         object_id: "",
-        detail: serde_json::json!({ "changes": changes.len(), "digest": digest(changes.iter().map(event_row)) }),
+        detail: serde_json::json!({ "changes": changes.len(), "digest": digest(&rows) }),
     };
     writes.push(audit::write(&entry));
     writes.push(Write::new(ADD_COUNTS).bind(json(&count_rows(changes))));
@@ -116,27 +116,34 @@ fn event_row(change: &Change) -> EventRow<'_> {
 }
 
 /// SHA-256 over a batch's events in order of delivery and version: what `verify` computes again from the rows.
-fn digest<'a>(rows: impl Iterator<Item = EventRow<'a>>) -> String {
-    let mut lines: Vec<(i64, i64, String)> = rows
-        .map(|row| {
-            let line = digest_line(row.delivery_id, row.version, row.from_state, row.to_state, row.reason);
-            (row.delivery_id, row.version, line)
-        })
-        .collect();
-    lines.sort_unstable();
-    digest_of_lines(lines.iter().map(|(_, _, line)| line.as_str()))
+#[derive(Debug, Clone, Default)]
+pub struct BatchDigest {
+    sha: Sha256,
+    changes: u64,
 }
 
-/// One line of a batch's digest.
-pub(crate) fn digest_line(delivery_id: i64, version: i64, from: &str, to: &str, reason: Option<&str>) -> String {
-    format!("{delivery_id} {version} {from} {to} {}\n", reason.unwrap_or("-"))
+impl BatchDigest {
+    /// Adds the next event.
+    pub fn add(&mut self, (delivery_id, version): (i64, i64), from: &str, to: &str, reason: Option<&str>) {
+        self.sha.update(format!("{delivery_id} {version} {from} {to} {}\n", reason.unwrap_or("-")));
+        self.changes += 1;
+    }
+
+    /// How many events there were, and the digest in hexadecimal.
+    #[must_use]
+    pub fn finish(self) -> (u64, String) {
+        (self.changes, data_encoding::HEXLOWER.encode(&self.sha.finalize()))
+    }
 }
 
-/// The digest of lines that are in order.
-pub(crate) fn digest_of_lines<'a>(lines: impl Iterator<Item = &'a str>) -> String {
-    let mut sha = Sha256::new();
-    lines.for_each(|line| sha.update(line.as_bytes()));
-    data_encoding::HEXLOWER.encode(&sha.finalize())
+fn digest(rows: &[EventRow<'_>]) -> String {
+    let mut rows: Vec<&EventRow<'_>> = rows.iter().collect();
+    rows.sort_unstable_by_key(|row| (row.delivery_id, row.version));
+    let mut digest = BatchDigest::default();
+    for row in rows {
+        digest.add((row.delivery_id, row.version), row.from_state, row.to_state, row.reason);
+    }
+    digest.finish().1
 }
 
 #[derive(Serialize)]

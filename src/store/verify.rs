@@ -199,39 +199,35 @@ pub async fn overdue_leases(session: &mut Session, before: i64) -> Result<Vec<St
     Ok(rows.into_iter().map(|(line,)| line).collect())
 }
 
-#[derive(sqlx::FromRow)]
-struct EventLine {
-    delivery_id: i64,
-    version: i64,
-    from_state: String,
-    to_state: String,
-    reason: Option<String>,
+/// A step of a delivery, with the batch that it was settled in.
+#[derive(Debug, Clone, PartialEq, Eq, sqlx::FromRow)]
+pub struct Event {
+    /// The delivery.
+    pub delivery_id: i64,
+    /// The delivery's version after it.
+    pub version: i64,
+    /// Code of the state before.
+    pub from_state: String,
+    /// Code of the state after.
+    pub to_state: String,
+    /// Why, as a code.
+    pub reason: Option<String>,
+    /// The audit entry that it was settled with.
+    pub batch: String,
 }
 
-const EVENTS_OF_BATCH: &str = "SELECT delivery_id, version, from_state, to_state, reason
+const EVENTS_AFTER: &str = "SELECT delivery_id, version, from_state, to_state, reason, batch
  FROM delivery_event
- WHERE batch = $1
- ORDER BY delivery_id, version";
+ WHERE (delivery_id, version) > ($1, $2)
+ ORDER BY delivery_id, version
+ LIMIT $3";
 
-/// The digest of a batch as its rows stand now, and how many there are.
+/// The steps of all deliveries in order of delivery and version, at most `limit` of those after a delivery's version.
 ///
 /// # Errors
 /// [`super::StoreError`].
-pub async fn batch_digest(session: &mut Session, batch: &str) -> Result<(usize, String)> {
-    let rows: Vec<EventLine> = session.list(session.sql(EVENTS_OF_BATCH).bind(batch.to_owned())).await?;
-    let lines: Vec<String> = rows
-        .iter()
-        .map(|row| {
-            super::settle::digest_line(
-                row.delivery_id,
-                row.version,
-                &row.from_state,
-                &row.to_state,
-                row.reason.as_deref(),
-            )
-        })
-        .collect();
-    Ok((rows.len(), super::settle::digest_of_lines(lines.iter().map(String::as_str))))
+pub async fn events_after(session: &mut Session, (delivery_id, version): (i64, i64), limit: i64) -> Result<Vec<Event>> {
+    session.list(session.sql(EVENTS_AFTER).bind(delivery_id).bind(version).bind(limit)).await
 }
 
 const UNKNOWN_BATCHES: &str = "SELECT 'batch ' || e.batch || ': not in the log' AS line

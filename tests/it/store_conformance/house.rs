@@ -125,8 +125,11 @@ on_both_databases! {
         let rows = claimed(&mut session, Channel::Sms).await;
         stamp::stamp(&mut session, &gate(), "b1", &rows).await.unwrap();
         move_all(&mut session, "b2", DeliveryState::Accepted).await;
-        let (changes, digest) = verify::batch_digest(&mut session, "b2").await.unwrap();
-        assert_eq!((changes, digest.len()), (2, 64));
+        let events = verify::events_after(&mut session, (0, 0), 10).await.unwrap();
+        let places: Vec<(i64, i64)> = events.iter().map(|event| (event.delivery_id, event.version)).collect();
+        assert!(places.is_sorted() && events.iter().filter(|event| event.batch == "b2").count() == 2, "{events:?}");
+        assert_eq!(verify::events_after(&mut session, places[0], 10).await.unwrap(), events[1..]);
+        assert_eq!(verify::events_after(&mut session, (0, 0), 1).await.unwrap(), events[..1]);
         assert_eq!(verify::unknown_batches(&mut session).await.unwrap(), Vec::<String>::new());
         assert_eq!(verify::overdue_leases(&mut session, NOW).await.unwrap(), Vec::<String>::new());
         for statement in verify::COUNTS_EQUAL_ROWS.iter().chain(&verify::HISTORY_IS_MONOTONE).chain(&verify::COVERED_ONCE) {
