@@ -40,9 +40,9 @@ async fn a_letter_is_written_looked_at_tried_confirmed_and_sent() {
     window.until("[data-undo]").await;
     app.advance(Duration::from_secs(61));
     app.mail.journal().wait_for(1 + 57).await;
-    window.until_says("57").await;
+    window.until_says("57av 57 skickade med e-post").await;
     window.click("#paper").await;
-    window.until_says("6").await;
+    window.until_says("6 brev, ett på varje ark").await;
     assert_eq!(app.verify().await, Vec::<String>::new());
 }
 

@@ -187,8 +187,14 @@ impl Window {
 
     /// What the page shows, without its markup.
     pub async fn text(&self) -> String {
-        let body = self.find("css selector", "body").await;
-        self.command(Method::GET, &format!("/element/{body}/text"), Value::Null).await.as_str().unwrap().to_owned()
+        let begun = Instant::now();
+        loop {
+            let body = self.find("css selector", "body").await;
+            match self.tried(Method::GET, &format!("/element/{body}/text"), Value::Null).await {
+                Ok(text) => return text.as_str().unwrap().to_owned(),
+                Err(problem) => assert!(begun.elapsed() < PATIENCE, "the page cannot be read: {problem}"),
+            }
+        }
     }
 
     /// Clicks what fits the CSS selector as soon as it can be clicked.
@@ -308,12 +314,17 @@ impl Window {
     }
 
     async fn find(&self, using: &str, what: &str) -> String {
-        match self.tried(Method::POST, "/element", json!({ "using": using, "value": what })).await {
-            Ok(element) => element[ELEMENT].as_str().unwrap().to_owned(),
-            Err(_) if what == "body" => panic!("there is no page"),
-            Err(problem) => {
-                let text = Box::pin(self.text()).await;
-                panic!("{what} never came at {}: {problem}\n{text}", self.path().await)
+        let begun = Instant::now();
+        loop {
+            match self.tried(Method::POST, "/element", json!({ "using": using, "value": what })).await {
+                Ok(element) => return element[ELEMENT].as_str().unwrap().to_owned(),
+                // A page that is left meanwhile cuts the driver's own wait short; what is looked for may stand on the next one.
+                Err(_) if begun.elapsed() < PATIENCE => {}
+                Err(_) if what == "body" => panic!("there is no page"),
+                Err(problem) => {
+                    let text = Box::pin(self.text()).await;
+                    panic!("{what} never came at {}: {problem}\n{text}", self.path().await)
+                }
             }
         }
     }
