@@ -16,8 +16,6 @@ use super::rounds::{name, silent};
 use super::scene::{LETTERS_AT_ONCE, PARAGRAPHS, Plan, Scene, is_handed_over, unix_ms};
 use super::wire::Caller;
 
-/// Connections that bring receipts.
-const CONNECTIONS: usize = 64;
 /// Replies that come while an alert goes out to as many.
 const REPLIES: usize = 1_100;
 /// The time they come in, evenly.
@@ -29,9 +27,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// A reply that has become nothing after this is lost.
 const LONGEST_READING: Duration = Duration::from_secs(120);
 
-/// Receipts for 200,000 that were accepted, in the order in which they were handed over, brought over 64 connections as fast as they
+/// Receipts for 200,000 that were accepted, in the order in which they were handed over, brought over `connections` as fast as they
 /// are taken. Each is answered after its commit, so the last answer is the last one on disk.
-pub async fn receipts(kind: Kind) -> Vec<Line> {
+pub async fn receipts(kind: Kind, connections: usize) -> Vec<Line> {
     let count = super::scaled(200_000);
     let scene = Scene::set(&Plan { kind, persons: count, behaviour: silent(0), rate: 1, concurrency: 1 }).await;
     let id = scene.alert_tomorrow("Röd skåpbil söks").await;
@@ -43,7 +41,7 @@ pub async fn receipts(kind: Kind) -> Vec<Line> {
     let next = Arc::new(AtomicUsize::new(0));
     let mut callers = JoinSet::new();
     let begun = Instant::now();
-    for _ in 0..CONNECTIONS {
+    for _ in 0..connections {
         let (requests, next, authority) = (Arc::clone(&requests), Arc::clone(&next), authority.clone());
         callers.spawn(async move {
             let mut caller = Caller::connect(&authority).await;
@@ -63,7 +61,7 @@ pub async fn receipts(kind: Kind) -> Vec<Line> {
     times.sort_unstable();
     let ms = |share: usize| times[times.len() * share / 100].as_secs_f64() * 1e3;
     vec![Line {
-        work: format!("{count} receipts alone, {CONNECTIONS} connections"),
+        work: format!("{count} receipts alone, {connections} connections"),
         database: name(kind),
         ours: format!(
             "{:.0}/s on disk, hook p50 {:.1} ms, p99 {:.1} ms",

@@ -1,13 +1,14 @@
 //! Owns one lane: the loop that claims deliveries of one channel, takes them through the gate and hands them over.
 //!
-//! Invariants: a batch is never larger than about a second of the lane's pace; what could not be stamped or handed over
-//! goes back to the queue; a lane in trouble holds no other.
+//! The next deliveries are claimed while those in hand are stamped. Invariants: no more is in hand than about a second of the lane's
+//! pace; what could not be stamped or handed over goes back to the queue; a lane in trouble holds no other.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use super::carrier::{Carrier, Parcel};
 use super::outlet::{Outlet, Permit, Readiness};
@@ -20,12 +21,19 @@ use crate::store::delivery::{Claim, Claimed};
 use crate::store::stamp::{Gate, Stamped};
 use crate::store::{self, StoreError};
 
+/// A claim under way.
+type Claiming = JoinHandle<Result<Vec<Claimed>, StoreError>>;
+
 /// The loop of one channel.
 pub(super) struct Lane<C> {
     engine: Engine,
     outlets: Vec<Arc<Outlet<C>>>,
     settle: mpsc::Sender<Settlement>,
     buffer: VecDeque<Claimed>,
+    /// A claim that runs beside the stamping.
+    refill: Option<Claiming>,
+    /// Whether the last claim got something, so that there may be more.
+    has_more: bool,
     begun: HashSet<String>,
     /// Rounds in a row that found something due and could not claim it.
     idle_rounds: u32,
@@ -40,6 +48,8 @@ impl<C: Carrier> Lane<C> {
             outlets,
             settle,
             buffer: VecDeque::new(),
+            refill: None,
+            has_more: false,
             begun: HashSet::new(),
             idle_rounds: 0,
             carried_by: None,
@@ -95,6 +105,9 @@ impl<C: Carrier> Lane<C> {
             self.claim(&outlet, priorities).await?;
         }
         let rows: Vec<Claimed> = self.buffer.drain(..permits.len().min(self.buffer.len())).collect();
+        if self.has_more && self.refill.is_none() && self.buffer.len() <= outlet.batch() / 2 {
+            self.refill = Some(self.begin_claim(&outlet, priorities, outlet.batch() - self.buffer.len()));
+        }
         if !rows.is_empty() {
             self.pass_gate(&outlet, rows, permits).await?;
         }
@@ -134,32 +147,45 @@ impl<C: Carrier> Lane<C> {
         self.carried_by = Some(name.to_owned());
     }
 
-    /// Leases what is due, most urgent first, up to about a second's worth in hand.
-    async fn claim(&mut self, outlet: &Outlet<C>, priorities: &[i64]) -> Result<(), StoreError> {
-        let claimed_at = Instant::now();
-        let now = self.engine.clock.now_ms();
-        let mut session = self.engine.store.begin_dispatch().await?;
-        let mut claimed = Vec::new();
-        for &priority in priorities {
-            let room = outlet.batch().saturating_sub(self.buffer.len() + claimed.len());
-            if room == 0 {
-                break;
-            }
-            let claim = Claim {
-                channel: outlet.carrier().channel(),
-                priority,
-                limit: i64::try_from(room).unwrap_or(i64::MAX),
-                owner: &self.engine.owner,
-                lease_until: now + i64::from(self.engine.config.dispatch.lease_seconds) * 1000,
-                now,
-            };
-            claimed.extend(store::delivery::claim(&mut session, &claim).await?);
-        }
-        session.commit().await?;
-        self.engine.leases.take(claimed.iter().map(|row| row.id), claimed_at, self.engine.lease());
+    /// Puts the next deliveries in hand: those of the claim that is under way, else as many as can be stamped at once.
+    async fn claim(&mut self, outlet: &Outlet<C>, priorities: &'static [i64]) -> Result<(), StoreError> {
+        let most = outlet.batch().min(outlet.most_unsettled());
+        let room = most.saturating_sub(self.buffer.len());
+        let claim = self.refill.take().unwrap_or_else(|| self.begin_claim(outlet, priorities, room));
+        let claimed = ended(claim).await?;
+        self.has_more = !claimed.is_empty();
         self.buffer.extend(claimed);
         self.buffer.make_contiguous().sort_by_key(|row| (row.priority, row.due_at, row.place, row.id));
         Ok(())
+    }
+
+    /// Begins to lease `room` deliveries of what is due, most urgent first.
+    fn begin_claim(&self, outlet: &Outlet<C>, priorities: &'static [i64], room: usize) -> Claiming {
+        let (engine, channel) = (self.engine.clone(), outlet.carrier().channel());
+        self.engine.tracker.spawn(async move {
+            let claimed_at = Instant::now();
+            let now = engine.clock.now_ms();
+            let mut session = engine.store.begin_dispatch().await?;
+            let mut claimed = Vec::new();
+            for &priority in priorities {
+                let room = room.saturating_sub(claimed.len());
+                if room == 0 {
+                    break;
+                }
+                let claim = Claim {
+                    channel,
+                    priority,
+                    limit: i64::try_from(room).unwrap_or(i64::MAX),
+                    owner: &engine.owner,
+                    lease_until: now + i64::from(engine.config.dispatch.lease_seconds) * 1000,
+                    now,
+                };
+                claimed.extend(store::delivery::claim(&mut session, &claim).await?);
+            }
+            session.commit().await?;
+            engine.leases.take(claimed.iter().map(|row| row.id), claimed_at, engine.lease());
+            Ok(claimed)
+        })
     }
 
     /// How long until something is due, at most a poll's length. What is due and was not claimed waits for something else:
@@ -251,6 +277,12 @@ impl<C: Carrier> Lane<C> {
 
     /// Gives back what is claimed but not stamped.
     async fn release(&mut self) {
+        if let Some(claim) = self.refill.take() {
+            match ended(claim).await {
+                Ok(claimed) => self.buffer.extend(claimed),
+                Err(error) => tracing::warn!(code = error.code(), "a claim failed while its lane was closed"),
+            }
+        }
         if self.buffer.is_empty() {
             return;
         }
@@ -265,6 +297,11 @@ impl<C: Carrier> Lane<C> {
             tracing::warn!(code = error.code(), "leases could not be given back; they run out by themselves");
         }
     }
+}
+
+/// What a claim got. It is never aborted, so that nothing is leased that nobody has in hand.
+async fn ended(claim: Claiming) -> Result<Vec<Claimed>, StoreError> {
+    claim.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }
 
 /// What the loop does next.

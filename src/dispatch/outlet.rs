@@ -88,7 +88,13 @@ impl<C: Carrier> Outlet<C> {
         &self.circuit
     }
 
-    /// How many deliveries one claim takes: about a second's worth.
+    /// How many deliveries may be stamped and not yet settled.
+    #[must_use]
+    pub fn most_unsettled(&self) -> usize {
+        self.concurrency * 2
+    }
+
+    /// How many deliveries a lane has in hand at most: about a second's worth.
     #[must_use]
     pub fn batch(&self) -> usize {
         self.pacer.per_second().clamp(1, 1_000)
@@ -110,7 +116,7 @@ impl<C: Carrier> Outlet<C> {
     }
 
     fn under_way(&self) -> usize {
-        self.concurrency * 2 - self.unanswered.available_permits()
+        self.most_unsettled() - self.unanswered.available_permits()
     }
 
     /// Until when nothing may be called, `Ok(())` when something may.

@@ -251,7 +251,7 @@ async fn move_deliveries(
 ) -> Result<(), ActionError> {
     let now = desk.now();
     let reports: Vec<&Outcome<'_>> = outcomes.iter().filter(|outcome| told_state(outcome).is_some()).collect();
-    let mut receipts: Vec<NewReceipt> = reports.iter().filter_map(|outcome| receipt(outcome)).collect();
+    let mut receipts: Vec<NewReceipt<'_>> = reports.iter().filter_map(|outcome| receipt(outcome)).collect();
     receipts.sort_by(|a, b| (a.delivery_id, a.attempt, &a.word).cmp(&(b.delivery_id, b.attempt, &b.word)));
     receipts.dedup_by(|a, b| (a.delivery_id, a.attempt, &a.word) == (b.delivery_id, b.attempt, &b.word));
     session.write_together(vec![store::receipt::store(&receipts, now)]).await?;
@@ -294,16 +294,16 @@ fn told_state(outcome: &Outcome<'_>) -> Option<DeliveryState> {
     }
 }
 
-fn receipt(outcome: &Outcome<'_>) -> Option<NewReceipt> {
+fn receipt<'a>(outcome: &'a Outcome<'_>) -> Option<NewReceipt<'a>> {
     let (delivery, attempt) = outcome.proven.as_ref()?;
     let words = [Some(outcome.read.kind), outcome.read.verdict, outcome.read.code.as_deref()];
     Some(NewReceipt {
         delivery_id: delivery.id,
         attempt: *attempt,
-        word: words.into_iter().flatten().collect::<Vec<_>>().join(" "),
-        gateway: crate::config::mail::RELAY.to_owned(),
-        gateway_ref: outcome.looked.unread.id.clone(),
-        state: told_state(outcome).map(|state| state.code().to_owned()),
+        word: words.into_iter().flatten().collect::<Vec<_>>().join(" ").into(),
+        gateway: crate::config::mail::RELAY,
+        gateway_ref: &outcome.looked.unread.id,
+        state: told_state(outcome).map(DeliveryState::code),
     })
 }
 

@@ -114,7 +114,7 @@ async fn write(
     }
     let received_at = clock.now_ms();
     let rounds = rounds(incoming);
-    let mut rows: Vec<NewReceipt> = rounds.iter().flatten().map(|report| row(report)).collect();
+    let mut rows: Vec<NewReceipt<'_>> = rounds.iter().flatten().map(|report| row(report)).collect();
     rows.sort_unstable_by(|a, b| (a.delivery_id, a.attempt, &a.word).cmp(&(b.delivery_id, b.attempt, &b.word)));
     let ids: Vec<i64> = rows.iter().map(|row| row.delivery_id).collect();
     store::advance::hold(&mut session, &ids).await?;
@@ -187,14 +187,14 @@ fn arrived(report: &Incoming) -> Arrived<'_> {
     Arrived { id: report.token.delivery_id, attempt: report.token.attempt, gateway_ref: &report.receipt.gateway_ref }
 }
 
-fn row(incoming: &Incoming) -> NewReceipt {
+fn row(incoming: &Incoming) -> NewReceipt<'_> {
     NewReceipt {
         delivery_id: incoming.token.delivery_id,
         attempt: incoming.token.attempt,
-        word: incoming.receipt.word.clone(),
-        gateway: incoming.gateway.clone(),
-        gateway_ref: incoming.receipt.gateway_ref.clone(),
-        state: incoming.receipt.state.map(|state| word(state).to_owned()),
+        word: incoming.receipt.word.as_str().into(),
+        gateway: &incoming.gateway,
+        gateway_ref: &incoming.receipt.gateway_ref,
+        state: incoming.receipt.state.map(word),
     }
 }
 

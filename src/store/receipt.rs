@@ -1,5 +1,7 @@
 //! Owns the receipt table: delivery reports as they came, each word once for each attempt; and which ones are awaited.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use super::together::Write;
@@ -7,19 +9,19 @@ use super::{Result, Session, json};
 
 /// A report to be stored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct NewReceipt {
+pub struct NewReceipt<'a> {
     /// The delivery it is about.
     pub delivery_id: i64,
     /// Which attempt.
     pub attempt: i64,
     /// The gateway's word.
-    pub word: String,
+    pub word: Cow<'a, str>,
     /// Which gateway.
-    pub gateway: String,
+    pub gateway: &'a str,
     /// The gateway's id.
-    pub gateway_ref: String,
+    pub gateway_ref: &'a str,
     /// Its meaning as a code, `None` for a word we do not know.
-    pub state: Option<String>,
+    pub state: Option<&'static str>,
 }
 
 const STORE: &str = "INSERT INTO receipt (delivery_id, attempt, word, gateway, gateway_ref, state, received_at)
@@ -30,7 +32,7 @@ const STORE: &str = "INSERT INTO receipt (delivery_id, attempt, word, gateway, g
 
 /// Stores reports on deliveries that exist. What came before stays as it came.
 #[must_use]
-pub fn store(receipts: &[NewReceipt], now: i64) -> Write {
+pub fn store(receipts: &[NewReceipt<'_>], now: i64) -> Write {
     Write::new(STORE).bind(json(&receipts)).bind(now)
 }
 

@@ -113,7 +113,7 @@ on_both_databases! {
         assert_eq!(advance::arrive(&mut session, NOW, &[later], vec![]).await.unwrap(), [], "no such attempt was made");
         assert_eq!(advance::arrive(&mut session, NOW, &[other], vec![]).await.unwrap(), [], "the gateway calls it s1");
         let receipt = NewReceipt {
-            delivery_id: ids[1], attempt: 1, word: "delivered".into(), gateway: "elks".into(), gateway_ref: "s1".into(), state: None,
+            delivery_id: ids[1], attempt: 1, word: "delivered".into(), gateway: "elks", gateway_ref: "s1", state: None,
         };
         let kept = vec![receipt::store(&[receipt], NOW)];
         let moved = advance::arrive(&mut session, NOW, &both, kept).await.unwrap();
@@ -224,8 +224,8 @@ on_both_databases! {
         let (store, _database) = fresh(kind).await;
         let mut session = store.begin().await.unwrap();
         frozen_alert(&mut session).await;
-        let new = |delivery_id: i64, word: &str| NewReceipt {
-            delivery_id, attempt: 1, word: word.into(), gateway: "elks".into(), gateway_ref: "s1".into(), state: None,
+        let new = |delivery_id: i64, word: &'static str| NewReceipt {
+            delivery_id, attempt: 1, word: word.into(), gateway: "elks", gateway_ref: "s1", state: None,
         };
         let known = IDS_PER_MESSAGE + 1;
         let first = [new(known, "delivered"), new(99, "delivered")];
