@@ -149,8 +149,7 @@ impl<C: Carrier> Lane<C> {
 
     /// Puts the next deliveries in hand: those of the claim that is under way, else as many as can be stamped at once.
     async fn claim(&mut self, outlet: &Outlet<C>, priorities: &'static [i64]) -> Result<(), StoreError> {
-        let most = outlet.batch().min(outlet.most_unsettled());
-        let room = most.saturating_sub(self.buffer.len());
+        let room = outlet.first_batch().saturating_sub(self.buffer.len());
         let claim = self.refill.take().unwrap_or_else(|| self.begin_claim(outlet, priorities, room));
         let claimed = ended(claim).await?;
         self.has_more = !claimed.is_empty();

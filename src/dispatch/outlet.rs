@@ -1,8 +1,9 @@
 //! Owns one carrier with what limits it: its pace, its circuit and how many hand-overs may be under way.
 //!
 //! Deliveries are stamped ahead of their call, so that no call slot stands empty while a commit is under way. Invariants: at
-//! most `concurrency` calls at once; at most twice that many deliveries are stamped and not yet settled, which bounds what a
-//! crash can leave in doubt; no more stand stamped before the pacer than a quarter of a second lets through.
+//! most `concurrency` calls at once; at most four times that many deliveries are stamped and not yet settled, which bounds what a
+//! crash can leave in doubt; no more stand stamped before the pacer than twice as many as calls, or than a quarter of a second lets
+//! through.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -13,6 +14,12 @@ use super::POLL;
 use super::carrier::Carrier;
 use super::circuit::{Allowance, Circuit};
 use super::pace::Pacer;
+
+/// Deliveries stamped and not yet settled, for each call at once: one calls, others wait for their slot or for a commit on either
+/// side of it. With two there were none to call while PostgreSQL worked (docs/performance.md).
+const UNSETTLED_PER_CALL: usize = 4;
+/// Those of them that wait for call and slot.
+const WAITING_PER_CALL: usize = 2;
 
 /// One carrier and its limits.
 #[derive(Debug)]
@@ -59,7 +66,7 @@ impl<C: Carrier> Outlet<C> {
     #[must_use]
     pub fn new(carrier: C, pacer: Pacer, concurrency: u32) -> Self {
         let concurrency = concurrency.max(1) as usize;
-        let most_before_pacer = (pacer.per_second() / 4).clamp(1, concurrency);
+        let most_before_pacer = (pacer.per_second() / 4).clamp(1, concurrency * WAITING_PER_CALL);
         Self {
             carrier,
             pacer,
@@ -68,8 +75,8 @@ impl<C: Carrier> Outlet<C> {
             most_before_pacer,
             calls: Arc::new(Semaphore::new(concurrency)),
             before_pacer: Arc::new(Semaphore::new(most_before_pacer)),
-            unanswered: Arc::new(Semaphore::new(concurrency * 2)),
-            unsettled: Arc::new(Semaphore::new(concurrency * 2)),
+            unanswered: Arc::new(Semaphore::new(concurrency * UNSETTLED_PER_CALL)),
+            unsettled: Arc::new(Semaphore::new(concurrency * UNSETTLED_PER_CALL)),
         }
     }
 
@@ -88,10 +95,10 @@ impl<C: Carrier> Outlet<C> {
         &self.circuit
     }
 
-    /// How many deliveries may be stamped and not yet settled.
+    /// How many deliveries can be stamped at once when nothing is under way.
     #[must_use]
-    pub fn most_unsettled(&self) -> usize {
-        self.concurrency * 2
+    pub fn first_batch(&self) -> usize {
+        self.most_before_pacer
     }
 
     /// How many deliveries a lane has in hand at most: about a second's worth.
@@ -116,7 +123,7 @@ impl<C: Carrier> Outlet<C> {
     }
 
     fn under_way(&self) -> usize {
-        self.most_unsettled() - self.unanswered.available_permits()
+        self.concurrency * UNSETTLED_PER_CALL - self.unanswered.available_permits()
     }
 
     /// Until when nothing may be called, `Ok(())` when something may.
