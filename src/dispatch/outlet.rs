@@ -1,9 +1,9 @@
 //! Owns one carrier with what limits it: its pace, its circuit and how many hand-overs may be under way.
 //!
 //! Deliveries are stamped ahead of their call, so that no call slot stands empty while a commit is under way. Invariants: at
-//! most `concurrency` calls at once; at most four times that many deliveries are stamped and not yet settled, which bounds what a
-//! crash can leave in doubt; no more stand stamped before the pacer than twice as many as calls, or than a quarter of a second lets
-//! through.
+//! most `concurrency` calls at once; at most twice that many deliveries are stamped and have no answer, and at most four times as many
+//! are not settled, which bounds what a crash can leave in doubt; no more stand stamped before the pacer than a quarter of a second
+//! lets through.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,11 +15,12 @@ use super::carrier::Carrier;
 use super::circuit::{Allowance, Circuit};
 use super::pace::Pacer;
 
-/// Deliveries stamped and not yet settled, for each call at once: one calls, others wait for their slot or for a commit on either
-/// side of it. With two there were none to call while PostgreSQL worked (docs/performance.md).
+/// Deliveries stamped and without an answer, for each call at once: one calls, one is being stamped or waits for its slot. Where a
+/// gateway answers at once, both may wait.
+const UNANSWERED_PER_CALL: usize = 2;
+/// Deliveries stamped and not yet settled, for each call at once: beside those, the ones whose answer is on its way to the disk. With
+/// two there was none to call while PostgreSQL wrote (ADR 0025).
 const UNSETTLED_PER_CALL: usize = 4;
-/// Those of them that wait for call and slot.
-const WAITING_PER_CALL: usize = 2;
 
 /// One carrier and its limits.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl<C: Carrier> Outlet<C> {
     #[must_use]
     pub fn new(carrier: C, pacer: Pacer, concurrency: u32) -> Self {
         let concurrency = concurrency.max(1) as usize;
-        let most_before_pacer = (pacer.per_second() / 4).clamp(1, concurrency * WAITING_PER_CALL);
+        let most_before_pacer = (pacer.per_second() / 4).clamp(1, concurrency * UNANSWERED_PER_CALL);
         Self {
             carrier,
             pacer,
@@ -75,7 +76,7 @@ impl<C: Carrier> Outlet<C> {
             most_before_pacer,
             calls: Arc::new(Semaphore::new(concurrency)),
             before_pacer: Arc::new(Semaphore::new(most_before_pacer)),
-            unanswered: Arc::new(Semaphore::new(concurrency * UNSETTLED_PER_CALL)),
+            unanswered: Arc::new(Semaphore::new(concurrency * UNANSWERED_PER_CALL)),
             unsettled: Arc::new(Semaphore::new(concurrency * UNSETTLED_PER_CALL)),
         }
     }
@@ -123,7 +124,7 @@ impl<C: Carrier> Outlet<C> {
     }
 
     fn under_way(&self) -> usize {
-        self.concurrency * UNSETTLED_PER_CALL - self.unanswered.available_permits()
+        self.concurrency * UNANSWERED_PER_CALL - self.unanswered.available_permits()
     }
 
     /// Until when nothing may be called, `Ok(())` when something may.
