@@ -22,7 +22,7 @@ RUN mkdir -p src tests/it benches/dispatch benches/peers \
  && printf '//! Empty.\nfn main() {}\n' \
     | tee src/main.rs tests/it/main.rs tests/architecture.rs benches/dispatch/main.rs benches/peers/main.rs > /dev/null \
  && echo '//! Empty.' > src/lib.rs \
- && cargo build --release --locked --lib --bins \
+ && cargo build --profile dist --locked --lib --bins \
  && rm -rf src
 COPY config config
 COPY data data
@@ -34,8 +34,8 @@ COPY src src
 COPY build.rs build.rs
 # The empty program is newer than the sources it stood in for.
 RUN find src -name '*.rs' -exec touch {} + \
- && cargo build --release --locked --bin grannpost \
- && strip target/release/grannpost
+ && cargo build --profile dist --locked --bin grannpost \
+ && strip target/dist/grannpost
 
 FROM debian:${DEBIAN}-slim
 RUN apt-get update \
@@ -44,7 +44,7 @@ RUN apt-get update \
  && groupadd --system --gid 10001 grannpost \
  && useradd --system --uid 10001 --gid 10001 --home-dir /data --shell /usr/sbin/nologin grannpost \
  && install --directory --owner=10001 --group=10001 --mode=0750 /data
-COPY --from=build /build/target/release/grannpost /usr/local/bin/grannpost
+COPY --from=build /build/target/dist/grannpost /usr/local/bin/grannpost
 USER 10001:10001
 # Only /data is written to: the root may be mounted read-only (docker run --read-only).
 WORKDIR /data

@@ -51,10 +51,10 @@ fuzz-api: setup-build $(LIBRARIES) ## Put what schemathesis makes of the API's d
 	tests/fuzz_api.sh target/debug/grannpost target/schemathesis/bin/st
 
 bench: setup-test $(LIBRARIES) ## Measure the dispatch; ROUNDS="pace first" for some rounds only (docs/performance.md)
-	$(CARGO) bench --locked --bench dispatch -- $(ROUNDS)
+	$(CARGO) bench --profile dist --locked --bench dispatch -- $(ROUNDS)
 
 bench-peers: setup-bench-peers $(LIBRARIES) $(PEERS) ## Install comparable programs and measure them and ours in turns; PEER=kannel for one (docs/performance.md)
-	$(CARGO) bench --locked --bench peers -- $(PEER)
+	$(CARGO) bench --profile dist --locked --bench peers -- $(PEER)
 
 # cargo-fuzz wants a nightly compiler; where none can be had, the ordinary one does it without the address sanitizer. The same mails,
 # broken at random, run within the ordinary tests too.

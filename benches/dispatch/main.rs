@@ -1,8 +1,8 @@
 //! The whole dispatch, measured from outside: the built daemon and a simulated gateway as processes of their own, spoken
 //! to over HTTP, counted in the gateway's journal and in the states on disk.
 //!
-//! It asserts nothing about time: it prints one table, and `docs/performance.md` says how to read it. `cargo bench --bench
-//! dispatch -- pace first` runs the rows whose names begin so, with `sqlite` or `postgres` besides on that database only.
+//! It asserts nothing about time: it prints one table, and `docs/performance.md` says how to read it. `cargo bench --profile
+//! dist --bench dispatch -- pace first` runs the rows whose names begin so, with `sqlite` or `postgres` besides on that database only.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot be made ends loudly")]
 #![expect(

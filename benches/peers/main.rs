@@ -1,7 +1,7 @@
 //! Ours and comparable programs in one table: each comparison in the same round, taking turns, three rounds, medians.
 //!
 //! It asserts nothing about time. `docs/performance.md` says how to read it and what is not the same work. `make
-//! bench-peers` installs the peers; `cargo bench --bench peers -- kannel` runs one comparison. `PEERS_SMS`,
+//! bench-peers` installs the peers; `cargo bench --profile dist --bench peers -- kannel` runs one comparison. `PEERS_SMS`,
 //! `PEERS_LETTERS` and `PEERS_ROUNDS` make it smaller, to try it out.
 
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a measurement that cannot be made ends loudly")]

@@ -1,5 +1,6 @@
 //! What only shows after a while or under load: leaks, and an alert among many requests (`docs/faults.md`, G7 and G8).
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -31,21 +32,35 @@ async fn alert(api: &Api, scene: &Scene, text: &str, areas: &[&str]) -> Duration
     took
 }
 
-/// Resident memory in KiB and open files of a process.
-fn weight(pid: u32) -> (usize, usize) {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+/// Resident memory in KiB and open files of a daemon, without the connections that others hold open to it: how many receipts a gateway
+/// brings at once, and how long it keeps its connections, is the gateway's to decide. One that only the daemon still holds counts.
+fn weight(daemon: &ServeProcess) -> (usize, usize) {
+    let folder = PathBuf::from(format!("/proc/{}", daemon.pid()));
+    let status = std::fs::read_to_string(folder.join("status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     let resident = line.trim().trim_end_matches(" kB").trim().parse().unwrap();
-    (resident, std::fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count())
+    let files = std::fs::read_dir(folder.join("fd")).unwrap().count();
+    let port: u16 = daemon.base.rsplit_once(':').unwrap().1.parse().unwrap();
+    (resident, files - established(&std::fs::read_to_string(folder.join("net/tcp")).unwrap(), port))
 }
 
-/// Sends alerts until the next three open nothing more: connections to and from the gateway are kept, as many as were ever needed at
-/// once. Gives the weight then.
+/// How many rows of Linux' `/proc/net/tcp` are established connections of this local port.
+fn established(table: &str, port: u16) -> usize {
+    let local = format!(":{port:04X}");
+    let is_one = |row: &&str| {
+        let mut columns = row.split_whitespace().skip(1);
+        columns.next().is_some_and(|address| address.ends_with(&local)) && columns.nth(1) == Some("01")
+    };
+    table.lines().skip(1).filter(is_one).count()
+}
+
+/// Sends alerts until the next three open nothing more: connections to the gateway and the database are kept, as many as were ever
+/// needed at once. Gives the weight then.
 async fn warm_up(api: &Api, scene: &Scene, daemon: &ServeProcess) -> (usize, usize) {
     let (mut most, mut still) = (0, 0);
     for round in 0..LONGEST_WARM_UP {
         alert(api, scene, &format!("Först {round}"), &["2321"]).await;
-        let (resident, files) = weight(daemon.pid());
+        let (resident, files) = weight(daemon);
         (most, still) = if files > most { (files, 0) } else { (most, still + 1) };
         if still == 3 {
             return (resident, most);
@@ -65,7 +80,7 @@ on_both_databases! {
         for round in 0..rounds {
             alert(&api, &scene, &format!("Sedan {round}"), &["2321"]).await;
         }
-        let (resident_after, files_after) = weight(daemon.pid());
+        let (resident_after, files_after) = weight(&daemon);
         assert!(files_after <= files + 12, "open files: {files} and then {files_after}");
         // A page cache and pools fill up to their limit; a leak goes on.
         assert!(resident_after < resident + 24 * 1024, "memory: {resident} KiB and then {resident_after} KiB");
