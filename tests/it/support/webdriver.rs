@@ -50,6 +50,8 @@ pub struct Window {
     session: String,
     /// Address of the app.
     base: String,
+    /// Whether its pages may run scripts.
+    scripts: bool,
 }
 
 /// The driver of this test process.
@@ -105,7 +107,7 @@ impl Window {
         let begun = client.post(format!("http://127.0.0.1:{port}/session")).json(&wanted).send().await.unwrap();
         let begun: Value = begun.json().await.unwrap();
         let id = begun["value"]["sessionId"].as_str().unwrap_or_else(|| panic!("no browser: {begun:#}"));
-        let window = Self { client, session: format!("/session/{id}"), base: base.to_owned() };
+        let window = Self { client, session: format!("/session/{id}"), base: base.to_owned(), scripts: look.scripts };
         window.resize(look.width, look.height).await;
         window
     }
@@ -300,17 +302,39 @@ impl Window {
         data_encoding::BASE64.decode(picture["data"].as_str().unwrap().as_bytes()).unwrap()
     }
 
-    /// Does something to an element, again while it is covered, was replaced, or cannot be used yet.
+    /// Does something to an element, again while it is covered, was replaced, or cannot be used yet, and when the page moved beneath
+    /// the pointer, so that a click landed beside it.
     async fn act(&self, using: &str, what: &str, act: &str, body: &Value) {
         let begun = Instant::now();
         loop {
             let element = self.find(using, what).await;
-            let done = self.tried(Method::POST, &format!("/element/{element}/{act}"), body.clone()).await;
-            match done {
-                Ok(_) => return,
-                Err(problem) => assert!(begun.elapsed() < PATIENCE, "{act} {what}: {problem}\n{}", self.text().await),
+            let is_watched = act == "click" && self.scripts;
+            if is_watched {
+                self.aim(&element).await;
             }
+            let problem = match self.tried(Method::POST, &format!("/element/{element}/{act}"), body.clone()).await {
+                Ok(_) if is_watched && self.has_missed().await => "the click landed beside it".to_owned(),
+                Ok(_) => return,
+                Err(problem) => problem,
+            };
+            assert!(begun.elapsed() < PATIENCE, "{act} {what}: {problem}\n{}", self.text().await);
         }
+    }
+
+    /// Notes on the page that an element is about to be clicked, until it is.
+    async fn aim(&self, element: &str) {
+        // The driver chooses the entry of a list without a click on it.
+        let script = "if (arguments[0].matches('option')) return; window.aimedAt = arguments[0]; \
+            arguments[0].addEventListener('click', () => delete window.aimedAt, { capture: true, once: true })";
+        let body = json!({ "script": script, "args": [{ ELEMENT: element }] });
+        // An element that is gone by now says so when it is clicked.
+        let _ = self.tried(Method::POST, "/execute/sync", body).await;
+    }
+
+    /// Whether what was aimed at still waits for its click. A page that has been left knows nothing of it.
+    async fn has_missed(&self) -> bool {
+        let body = json!({ "script": "return window.aimedAt !== undefined", "args": [] });
+        self.tried(Method::POST, "/execute/sync", body).await.is_ok_and(|missed| missed == true)
     }
 
     async fn find(&self, using: &str, what: &str) -> String {
