@@ -87,19 +87,22 @@ pub async fn claim(session: &mut Session, claim: &Claim<'_>) -> Result<Vec<Claim
     Ok(claimed)
 }
 
-const NEXT_DUE: &str = "SELECT MIN(due_at) AS due_at
+// `MIN` reads every queued row on PostgreSQL while it thinks that there are few.
+const NEXT_DUE: &str = "SELECT due_at
  FROM delivery
  WHERE state = 'queued'
    AND channel = $1
-   AND priority = $2";
+   AND priority = $2
+ ORDER BY due_at
+ LIMIT 1";
 
 /// When the next queued delivery of a lane is due, Unix ms.
 ///
 /// # Errors
 /// [`super::StoreError`].
 pub async fn next_due(session: &mut Session, channel: Channel, priority: i64) -> Result<Option<i64>> {
-    let row: Option<(Option<i64>,)> = session.one(session.sql(NEXT_DUE).bind(channel.code()).bind(priority)).await?;
-    Ok(row.and_then(|(due_at,)| due_at))
+    let row: Option<(i64,)> = session.one(session.sql(NEXT_DUE).bind(channel.code()).bind(priority)).await?;
+    Ok(row.map(|(due_at,)| due_at))
 }
 
 /// An update of rows that nobody in this transaction holds yet. They are held in order of their id first, so that two
@@ -262,18 +265,36 @@ pub enum Which<'a> {
     StampedByDead(&'a str, i64),
 }
 
-const LOCK_EXPIRED: &str = concat!(
-    select_locked!(),
-    " {by index delivery_expiry}
- WHERE d.state = 'queued' AND d.expires_at <= $1
-   AND NOT EXISTS (SELECT 1 FROM message m WHERE m.id = d.message_id AND m.state IN ('draft', 'awaiting_approval'))
- ORDER BY d.id LIMIT $2 {for update}"
+/// Those that come first in the order of an index, then held in order of id. In one step PostgreSQL, for which every table is new at
+/// some time, would read deliveries in order of id until it has enough of them, and there are none.
+macro_rules! lock_first {
+    ($index:literal, $condition:literal, $order:literal) => {
+        concat!(
+            "WITH found AS MATERIALIZED (\n   SELECT d.id\n   FROM delivery d {by index ",
+            $index,
+            "}\n   WHERE ",
+            $condition,
+            "\n   ORDER BY ",
+            $order,
+            "\n   LIMIT $2)\n ",
+            select_locked!(),
+            " {by id}\n WHERE d.id IN (SELECT id FROM found)\n   AND ",
+            $condition,
+            "\n ORDER BY d.id\n {for update}"
+        )
+    };
+}
+
+const LOCK_EXPIRED: &str = lock_first!(
+    "delivery_expiry",
+    "d.state = 'queued' AND d.expires_at <= $1
+     AND NOT EXISTS (SELECT 1 FROM message m WHERE m.id = d.message_id AND m.state IN ('draft', 'awaiting_approval'))",
+    "d.expires_at"
 );
-const LOCK_ACCEPTED: &str = concat!(
-    select_locked!(),
-    " {by index delivery_accepted}
- WHERE d.state = 'accepted' AND d.channel = $3 AND d.accepted_at <= $1
- ORDER BY d.id LIMIT $2 {for update}"
+const LOCK_ACCEPTED: &str = lock_first!(
+    "delivery_accepted",
+    "d.state = 'accepted' AND d.channel = $3 AND d.accepted_at <= $1",
+    "d.accepted_at"
 );
 const LOCK_UNSTAMPED: &str = concat!(
     select_locked!(),

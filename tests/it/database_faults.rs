@@ -10,7 +10,7 @@ use tokio::task::JoinHandle;
 use crate::support::cluster::Cluster;
 use crate::support::faults::{Draw, seeds, tell};
 use crate::support::fleet::{Fleet, RECIPIENTS, assert_each_once};
-use crate::support::proxy::Proxy;
+use crate::support::proxy::{LostCommit, Proxy};
 use crate::support::{Api, Database, Kind};
 
 const SHORT: &str = "dispatch.lease_seconds = 3\ndispatch.in_doubt_grace_seconds = 1\n";
@@ -115,6 +115,40 @@ async fn a_primary_that_is_lost_is_followed_by_its_standby_with_everything_that_
         assert!(slowest <= Duration::from_secs(10), "seed {seed}: went on after {slowest:?}");
     }
     tell("D6", "PostgreSQL, synchronous", &seeds, &format!("0 lost, 0 twice, goes on within {slowest:.1?}"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stamp_whose_commit_is_not_answered_is_taken_back_and_leaves_nobody_in_doubt() {
+    // What is written when attempts are opened: an attempt that ends says more behind its number.
+    const AN_OPENED_ATTEMPT: &str = "\"number\":1}";
+    let seeds = seeds(1, 3);
+    let mut taken_back = 0;
+    for seed in seeds.clone() {
+        let cluster = Cluster::start();
+        let way = Proxy::start(vec![cluster.socket()]).await;
+        let url = format!("postgres://postgres@{}/grannpost?sslmode=disable", way.address);
+        let mut fleet = Fleet::set(&url, 150, "dispatch.lease_seconds = 60\n").await;
+        fleet.start_whole();
+        let id = fleet.alert(&["jamtland"]).await;
+        let mut draw = Draw::new(seed);
+        for round in 1..=20 {
+            fleet.gateway.journal().wait_for(round * 40 + draw.below(30)).await;
+            let how = if round % 2 == 0 { LostCommit::Done } else { LostCommit::NotDone };
+            way.lose_a_commit(AN_OPENED_ATTEMPT, how);
+            while !way.has_lost_it() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        let done = fleet.alert_when(&id, |alert| alert["state"] == "done").await;
+        assert_each_once(&fleet, &done, RECIPIENTS, &format!("seed {seed}"));
+        assert_eq!(done["counts"]["in_doubt"], json!(0), "seed {seed}: {}", fleet.logs());
+        let not_sent = "SELECT COUNT(*) FROM attempt WHERE outcome = 'not_sent' AND reason = 'dispatch.stamp_failed'";
+        let here: u64 = cluster.sql(not_sent).parse().unwrap();
+        assert!(here >= 10, "seed {seed}: ten stamps were on disk, and {here} deliveries were taken back");
+        assert_eq!(cluster.sql("SELECT COUNT(*) FROM attempt WHERE ended_at IS NULL"), "0", "seed {seed}");
+        taken_back += here;
+    }
+    tell("D6", "PostgreSQL", &seeds, &format!("0 lost, 0 twice, 0 in doubt, {taken_back} stamps taken back"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

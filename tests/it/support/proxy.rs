@@ -1,12 +1,12 @@
 //! A TCP proxy whose targets a test changes: the balancer before several daemons, or the one address of a PostgreSQL that
-//! moves from a lost server to the promoted one.
+//! moves from a lost server to the promoted one, or that loses the answer to a commit.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, copy_bidirectional, split};
 use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 
@@ -19,9 +19,20 @@ pub enum Target {
     Unix(PathBuf),
 }
 
+/// How a commit ends whose answer the client never sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LostCommit {
+    /// The server has committed.
+    Done,
+    /// The server was never asked, and rolls back.
+    NotDone,
+}
+
 #[derive(Debug, Default)]
 struct Ways {
     targets: Vec<Target>,
+    /// What becomes of the next commit of a transaction that wrote this, once.
+    lost_commit: Option<(&'static str, LostCommit)>,
     /// Cancelled to cut what is connected.
     open: CancellationToken,
 }
@@ -67,6 +78,16 @@ impl Proxy {
         self.ways.lock().unwrap().targets = targets;
     }
 
+    /// The next commit of a client of PostgreSQL that wrote `written` before is not answered: its connection is cut.
+    pub fn lose_a_commit(&self, written: &'static str, how: LostCommit) {
+        self.ways.lock().unwrap().lost_commit = Some((written, how));
+    }
+
+    /// Whether the commit that was to be lost has been asked for.
+    pub fn has_lost_it(&self) -> bool {
+        self.ways.lock().unwrap().lost_commit.is_none()
+    }
+
     /// Cuts every connection that is open.
     pub fn cut(&self) {
         std::mem::take(&mut self.ways.lock().unwrap().open).cancel();
@@ -96,7 +117,7 @@ async fn lead(stream: TcpStream, ways: Arc<Mutex<Ways>>, first: usize) {
             }
             Target::Unix(path) => {
                 let Ok(other) = UnixStream::connect(path).await else { continue };
-                join(stream, other, &open).await;
+                let _ = open.run_until_cancelled(speak_for(stream, other, &ways)).await;
             }
         }
         return;
@@ -105,4 +126,41 @@ async fn lead(stream: TcpStream, ways: Arc<Mutex<Ways>>, first: usize) {
 
 async fn join(mut one: TcpStream, mut other: impl AsyncRead + AsyncWrite + Unpin, open: &CancellationToken) {
     let _ = open.run_until_cancelled(copy_bidirectional(&mut one, &mut other)).await;
+}
+
+/// Leads a client of PostgreSQL to it, until a commit is to be lost.
+async fn speak_for(client: TcpStream, server: UnixStream, ways: &Mutex<Ways>) {
+    let (mut from_client, mut to_client) = split(client);
+    let (mut from_server, mut to_server) = split(server);
+    let answers = tokio::io::copy(&mut from_server, &mut to_client);
+    let asks = async {
+        let mut piece = vec![0; 64 << 10];
+        let mut is_meant = false;
+        while let Ok(length @ 1..) = from_client.read(&mut piece).await {
+            let has = |words: &str| piece[..length].windows(words.len()).any(|bytes| bytes == words.as_bytes());
+            let wanted = ways.lock().unwrap().lost_commit;
+            is_meant |= wanted.is_some_and(|(written, _)| has(written));
+            let ends = has("COMMIT\0");
+            let lost = wanted.filter(|_| ends && is_meant).map(|(_, how)| how);
+            if lost.is_some() {
+                ways.lock().unwrap().lost_commit = None;
+            }
+            if lost != Some(LostCommit::NotDone) && to_server.write_all(&piece[..length]).await.is_err() {
+                return None;
+            }
+            if lost.is_some() {
+                return lost;
+            }
+            is_meant &= !ends;
+        }
+        None
+    };
+    let lost = tokio::select! {
+        lost = asks => lost,
+        _ = answers => None,
+    };
+    if lost == Some(LostCommit::Done) {
+        // Its answer is waited for, so that it is surely done, and goes no further.
+        let _ = from_server.read(&mut [0; 64]).await;
+    }
 }
