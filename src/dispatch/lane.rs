@@ -193,7 +193,7 @@ impl<C: Carrier> Lane<C> {
         let mut session = self.engine.store.read_dispatch().await?;
         let mut next: Option<i64> = None;
         for &priority in priorities {
-            let due = store::delivery::next_due(&mut session, outlet.carrier().channel(), priority).await?;
+            let due = store::queue::next_due(&mut session, outlet.carrier().channel(), priority).await?;
             next = [next, due].into_iter().flatten().min();
         }
         let wait = next.map_or(i64::MAX, |due| due - self.engine.clock.now_ms());

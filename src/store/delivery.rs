@@ -87,24 +87,6 @@ pub async fn claim(session: &mut Session, claim: &Claim<'_>) -> Result<Vec<Claim
     Ok(claimed)
 }
 
-// `MIN` reads every queued row on PostgreSQL while it thinks that there are few.
-const NEXT_DUE: &str = "SELECT due_at
- FROM delivery
- WHERE state = 'queued'
-   AND channel = $1
-   AND priority = $2
- ORDER BY due_at
- LIMIT 1";
-
-/// When the next queued delivery of a lane is due, Unix ms.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn next_due(session: &mut Session, channel: Channel, priority: i64) -> Result<Option<i64>> {
-    let row: Option<(i64,)> = session.one(session.sql(NEXT_DUE).bind(channel.code()).bind(priority)).await?;
-    Ok(row.map(|(due_at,)| due_at))
-}
-
 /// An update of rows that nobody in this transaction holds yet. They are held in order of their id first, so that two
 /// callers never wait for each other in a ring; what others hold is about to change anyway, and is left alone.
 macro_rules! update_unheld {

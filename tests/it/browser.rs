@@ -375,6 +375,21 @@ async fn silence_of_the_server_is_said_aloud_and_never_looks_like_done() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_moves_under_the_hand_while_an_alert_is_typed() {
+    let app = app(2_000).await;
+    let window = signed_in(&app, "operator", Look::default()).await;
+    window.go("/alerts/new").await;
+    window.until("#text").await;
+    let places = "return ['#text', '#spread-households', '#validity-4'].map((choice) =>
+        Math.round(document.querySelector(choice).getBoundingClientRect().top + scrollY))";
+    let before = window.run(places, json!([])).await;
+    window.fill("#text", "Skåpbil söks").await;
+    window.until_says("1 sms").await;
+    window.until_says("Utkastet sparades").await;
+    assert_eq!(window.run(places, json!([])).await, before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn figures_and_map_follow_what_is_chosen_and_typed() {
     let app = app(2_000).await;
     let window = signed_in(&app, "operator", Look::default()).await;

@@ -10,8 +10,8 @@ on_both_databases! {
         let (store, _database) = fresh(kind).await;
         let mut session = store.begin_dispatch().await.unwrap();
         frozen_alert(&mut session).await;
-        assert_eq!(delivery::next_due(&mut session, Channel::Sms, priority::ALL[0]).await.unwrap(), Some(NOW));
-        assert_eq!(delivery::next_due(&mut session, Channel::Email, priority::ALL[0]).await.unwrap(), None);
+        assert_eq!(queue::next_due(&mut session, Channel::Sms, priority::ALL[0]).await.unwrap(), Some(NOW));
+        assert_eq!(queue::next_due(&mut session, Channel::Email, priority::ALL[0]).await.unwrap(), None);
         setting::set(&mut session, setting::PAUSED, "by hand".into()).await.unwrap();
         assert_eq!(claimed(&mut session, Channel::Sms).await, []);
         assert!(setting::clear(&mut session, setting::PAUSED).await.unwrap());
@@ -27,7 +27,7 @@ on_both_databases! {
         assert_eq!(delivery::release_dead(&mut session, "nobody", NOW + 60_000).await.unwrap(), 0);
         assert_eq!(delivery::release_dead(&mut session, "nobody", NOW + 60_001).await.unwrap(), 1);
         assert_eq!(delivery::reschedule(&mut session, "m1", NOW + 900).await.unwrap(), 2);
-        assert_eq!(delivery::next_due(&mut session, Channel::Sms, priority::ALL[0]).await.unwrap(), Some(NOW + 900));
+        assert_eq!(queue::next_due(&mut session, Channel::Sms, priority::ALL[0]).await.unwrap(), Some(NOW + 900));
         assert_eq!(queue::depths(&mut session, NOW).await.unwrap(), []);
         let depths = queue::depths(&mut session, NOW + 900).await.unwrap();
         assert_eq!((depths[0].deliveries, depths[0].oldest_at), (2, Some(NOW + 900)));
