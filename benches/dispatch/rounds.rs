@@ -6,7 +6,7 @@ use grannpost::domain::delivery::Channel;
 use grannpost::domain::message::priority;
 use grannpost::simulator::worst_window;
 use grannpost::store;
-use grannpost::store::delivery::Claim;
+use grannpost::store::claim::{Claim, Front};
 use serde_json::{Value, json};
 
 use super::Line;
@@ -162,7 +162,7 @@ pub async fn claim_time(scene: &Scene) -> f64 {
 
 /// So many claims of 100 one after the other, seconds each.
 pub async fn claim_times(scene: &Scene, claims: usize) -> Vec<f64> {
-    let mut times = Vec::new();
+    let (mut times, mut front) = (Vec::new(), Front::default());
     for _ in 0..claims {
         let begun = Instant::now();
         let mut session = scene.desk.store.begin_dispatch().await.unwrap();
@@ -174,7 +174,7 @@ pub async fn claim_times(scene: &Scene, claims: usize) -> Vec<f64> {
             lease_until: i64::MAX / 4,
             now: i64::MAX / 4,
         };
-        let claimed = store::delivery::claim(&mut session, &claim).await.unwrap();
+        let claimed = store::claim::claim(&mut session, &mut front, &claim).await.unwrap();
         session.commit().await.unwrap();
         assert_eq!(claimed.len(), 100);
         times.push(begun.elapsed().as_secs_f64());
@@ -232,7 +232,7 @@ async fn time_of_an_empty_claim(scene: &Scene) -> Duration {
         lease_until: i64::MAX / 4,
         now: i64::MAX / 4,
     };
-    store::delivery::claim(&mut session, &claim).await.unwrap();
+    store::claim::claim(&mut session, &mut Front::default(), &claim).await.unwrap();
     session.commit().await.unwrap();
     begun.elapsed()
 }

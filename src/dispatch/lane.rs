@@ -14,15 +14,16 @@ use super::carrier::{Carrier, Parcel};
 use super::outlet::{Outlet, Permit, Readiness};
 use super::pace::Slot;
 use super::settle::{Outcome, Settlement};
+use super::turn::Turn;
 use super::{Engine, POLL};
 use crate::ambient;
 use crate::domain::delivery_token::DeliveryToken;
-use crate::store::delivery::{Claim, Claimed};
+use crate::store::claim::{Claim, Claimed, Front};
 use crate::store::stamp::{Gate, Stamped};
 use crate::store::{self, StoreError};
 
-/// A claim under way.
-type Claiming = JoinHandle<Result<Vec<Claimed>, StoreError>>;
+/// A claim under way: what it gets, and where the next one begins.
+type Claiming = JoinHandle<Result<(Vec<Claimed>, Front), StoreError>>;
 
 /// The loop of one channel.
 pub(super) struct Lane<C> {
@@ -32,6 +33,8 @@ pub(super) struct Lane<C> {
     buffer: VecDeque<Claimed>,
     /// A claim that runs beside the stamping.
     refill: Option<Claiming>,
+    /// Where the next claim begins; the beginning, after one that failed.
+    front: Front,
     /// Whether the last claim got something, so that there may be more.
     has_more: bool,
     begun: HashSet<String>,
@@ -49,6 +52,7 @@ impl<C: Carrier> Lane<C> {
             settle,
             buffer: VecDeque::new(),
             refill: None,
+            front: Front::default(),
             has_more: false,
             begun: HashSet::new(),
             idle_rounds: 0,
@@ -150,8 +154,12 @@ impl<C: Carrier> Lane<C> {
     /// Puts the next deliveries in hand: those of the claim that is under way, else as many as can be stamped at once.
     async fn claim(&mut self, outlet: &Outlet<C>, priorities: &'static [i64]) -> Result<(), StoreError> {
         let room = outlet.first_batch().saturating_sub(self.buffer.len());
-        let claim = self.refill.take().unwrap_or_else(|| self.begin_claim(outlet, priorities, room));
-        let claimed = ended(claim).await?;
+        let claim = match self.refill.take() {
+            Some(claim) => claim,
+            None => self.begin_claim(outlet, priorities, room),
+        };
+        let (claimed, front) = ended(claim).await?;
+        self.front = front;
         self.has_more = !claimed.is_empty();
         self.buffer.extend(claimed);
         self.buffer.make_contiguous().sort_by_key(|row| (row.priority, row.due_at, row.place, row.id));
@@ -159,8 +167,9 @@ impl<C: Carrier> Lane<C> {
     }
 
     /// Begins to lease `room` deliveries of what is due, most urgent first.
-    fn begin_claim(&self, outlet: &Outlet<C>, priorities: &'static [i64], room: usize) -> Claiming {
+    fn begin_claim(&mut self, outlet: &Outlet<C>, priorities: &'static [i64], room: usize) -> Claiming {
         let (engine, channel) = (self.engine.clone(), outlet.carrier().channel());
+        let mut front = std::mem::take(&mut self.front);
         self.engine.tracker.spawn(async move {
             let claimed_at = Instant::now();
             let now = engine.clock.now_ms();
@@ -174,16 +183,16 @@ impl<C: Carrier> Lane<C> {
                 let claim = Claim {
                     channel,
                     priority,
-                    limit: i64::try_from(room).unwrap_or(i64::MAX),
+                    limit: room,
                     owner: &engine.owner,
                     lease_until: now + i64::from(engine.config.dispatch.lease_seconds) * 1000,
                     now,
                 };
-                claimed.extend(store::delivery::claim(&mut session, &claim).await?);
+                claimed.extend(store::claim::claim(&mut session, &mut front, &claim).await?);
             }
             session.commit().await?;
             engine.leases.take(claimed.iter().map(|row| row.id), claimed_at, engine.lease());
-            Ok(claimed)
+            Ok((claimed, front))
         })
     }
 
@@ -233,13 +242,14 @@ impl<C: Carrier> Lane<C> {
         let mut permits = permits.into_iter();
         for row in rows.into_iter().filter(|row| passed.contains(&(row.id, row.lease_fence))) {
             let permit = permits.next().expect("as many permits as rows");
+            let turn = outlet.queue(&row.address).await;
             let hand_over = HandOver {
                 engine: self.engine.clone(),
                 outlet: Arc::clone(outlet),
                 has_alternative: self.outlets.len() > 1,
                 settle: self.settle.clone(),
             };
-            self.engine.tracker.spawn(hand_over.run(row, permit));
+            self.engine.tracker.spawn(hand_over.run(row, permit, turn));
         }
         Ok(())
     }
@@ -278,10 +288,12 @@ impl<C: Carrier> Lane<C> {
     async fn release(&mut self) {
         if let Some(claim) = self.refill.take() {
             match ended(claim).await {
-                Ok(claimed) => self.buffer.extend(claimed),
+                Ok((claimed, _)) => self.buffer.extend(claimed),
                 Err(error) => tracing::warn!(code = error.code(), "a claim failed while its lane was closed"),
             }
         }
+        // What goes back lies before it.
+        self.front = Front::default();
         if self.buffer.is_empty() {
             return;
         }
@@ -299,7 +311,7 @@ impl<C: Carrier> Lane<C> {
 }
 
 /// What a claim got. It is never aborted, so that nothing is leased that nobody has in hand.
-async fn ended(claim: Claiming) -> Result<Vec<Claimed>, StoreError> {
+async fn ended(claim: Claiming) -> Result<(Vec<Claimed>, Front), StoreError> {
     claim.await.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()))
 }
 
@@ -318,12 +330,12 @@ struct HandOver<C> {
 }
 
 impl<C: Carrier> HandOver<C> {
-    async fn run(self, row: Claimed, permit: Permit) {
+    async fn run(self, row: Claimed, permit: Permit, turn: Turn) {
         let outlet = &self.outlet;
-        outlet.carrier().ready_for(&row.address).await;
+        let turn = turn.come().await;
         let call = outlet.call_slot().await;
         let slot = outlet.pacer().slot().await;
-        drop(permit.before_pacer);
+        drop((turn, permit.before_pacer));
         let outcome = match self.too_late(&row) {
             None => self.call(&row, &slot).await,
             Some(why) => Outcome::NotSent(why),

@@ -16,6 +16,7 @@ pub mod reconcile;
 pub mod retry;
 pub mod settle;
 pub mod sms;
+pub mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -14,7 +14,8 @@ use crate::domain::delivery::DeliveryState;
 use crate::provider::{Accepted, HandOverError};
 use crate::store::advance::Taken;
 use crate::store::attempt::{AttemptOutcome, Ending};
-use crate::store::delivery::{Claimed, Locked, Step};
+use crate::store::claim::Claimed;
+use crate::store::delivery::{Locked, Step};
 use crate::store::settle::{Batch, Change};
 use crate::store::{self, Session, StoreError};
 

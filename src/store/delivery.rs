@@ -1,91 +1,13 @@
-//! Owns the delivery table: claiming, moving and reading deliveries.
+//! Owns the delivery table: leasing, moving and reading deliveries.
 //!
 //! It does not decide what happens next. Invariant: every change of a recorded state goes through [`apply`], which
 //! asks the state machine and writes history and counters with it, or is one of the two of [`super::advance`].
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::settle::{self, Batch, Change};
 use super::{Result, Session, json};
 use crate::domain::delivery::{Channel, DeliveryState};
-
-/// A delivery that a daemon has leased; fields in the order that [`claim`] returns columns in.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Claimed {
-    /// The delivery.
-    pub id: i64,
-    /// Its message.
-    pub message_id: String,
-    /// Where it goes.
-    pub address: String,
-    /// The person it is for; `None` for copies and tests.
-    pub contact_person_id: Option<String>,
-    /// Fencing number of this lease.
-    pub lease_fence: i64,
-    /// Attempts before this one.
-    pub attempts: i64,
-    /// Order among messages.
-    pub priority: i64,
-    /// When it was due, Unix ms.
-    pub due_at: i64,
-    /// Coverage rank within its message.
-    pub place: i64,
-    /// When it must be handed over, Unix ms.
-    pub expires_at: i64,
-}
-
-const CLAIM: &str = "WITH c AS MATERIALIZED (
-   SELECT d.id
-   FROM delivery d
-   WHERE d.state = 'queued'
-     AND d.channel = $1
-     AND d.priority = $2
-     AND d.due_at <= $3
-     AND NOT EXISTS (SELECT 1 FROM setting s WHERE s.name = 'paused')
-     AND (d.waits_for IS NULL
-       OR NOT EXISTS (SELECT 1 FROM delivery w WHERE w.id = d.waits_for AND w.state IN ('queued', 'sending')))
-   ORDER BY d.due_at, d.place, d.id
-   LIMIT $4
-   {skip locked})
- UPDATE delivery
- SET state = 'sending', lease_owner = $5, lease_fence = lease_fence + 1, lease_until_at = $6, stamped_at = NULL
- WHERE id IN (SELECT id FROM c)
- RETURNING {packed id, message_id, address, contact_person_id, lease_fence, attempts, priority, due_at, place, expires_at}";
-
-/// What a claim asks for.
-#[derive(Debug, Clone)]
-pub struct Claim<'a> {
-    /// The lane.
-    pub channel: Channel,
-    /// One of [`crate::domain::message::priority::ALL`].
-    pub priority: i64,
-    /// At most so many.
-    pub limit: i64,
-    /// The daemon.
-    pub owner: &'a str,
-    /// Until when it holds them unless it renews, Unix ms.
-    pub lease_until: i64,
-    /// Unix ms.
-    pub now: i64,
-}
-
-/// Leases queued deliveries that are due, in the order of hand-over. None while paused.
-///
-/// # Errors
-/// [`super::StoreError`].
-pub async fn claim(session: &mut Session, claim: &Claim<'_>) -> Result<Vec<Claimed>> {
-    let statement = session
-        .sql(CLAIM)
-        .bind(claim.channel.code())
-        .bind(claim.priority)
-        .bind(claim.now)
-        .bind(claim.limit)
-        .bind(claim.owner.to_owned())
-        .bind(claim.lease_until);
-    let mut claimed: Vec<Claimed> = session.unpack(statement).await?;
-    claimed.sort_unstable_by_key(|row| (row.due_at, row.place, row.id));
-    Ok(claimed)
-}
 
 /// An update of rows that nobody in this transaction holds yet. They are held in order of their id first, so that two
 /// callers never wait for each other in a ring; what others hold is about to change anyway, and is left alone.

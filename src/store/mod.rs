@@ -15,6 +15,7 @@ pub mod audit;
 pub mod backup;
 pub mod bell;
 pub mod channel_health;
+pub mod claim;
 pub mod contact_person;
 pub mod coverage;
 pub mod credential;

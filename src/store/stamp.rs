@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::delivery::{self, Claimed, Step, ids_json};
+use super::claim::Claimed;
+use super::delivery::{self, Step, ids_json};
 use super::settle::{Batch, Change};
 use super::{Result, Session, attempt, json};
 use crate::domain::delivery::{Channel, DeliveryState};

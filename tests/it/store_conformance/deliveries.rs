@@ -33,6 +33,25 @@ on_both_databases! {
         assert_eq!((depths[0].deliveries, depths[0].oldest_at), (2, Some(NOW + 900)));
     }
 
+    async fn claims_go_on_where_the_last_one_ended_and_one_that_comes_short_has_looked_at_all(kind: Kind) {
+        let (store, _database) = fresh(kind).await;
+        let mut session = store.begin_dispatch().await.unwrap();
+        frozen_alert(&mut session).await;
+        let mut front = Front::default();
+        let ids = async |session: &mut Session, front: &mut Front, limit: usize| {
+            let claim = Claim { limit, ..claim_of(Channel::Sms) };
+            let rows = claim::claim(session, front, &claim).await.unwrap();
+            rows.iter().map(|row| row.id).collect::<Vec<_>>()
+        };
+        let first = ids(&mut session, &mut front, 1).await;
+        assert_eq!(first, [IDS_PER_MESSAGE + 1]);
+        assert_eq!(delivery::release(&mut session, "d1", &first, 0).await.unwrap(), 1);
+        let second = ids(&mut session, &mut front, 1).await;
+        assert_eq!(second, [IDS_PER_MESSAGE + 2], "what came back lies before it");
+        assert_eq!(delivery::release(&mut session, "d1", &second, 0).await.unwrap(), 1);
+        assert_eq!(ids(&mut session, &mut front, 2).await, [first[0], second[0]], "nothing more lay behind it");
+    }
+
     async fn a_delivery_that_somebody_changes_is_not_renewed_and_holds_nobody_up(kind: Kind) {
         let (store, _database) = fresh(kind).await;
         let mut session = store.begin().await.unwrap();

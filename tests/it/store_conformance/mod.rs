@@ -26,12 +26,13 @@ use grannpost::store::attempt::{AttemptOutcome, Ending};
 use grannpost::store::audience::{Asked, CensusRow};
 use grannpost::store::audit::{Entry, Filter, GENESIS};
 use grannpost::store::bell;
+use grannpost::store::claim::{self, Claim, Claimed, Front};
 use grannpost::store::contact_person::{ContactPerson, Search};
 use grannpost::store::coverage::{First, Freeze, ids_of};
 use grannpost::store::credential::Credential;
 use grannpost::store::daemon::Daemon;
 use grannpost::store::decision::Decision;
-use grannpost::store::delivery::{Claim, Claimed, Step, Which};
+use grannpost::store::delivery::{Step, Which};
 use grannpost::store::freezing::{Dead, Undo};
 use grannpost::store::import::{Import, ImportRow, LookUp};
 use grannpost::store::import_draft::ImportDraft;
@@ -206,10 +207,12 @@ async fn an_operator(session: &mut Session, id: &str) {
     operator::insert(session, &new).await.unwrap();
 }
 
+fn claim_of(channel: Channel) -> Claim<'static> {
+    Claim { channel, priority: priority::ALL[0], limit: 10, owner: "d1", lease_until: NOW + 30_000, now: NOW }
+}
+
 async fn claimed(session: &mut Session, channel: Channel) -> Vec<Claimed> {
-    let claim =
-        Claim { channel, priority: priority::ALL[0], limit: 10, owner: "d1", lease_until: NOW + 30_000, now: NOW };
-    delivery::claim(session, &claim).await.unwrap()
+    claim::claim(session, &mut Front::default(), &claim_of(channel)).await.unwrap()
 }
 
 fn gate() -> Gate<'static> {
