@@ -170,6 +170,13 @@ impl Config {
         }
     }
 
+    /// The most hand-overs in a second, of every gateway on the route and the mail relay together.
+    #[must_use]
+    pub fn hand_overs_per_second(&self) -> f64 {
+        let gateways = self.sms.route.iter().filter_map(|name| self.sms.gateways.get(name));
+        gateways.map(|gateway| gateway.rate_per_second).sum::<f64>() + self.mail.rate_per_second
+    }
+
     /// Reads every `NAME_file` into its `NAME`.
     fn resolve_secrets(&mut self) -> Result<(), ConfigError> {
         for (name, gateway) in &mut self.sms.gateways {

@@ -1,4 +1,4 @@
-//! Owns one lane: the loop that claims deliveries of one channel, takes them through the gate and hands them over.
+//! Owns one lane: the loop that claims deliveries of one channel, takes them through the gate and queues them for their call.
 //!
 //! The next deliveries are claimed while those in hand are stamped. Invariants: no more is in hand than about a second of the lane's
 //! pace; what could not be stamped or handed over goes back to the queue; a lane in trouble holds no other.
@@ -10,14 +10,12 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::carrier::{Carrier, Parcel};
+use super::caller::Caller;
+use super::carrier::Carrier;
 use super::outlet::{Outlet, Permit, Readiness};
-use super::pace::Slot;
 use super::settle::{Outcome, Settlement};
-use super::turn::Turn;
 use super::{Engine, POLL};
 use crate::ambient;
-use crate::domain::delivery_token::DeliveryToken;
 use crate::store::claim::{Claim, Claimed, Front};
 use crate::store::stamp::{Gate, Stamped};
 use crate::store::{self, StoreError};
@@ -28,7 +26,8 @@ type Claiming = JoinHandle<Result<(Vec<Claimed>, Front), StoreError>>;
 /// The loop of one channel.
 pub(super) struct Lane<C> {
     engine: Engine,
-    outlets: Vec<Arc<Outlet<C>>>,
+    /// One for each outlet on the route.
+    callers: Vec<Caller<C>>,
     settle: mpsc::Sender<Settlement>,
     buffer: VecDeque<Claimed>,
     /// A claim that runs beside the stamping.
@@ -46,9 +45,12 @@ pub(super) struct Lane<C> {
 
 impl<C: Carrier> Lane<C> {
     pub(super) fn new(engine: Engine, outlets: Vec<Arc<Outlet<C>>>, settle: mpsc::Sender<Settlement>) -> Self {
+        let has_alternative = outlets.len() > 1;
+        let callers =
+            outlets.into_iter().map(|outlet| Caller::start(&engine, outlet, &settle, has_alternative)).collect();
         Self {
             engine,
-            outlets,
+            callers,
             settle,
             buffer: VecDeque::new(),
             refill: None,
@@ -82,23 +84,24 @@ impl<C: Carrier> Lane<C> {
 
     /// One round: find an open outlet, have something to hand over, take it through the gate.
     async fn step(&mut self) -> Result<Next, StoreError> {
-        let outlet = match self.open_outlet() {
-            Ok(outlet) => outlet,
+        let caller = match self.open_caller() {
+            Ok(caller) => caller.clone(),
             Err(until) => {
                 self.release().await;
                 let wait = until.map_or(POLL, |until| until.saturating_duration_since(Instant::now()));
                 return Ok(Next::Wait(wait.min(POLL)));
             }
         };
+        let outlet = caller.outlet();
         let priorities = outlet.carrier().priorities_at(self.engine.clock.now());
         if self.buffer.iter().any(|row| !priorities.contains(&row.priority)) {
             self.release().await;
         }
         if self.buffer.is_empty() {
-            self.claim(&outlet, priorities).await?;
+            self.claim(outlet, priorities).await?;
         }
         if self.buffer.is_empty() {
-            return self.until_due(&outlet, priorities).await.map(Next::Wait);
+            return self.until_due(outlet, priorities).await.map(Next::Wait);
         }
         self.idle_rounds = 0;
         let permits = tokio::select! {
@@ -106,33 +109,33 @@ impl<C: Carrier> Lane<C> {
             () = self.engine.stop.cancelled() => return Ok(Next::Again),
         };
         if permits.len() > self.buffer.len() {
-            self.claim(&outlet, priorities).await?;
+            self.claim(outlet, priorities).await?;
         }
         let rows: Vec<Claimed> = self.buffer.drain(..permits.len().min(self.buffer.len())).collect();
         if self.has_more && self.refill.is_none() && self.buffer.len() <= outlet.batch() / 2 {
-            self.refill = Some(self.begin_claim(&outlet, priorities, outlet.batch() - self.buffer.len()));
+            self.refill = Some(self.begin_claim(outlet, priorities, outlet.batch() - self.buffer.len()));
         }
         if !rows.is_empty() {
-            self.pass_gate(&outlet, rows, permits).await?;
+            self.pass_gate(&caller, rows, permits).await?;
         }
         Ok(Next::Again)
     }
 
-    /// The first outlet on the route that may be called, one that has to prove itself only where there is no other; otherwise
+    /// The caller of the first outlet on the route that may be called, one that has to prove itself only where there is no other; otherwise
     /// when to look again.
-    fn open_outlet(&self) -> Result<Arc<Outlet<C>>, Option<Instant>> {
+    fn open_caller(&self) -> Result<&Caller<C>, Option<Instant>> {
         let mut soonest: Option<Instant> = None;
         let mut trying = None;
-        for outlet in &self.outlets {
-            match outlet.readiness() {
-                Readiness::Open => return Ok(Arc::clone(outlet)),
+        for caller in &self.callers {
+            match caller.outlet().readiness() {
+                Readiness::Open => return Ok(caller),
                 Readiness::Held(until) => return Err(Some(until)),
-                Readiness::Trying => trying = trying.or(Some(outlet)),
+                Readiness::Trying => trying = trying.or(Some(caller)),
                 Readiness::NotBefore(until) => soonest = Some(soonest.map_or(until, |at| at.min(until))),
                 Readiness::Stopped => {}
             }
         }
-        trying.map(Arc::clone).ok_or(soonest)
+        trying.ok_or(soonest)
     }
 
     /// Tells whoever watches which outlet carries now.
@@ -141,12 +144,12 @@ impl<C: Carrier> Lane<C> {
         if self.carried_by.as_deref() == Some(name) {
             return;
         }
-        if self.outlets.len() > 1 {
+        if self.callers.len() > 1 {
             tracing::info!(gateway = name, "deliveries go through this gateway now");
         }
-        for other in &self.outlets {
-            let carries = if other.carrier().name() == name { 1.0 } else { 0.0 };
-            metrics::gauge!("grannpost_gateway_carries", "gateway" => other.carrier().name().to_owned()).set(carries);
+        for other in self.callers.iter().map(|caller| caller.outlet().carrier().name()) {
+            let carries = if other == name { 1.0 } else { 0.0 };
+            metrics::gauge!("grannpost_gateway_carries", "gateway" => other.to_owned()).set(carries);
         }
         self.carried_by = Some(name.to_owned());
     }
@@ -214,13 +217,14 @@ impl<C: Carrier> Lane<C> {
         Ok(Duration::from_millis(1 << self.idle_rounds).min(POLL))
     }
 
-    /// Stamps rows and starts their hand-over. Whatever goes wrong here, nothing was sent yet.
+    /// Stamps rows and queues them for their call. Whatever goes wrong here, nothing was sent yet.
     async fn pass_gate(
         &mut self,
-        outlet: &Arc<Outlet<C>>,
+        caller: &Caller<C>,
         rows: Vec<Claimed>,
         permits: Vec<Permit>,
     ) -> Result<(), StoreError> {
+        let outlet = caller.outlet();
         let stamped = match self.stamp(outlet, &rows).await {
             Ok(stamped) => stamped,
             Err(error) => {
@@ -242,14 +246,7 @@ impl<C: Carrier> Lane<C> {
         let mut permits = permits.into_iter();
         for row in rows.into_iter().filter(|row| passed.contains(&(row.id, row.lease_fence))) {
             let permit = permits.next().expect("as many permits as rows");
-            let turn = outlet.queue(&row.address).await;
-            let hand_over = HandOver {
-                engine: self.engine.clone(),
-                outlet: Arc::clone(outlet),
-                has_alternative: self.outlets.len() > 1,
-                settle: self.settle.clone(),
-            };
-            self.engine.tracker.spawn(hand_over.run(row, permit, turn));
+            caller.queue(row, permit);
         }
         Ok(())
     }
@@ -319,63 +316,4 @@ async fn ended(claim: Claiming) -> Result<(Vec<Claimed>, Front), StoreError> {
 enum Next {
     Again,
     Wait(Duration),
-}
-
-/// One stamped delivery on its way.
-struct HandOver<C> {
-    engine: Engine,
-    outlet: Arc<Outlet<C>>,
-    has_alternative: bool,
-    settle: mpsc::Sender<Settlement>,
-}
-
-impl<C: Carrier> HandOver<C> {
-    async fn run(self, row: Claimed, permit: Permit, turn: Turn) {
-        let outlet = &self.outlet;
-        let turn = turn.come().await;
-        let call = outlet.call_slot().await;
-        let slot = outlet.pacer().slot().await;
-        drop((turn, permit.before_pacer));
-        let outcome = match self.too_late(&row) {
-            None => self.call(&row, &slot).await,
-            Some(why) => Outcome::NotSent(why),
-        };
-        drop((call, permit.unanswered));
-        // The settler ends only after every hand-over, so the answer always finds it.
-        let _ = self.settle.send(Settlement::of(&row, outcome, permit.unsettled)).await;
-    }
-
-    /// Why a stamped delivery must not go after all, if so: it waited for its turn since.
-    fn too_late(&self, row: &Claimed) -> Option<&'static str> {
-        if !self.engine.leases.holds(row.id) {
-            Some("dispatch.lease_ran_out")
-        } else if row.expires_at <= self.engine.clock.now_ms() {
-            Some("message.expired")
-        } else if self.outlet.is_open().is_err() {
-            Some("gateway.not_called")
-        } else {
-            None
-        }
-    }
-
-    async fn call(&self, row: &Claimed, slot: &Slot) -> Outcome {
-        let attempt = row.attempts + 1;
-        let parcel = Parcel {
-            token: DeliveryToken { delivery_id: row.id, attempt },
-            message_id: row.message_id.clone(),
-            address: row.address.clone(),
-            contact_person_id: row.contact_person_id.clone(),
-            expires_at: row.expires_at,
-        };
-        let begun = Instant::now();
-        let answer = self.outlet.carrier().hand_over(&parcel, self.outlet.pacer()).await;
-        self.outlet.pacer().answered(slot);
-        metrics::histogram!("grannpost_handover_seconds", "gateway" => self.outlet.carrier().name().to_owned())
-            .record(begun.elapsed().as_secs_f64());
-        self.outlet.circuit().note(&answer, self.has_alternative);
-        if let Err(crate::provider::HandOverError::Throttled { .. }) = &answer {
-            self.outlet.pacer().slow_down();
-        }
-        Outcome::Answered { answer, back_off: self.outlet.carrier().back_off(attempt) }
-    }
 }

@@ -5,6 +5,7 @@
 
 pub mod balance;
 pub mod binding;
+pub mod caller;
 pub mod carrier;
 pub mod circuit;
 pub mod lane;
@@ -16,7 +17,6 @@ pub mod reconcile;
 pub mod retry;
 pub mod settle;
 pub mod sms;
-pub mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Owns one carrier with what limits it: its pace, its circuit and how many hand-overs may be under way.
 //!
 //! Deliveries are stamped ahead of their call, so that no call slot stands empty while a commit is under way. Invariants: at
-//! most `concurrency` calls at once, begun in the order in which they were queued; at most twice that many deliveries are stamped and have no answer, and at most four times as many
+//! most `concurrency` calls at once; at most twice that many deliveries are stamped and have no answer, and at most four times as many
 //! are not settled, which bounds what a crash can leave in doubt; no more stand stamped before the pacer than a quarter of a second
 //! lets through.
 
@@ -14,7 +14,6 @@ use super::POLL;
 use super::carrier::Carrier;
 use super::circuit::{Allowance, Circuit};
 use super::pace::Pacer;
-use super::turn::{Turn, Turns};
 
 /// Deliveries stamped and without an answer, for each call at once: one calls, one is being stamped or waits for its slot. Where a
 /// gateway answers at once, both may wait.
@@ -31,7 +30,6 @@ pub struct Outlet<C> {
     circuit: Circuit,
     concurrency: usize,
     most_before_pacer: usize,
-    turns: Turns,
     calls: Arc<Semaphore>,
     before_pacer: Arc<Semaphore>,
     unanswered: Arc<Semaphore>,
@@ -76,7 +74,6 @@ impl<C: Carrier> Outlet<C> {
             circuit: Circuit::default(),
             concurrency,
             most_before_pacer,
-            turns: Turns::default(),
             calls: Arc::new(Semaphore::new(concurrency)),
             before_pacer: Arc::new(Semaphore::new(most_before_pacer)),
             unanswered: Arc::new(Semaphore::new(concurrency * UNANSWERED_PER_CALL)),
@@ -140,12 +137,6 @@ impl<C: Carrier> Outlet<C> {
             Allowance::NotBefore(until) => Err(Some(until)),
             Allowance::None => Err(None),
         }
-    }
-
-    /// Queues a delivery for its call; one whose recipient's side may not be bothered yet takes its place when it may.
-    pub async fn queue(self: &Arc<Self>, address: &str) -> Turn {
-        let (outlet, address) = (Arc::clone(self), address.to_owned());
-        self.turns.queue(async move { outlet.carrier.ready_for(&address).await }).await
     }
 
     /// Waits for one of the `concurrency` calls at once.

@@ -109,7 +109,7 @@ pub async fn catch_up(
         // there to do it.
         let lease_ms = i64::from(desk.config.dispatch.lease_seconds) * 1000;
         freezing::undo_dead(&desk.store, &desk.clock, desk.now() - lease_ms).await?;
-        unsealing::write_out_all(&desk.store, &desk.clock, || true, || ()).await?;
+        unsealing::write_out_all(&desk.store, &desk.clock, f64::INFINITY, || true, || ()).await?;
         let words = last_words(said.lines.clone(), |line| !said.unknown.contains(&line.mac));
         redone = opt_out_replay::replay(desk, actor, &words, journal.key()).await?;
     }

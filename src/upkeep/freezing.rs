@@ -10,6 +10,7 @@ use crate::store::StoreError;
 pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
     let lease_ms = i64::from(upkeep.config.dispatch.lease_seconds) * 1000;
     let goes_on = || upkeep.turn.is_ours() && !upkeep.stop.is_cancelled();
-    unsealing::write_out_all(&upkeep.store, &upkeep.clock, goes_on, || upkeep.wakeup.ring()).await?;
+    let pace = upkeep.config.hand_overs_per_second();
+    unsealing::write_out_all(&upkeep.store, &upkeep.clock, pace, goes_on, || upkeep.wakeup.ring()).await?;
     freezing::undo_dead(&upkeep.store, &upkeep.clock, upkeep.clock.now_ms() - lease_ms).await
 }

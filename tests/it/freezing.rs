@@ -76,7 +76,7 @@ impl TestApp {
     async fn write_out(&self, blocks: usize) {
         let left = AtomicUsize::new(blocks);
         let goes_on = || left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
-        unsealing::write_out_all(&self.desk.store, &self.desk.clock, goes_on, || ()).await.unwrap();
+        unsealing::write_out_all(&self.desk.store, &self.desk.clock, f64::INFINITY, goes_on, || ()).await.unwrap();
     }
 
     async fn rows(&self, table: &str) -> i64 {
@@ -383,7 +383,7 @@ on_both_databases! {
         for left in [1_000, 700, 300] {
             let made = app.api.post("/alerts", alert(&["jamtland"], 0)).await;
             let (store, clock) = (app.desk.store.clone(), app.desk.clock.clone());
-            let writer = tokio::spawn(async move { unsealing::write_out_all(&store, &clock, || true, || ()).await });
+            let writer = tokio::spawn(async move { unsealing::write_out_all(&store, &clock, f64::INFINITY, || true, || ()).await });
             while app.sealed().await > left {
                 tokio::task::yield_now().await;
             }
@@ -446,7 +446,7 @@ on_both_databases! {
         let writers: Vec<_> = (0..3)
             .map(|_| {
                 let (store, clock) = (app.desk.store.clone(), app.desk.clock.clone());
-                tokio::spawn(async move { unsealing::write_out_all(&store, &clock, || true, || ()).await })
+                tokio::spawn(async move { unsealing::write_out_all(&store, &clock, f64::INFINITY, || true, || ()).await })
             })
             .collect();
         for writer in writers {
