@@ -490,7 +490,7 @@ on_both_databases! {
     }
 
     async fn a_daemon_killed_while_it_freezes_leaves_nothing_that_is_sent(kind: Kind) {
-        let mut app = TestApp::spawn_with(kind, "database.rows_at_once = 5\ndispatch.lease_seconds = 1\n").await;
+        let mut app = TestApp::spawn_with(kind, "database.rows_at_once = 1\ndispatch.lease_seconds = 1\n").await;
         app.load_sample().await;
         app.stop().await;
         let config = app.config_file();
