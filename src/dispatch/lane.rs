@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use super::caller::Caller;
 use super::carrier::Carrier;
 use super::outlet::{Outlet, Permit, Readiness};
-use super::settle::{Outcome, Settlement};
+use super::settle::{Outcome, STAMP_FAILED, Settlement};
 use super::{Engine, POLL};
 use crate::ambient;
 use crate::store::claim::{Claim, Claimed, Front};
@@ -229,7 +229,7 @@ impl<C: Carrier> Lane<C> {
             Ok(stamped) => stamped,
             Err(error) => {
                 for (row, permit) in rows.into_iter().zip(permits) {
-                    let settlement = Settlement::of(&row, Outcome::NotSent("dispatch.stamp_failed"), permit.unsettled);
+                    let settlement = Settlement::of(&row, Outcome::NotSent(STAMP_FAILED), permit.unsettled);
                     let _ = self.settle.send(settlement).await;
                 }
                 return Err(error);

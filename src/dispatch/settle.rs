@@ -1,7 +1,7 @@
 //! Owns what an answer means for a delivery, and writes many answers in one transaction.
 //!
 //! Invariants: an answer is kept in memory until it is on disk, however long the database is away; an answer for a lease
-//! that was taken over changes nothing but the attempt's own row.
+//! that was taken over moves its delivery only out of the doubt that its own attempt is in (ADR 0027).
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -19,6 +19,8 @@ use crate::store::delivery::{Locked, Step};
 use crate::store::settle::{Batch, Change};
 use crate::store::{self, Session, StoreError};
 
+/// Why nothing was sent: whether the stamp is on disk is not known.
+pub(super) const STAMP_FAILED: &str = "dispatch.stamp_failed";
 /// Answers written in one transaction.
 const BATCH: usize = 500;
 
@@ -50,6 +52,11 @@ pub(super) struct Settlement {
 impl Settlement {
     pub(super) fn of(row: &Claimed, outcome: Outcome, unsettled: OwnedSemaphorePermit) -> Self {
         Self { delivery_id: row.id, fence: row.lease_fence, attempt: row.attempts + 1, outcome, _unsettled: unsettled }
+    }
+
+    /// Whether the attempt surely is the one that this lease opened. One whose stamp failed may have been opened by another lease.
+    fn was_stamped(&self) -> bool {
+        !matches!(self.outcome, Outcome::NotSent(STAMP_FAILED))
     }
 }
 
@@ -121,6 +128,7 @@ fn tell_late(deliveries: &[i64]) {
 }
 
 /// What becomes of the deliveries that were not simply taken, or whose lease may not be ours any more; and those whose lease was not.
+/// A late answer knows what became of its attempt: it proves what rescue could only doubt.
 async fn look_at(
     engine: &Engine,
     session: &mut Session,
@@ -144,10 +152,19 @@ async fn look_at(
             unstamped.push(held.id);
             continue;
         }
-        endings.push(ending(settlement));
         if is_ours {
+            endings.push(ending(settlement));
             steps.push(step(settlement, held.clone(), now));
-        } else if held.state() != DeliveryState::Delivered && held.state() != DeliveryState::Accepted {
+            continue;
+        }
+        let is_same_lease = held.lease_fence == settlement.fence;
+        if is_same_lease || settlement.was_stamped() {
+            endings.push(ending(settlement));
+        }
+        if is_same_lease && held.state() == DeliveryState::InDoubt && held.attempts == settlement.attempt {
+            steps.push(proven(step(settlement, held.clone(), now)));
+        }
+        if held.state() != DeliveryState::Delivered && held.state() != DeliveryState::Accepted {
             late.push(held.id);
         }
     }
@@ -165,7 +182,15 @@ fn taken(settlement: &Settlement) -> Option<Taken<'_>> {
     })
 }
 
-/// The next state of a delivery whose lease is ours.
+/// The step that a late answer makes out of doubt; none where the answer itself was lost.
+fn proven(mut step: Step) -> Step {
+    if step.to == DeliveryState::Accepted {
+        step.reason = Some("in_doubt.proven_by_answer".to_owned());
+    }
+    step
+}
+
+/// The next state of a delivery, by the answer to the attempt that it is at.
 fn step(settlement: &Settlement, held: Locked, now: i64) -> Step {
     use DeliveryState as S;
     let due = |wait: Duration| Some(now + i64::try_from(wait.as_millis()).unwrap_or(i64::MAX / 4));
