@@ -86,7 +86,7 @@ fn main() {
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| name.starts_with(wanted.as_str()));
     let is_on = |kind: Kind| databases.is_empty() || databases.contains(&format!("{kind:?}").to_lowercase());
     rustls::crypto::ring::default_provider().install_default().expect("nobody was here before");
-    database::WAITS_FOR_DISK.store(true, Ordering::Relaxed);
+    database::MEASURES.store(true, Ordering::Relaxed);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     println!("| work | database | ours | floor | ratio | bar |\n|---|---|---|---|---|---|");
     for (name, round) in ROUNDS.iter().filter(|(name, _)| is_wanted(name)) {

@@ -56,7 +56,7 @@ fn main() {
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|wanted| name.starts_with(wanted.as_str()));
     rustls::crypto::ring::default_provider().install_default().expect("nobody was here before");
     sqlx::any::install_default_drivers();
-    database::WAITS_FOR_DISK.store(true, Ordering::Relaxed);
+    database::MEASURES.store(true, Ordering::Relaxed);
     let runtime = tokio::runtime::Runtime::new().expect("a runtime starts");
     println!("| work | ours | peer | ratio | floor | bar |\n|---|---|---|---|---|---|");
     for (_, comparison) in COMPARISONS.iter().filter(|(name, _)| is_wanted(name)) {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use crate::support::api::Events;
 use crate::support::browser::{Browser, Page};
 use crate::support::{TestApp, on_both_databases};
 use grannpost::actions::channel_health;
-use grannpost::simulator::ReceiptPlan;
+use grannpost::simulator::{Fate, ReceiptPlan};
 use reqwest::Method;
 use serde_json::json;
 
@@ -521,12 +522,23 @@ on_both_databases! {
         assert_eq!(client.request(Method::GET, &url).send().await.unwrap().status(), 401);
         let mut browser = app.signed_in("operator", "").await;
         let jar = browser.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ");
-        let mut stream = client.request(Method::GET, &url).header("cookie", jar).send().await.unwrap();
-        assert_eq!(stream.status(), 200);
+        let mut events = Events::of(client.request(Method::GET, &url).header("cookie", jar)).await;
         let (id, _) = sent(&mut browser).await;
-        let mut heard = String::new();
-        while !heard.contains(&id) {
-            heard.push_str(std::str::from_utf8(&stream.chunk().await.unwrap().expect("the stream goes on")).unwrap());
+        events.until_told(&[&id]).await;
+    }
+
+    async fn a_page_hears_of_every_change_also_of_those_of_one_moment(kind: Kind) {
+        let app = TestApp::spawn(kind).await;
+        app.load_sample().await;
+        app.gateway.change(|gateway| gateway.receipts = ReceiptPlan::silent());
+        let mut events = app.api.events().await;
+        let alert = json!({ "text": "Röd skåpbil söks", "areas": ["2326"], "decided_by": "Befäl", "undo_seconds": 0 });
+        let id = app.api.post("/alerts", alert).await.json["id"].as_str().unwrap().to_owned();
+        events.until_told(&[&id, "\"state\":\"handed_over\""]).await;
+        // The clock of a story stands still: the receipts come at the very time that has been told already.
+        for sms in app.gateway.journal().messages() {
+            app.gateway.report(&sms.id, Fate::Delivered).await;
         }
+        events.until_told(&["\"state\":\"done\""]).await;
     }
 }

@@ -373,19 +373,15 @@ async fn a_page_hears_of_a_change_on_whichever_daemon_it_hangs() {
     let mut fleet = Fleet::set(&database.url, 2000, SHORT).await;
     fleet.start_whole();
     fleet.start_whole();
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
     let mut streams = Vec::new();
     for member in &fleet.members {
-        let request = client.get(format!("{}/api/v1/events", member.base)).bearer_auth(fleet.api.key());
-        streams.push(request.send().await.unwrap());
+        let mut api = fleet.api.clone();
+        api.move_to(member.base.clone());
+        streams.push(api.events().await);
     }
     let id = fleet.alert(&["2326"]).await;
-    for stream in &mut streams {
-        let mut heard = String::new();
-        while !(heard.contains(&id) && heard.contains("\"state\":\"done\"")) {
-            let chunk = stream.chunk().await.unwrap().expect("the stream goes on");
-            heard.push_str(std::str::from_utf8(&chunk).unwrap());
-        }
+    for events in &mut streams {
+        events.until_told(&[&id, "\"state\":\"done\""]).await;
     }
 }
 

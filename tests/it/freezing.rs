@@ -2,7 +2,7 @@
 //! then written out block by block.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use grannpost::actions::alert::{self, NewAlert};
 use grannpost::actions::large_alert::{self, UnseenAlert};
@@ -15,6 +15,8 @@ use serde_json::{Value, json};
 use crate::support::child::{self, ServeProcess};
 use crate::support::{Answer, Database, TestApp, on_both_databases, root};
 
+/// The longest that what must come may take, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Small enough that the sample register takes a dozen pieces.
 const PIECES: &str = "database.rows_at_once = 90\nreplies.duty_number = \"+46701744000\"\n";
 
@@ -65,11 +67,30 @@ impl TestApp {
         sealed(&self.database).await
     }
 
-    /// Waits until everybody of every audience is a row.
-    async fn written_out(&self) {
-        while self.rows("sealed_audience").await > 0 {
+    /// Waits until so many deliveries are sealed. Without a pause: it must not be missed.
+    async fn until_sealed(&self, is_enough: impl Fn(i64) -> bool) {
+        let begun = Instant::now();
+        loop {
+            let deliveries = self.sealed().await;
+            if is_enough(deliveries) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "{deliveries} deliveries are sealed");
+        }
+    }
+
+    /// Waits until a table is empty.
+    async fn until_no(&self, table: &str) {
+        let begun = Instant::now();
+        while self.rows(table).await > 0 {
+            assert!(begun.elapsed() < PATIENCE, "{} rows of {table} are left", self.rows(table).await);
             self.desk.wakeup.wait(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Waits until everybody of every audience is a row.
+    async fn written_out(&self) {
+        self.until_no("sealed_audience").await;
     }
 
     /// Writes out so many blocks, as upkeep would.
@@ -86,9 +107,7 @@ impl TestApp {
     /// Lets the time of a lease go by, and waits until upkeep has taken back what died.
     async fn outlive_a_lease(&self) {
         self.advance(Duration::from_secs(31));
-        while self.rows("freezing").await > 0 {
-            self.desk.wakeup.wait(Duration::from_millis(20)).await;
-        }
+        self.until_no("freezing").await;
     }
 }
 
@@ -384,9 +403,7 @@ on_both_databases! {
             let made = app.api.post("/alerts", alert(&["jamtland"], 0)).await;
             let (store, clock) = (app.desk.store.clone(), app.desk.clock.clone());
             let writer = tokio::spawn(async move { unsealing::write_out_all(&store, &clock, f64::INFINITY, || true, || ()).await });
-            while app.sealed().await > left {
-                tokio::task::yield_now().await;
-            }
+            app.until_sealed(|deliveries| deliveries <= left || writer.is_finished()).await;
             let stopped = app.api.post(&format!("/alerts/{}/stop", id(&made)), json!({})).await;
             assert_eq!(stopped.json["stopped"], 1030, "{}", stopped.text);
             writer.await.unwrap().unwrap();
@@ -471,9 +488,7 @@ on_both_databases! {
         let made = app.api.post("/alerts", alert(&["jamtland"], 0)).await;
         assert_eq!(made.status, 201, "{}", made.text);
         for left in [900, 500, 100] {
-            while app.sealed().await > left {
-                tokio::task::yield_now().await;
-            }
+            app.until_sealed(|deliveries| deliveries <= left).await;
             daemon.kill();
             daemon = ServeProcess::start(&config);
         }
@@ -481,9 +496,7 @@ on_both_databases! {
         app.api.move_to(daemon.base.clone());
         app.alert_when(&id(&made), |alert| alert["state"] == "done" && alert["counts"]["delivered"] == 1030).await;
         assert_eq!(app.gateway.journal().duplicates(), []);
-        while app.rows("freezing").await > 0 {
-            tokio::task::yield_now().await;
-        }
+        app.until_no("freezing").await;
         assert_eq!(daemon.signal_and_wait("TERM"), Some(0));
         let verified = child::run(&config, &["verify"]);
         assert!(verified.status.success(), "{}", String::from_utf8_lossy(&verified.stdout));
@@ -500,17 +513,14 @@ on_both_databases! {
             let client = reqwest::Client::builder().no_proxy().build().unwrap();
             let request = client.post(format!("{}/api/v1/alerts", daemon.base)).bearer_auth(app.api.key());
             let asked = tokio::spawn(request.json(&alert(&["jamtland"], 0)).send());
-            while app.sealed().await < at {
-                tokio::task::yield_now().await;
-            }
+            app.until_sealed(|deliveries| deliveries >= at || asked.is_finished()).await;
             daemon.kill();
-            assert!(asked.await.unwrap().is_err(), "nobody was told that it is made");
+            let answer = asked.await.unwrap();
+            assert!(answer.is_err(), "somebody was told what became of it: {answer:?}");
         }
         let daemon = ServeProcess::start(&config);
         app.api.move_to(daemon.base.clone());
-        while app.rows("freezing").await > 0 {
-            tokio::task::yield_now().await;
-        }
+        app.until_no("freezing").await;
         assert_eq!((app.rows("message").await, app.rows("delivery").await, app.sealed().await), (0, 0, 0));
         assert_eq!(app.gateway.journal().len(), 0);
         let made = app.api.post("/alerts", alert(&["2326"], 0)).await;

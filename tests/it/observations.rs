@@ -472,17 +472,10 @@ on_both_databases! {
     async fn new_observations_are_told_as_they_come_without_their_text(kind: Kind) {
         let app = TestApp::with_two_persons(kind, "replies.automatic = false").await;
         let key = app.key("officer", "2326").await;
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        let url = format!("{}/api/v1/events", app.api.base());
-        let mut stream = client.get(url).bearer_auth(key).send().await.unwrap();
-        assert_eq!(stream.status(), 200);
+        let mut events = app.api.with_key(&key).events().await;
         app.sms("s1", NILS, "Från Duved").await;
         app.sms("s2", EVA, "Röd bil vid macken").await;
-        let mut heard = String::new();
-        while !heard.contains("event: observation") {
-            let more = tokio::time::timeout(Duration::from_secs(20), stream.chunk()).await.unwrap().unwrap().unwrap();
-            heard.push_str(&String::from_utf8_lossy(&more));
-        }
+        let heard = events.until_told(&["event: observation"]).await;
         assert!(!heard.contains("macken") && !heard.contains("4670174"), "{heard}");
         let eva = app.observations("", 2).await.into_iter().find(|one| one["text"] == "Röd bil vid macken").unwrap();
         assert!(heard.contains(eva["id"].as_str().unwrap()), "{heard}");

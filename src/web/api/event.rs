@@ -13,7 +13,7 @@ use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio_stream::Stream;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -113,12 +113,13 @@ fn changes(web: Web, watcher: Watcher, since: i64) -> impl Stream<Item = Result<
     tokio_stream::wrappers::ReceiverStream::new(receiver)
 }
 
-/// What one stream has told.
+/// What one stream tells.
 struct Teller {
     web: Web,
     actor: Actor,
     since: i64,
-    told: HashMap<String, i64>,
+    /// What it told last, of each thing.
+    told: HashMap<String, String>,
 }
 
 impl Teller {
@@ -134,15 +135,19 @@ impl Teller {
             self.observations(&mut session, (&tree, since), &mut events).await?;
         }
         for gateway in store::gateway::states(&mut session).await? {
-            let key = format!("gateway {}", gateway.gateway);
-            if self.told.get(&key) != Some(&gateway.since_at) {
-                self.told.insert(key, gateway.since_at);
-                let data = json!({ "gateway": gateway.gateway, "state": gateway.state, "reason": gateway.reason,
-                    "since": shown(gateway.since_at) });
-                events.push(event("gateway", self.since, &data));
-            }
+            let data = json!({ "gateway": gateway.gateway, "state": gateway.state, "reason": gateway.reason,
+                "since": shown(gateway.since_at) });
+            events.extend(self.news(format!("gateway {}", gateway.gateway), ("gateway", self.since), &data));
         }
         Ok(events)
+    }
+
+    /// The event that tells of `data`, unless this stream has told just that of it. Times do not say what is new: two changes may have
+    /// the same, and of two that waited for each other the later may have the earlier one.
+    fn news(&mut self, what: String, (kind, id): (&str, i64), data: &Value) -> Option<Event> {
+        let data = data.to_string();
+        let event = Event::default().event(kind).id(id.to_string()).data(&data);
+        (self.told.insert(what, data.clone()) != Some(data)).then_some(event)
     }
 
     async fn messages(
@@ -152,10 +157,6 @@ impl Teller {
         events: &mut Vec<Event>,
     ) -> Result<(), StoreError> {
         for message in store::message::changed_since(session, since, 1_000).await? {
-            if self.told.get(&message.id).is_some_and(|at| *at >= message.changed_at) {
-                continue;
-            }
-            self.told.insert(message.id.clone(), message.changed_at);
             self.since = self.since.max(message.changed_at);
             let areas = store::message::chosen_areas(session, &message.id).await?;
             if !holds_areas(&self.actor, tree, &areas) {
@@ -167,7 +168,7 @@ impl Teller {
                 "reach": { "contact_persons": message.reach_persons, "households": message.reach_households },
                 "handed_over_at": shown_option(message.handed_over_at), "at": shown(message.changed_at),
             });
-            events.push(event("message", message.changed_at, &data));
+            events.extend(self.news(format!("message {}", message.id), ("message", message.changed_at), &data));
         }
         Ok(())
     }
@@ -179,11 +180,6 @@ impl Teller {
         events: &mut Vec<Event>,
     ) -> Result<(), StoreError> {
         for one in store::observation::changed_since(session, since, BURST).await? {
-            let key = format!("observation {}", one.id);
-            if self.told.get(&key).is_some_and(|at| *at >= one.changed_at) {
-                continue;
-            }
-            self.told.insert(key, one.changed_at);
             self.since = self.since.max(one.changed_at);
             if !sees(&self.actor, tree, &one) {
                 continue;
@@ -195,12 +191,8 @@ impl Teller {
                 "urgent": one.is_urgent == 1, "owner": one.owner, "received_at": shown(one.received_at),
                 "at": shown(one.changed_at),
             });
-            events.push(event("observation", one.changed_at, &data));
+            events.extend(self.news(format!("observation {}", one.id), ("observation", one.changed_at), &data));
         }
         Ok(())
     }
-}
-
-fn event(kind: &str, id: i64, data: &serde_json::Value) -> Event {
-    Event::default().event(kind).id(id.to_string()).data(data.to_string())
 }

@@ -1,7 +1,12 @@
 //! A client of the API that keeps the whole answer.
 
-use reqwest::{Client, Method, StatusCode};
+use std::time::Duration;
+
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
+
+/// The longest that any answer or event may take, however busy the machine is: a story that waits for ever holds up all others.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A client with a key.
 #[derive(Debug, Clone)]
@@ -69,7 +74,7 @@ impl Api {
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let response = request.timeout(std::time::Duration::from_secs(10)).send().await.ok()?;
+        let response = request.timeout(Duration::from_secs(10)).send().await.ok()?;
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.ok()?;
         Some(Answer { status, headers, json: serde_json::from_str(&text).unwrap_or(Value::Null), text })
@@ -110,8 +115,13 @@ impl Api {
         Self::answer(self.client.get(format!("{}{path}", self.base))).await
     }
 
-    async fn answer(request: reqwest::RequestBuilder) -> Answer {
-        let response = request.send().await.unwrap();
+    /// The stream of what changes.
+    pub async fn events(&self) -> Events {
+        Events::of(self.client.get(format!("{}/api/v1/events", self.base)).bearer_auth(&self.key)).await
+    }
+
+    async fn answer(request: RequestBuilder) -> Answer {
+        let response = request.timeout(PATIENCE).send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         let text = response.text().await.unwrap();
         Answer { status, headers, json: serde_json::from_str(&text).unwrap_or(Value::Null), text }
@@ -123,5 +133,35 @@ impl Answer {
     pub fn names_field(&self, name: &str) -> bool {
         self.status == StatusCode::UNPROCESSABLE_ENTITY
             && self.json["fields"].as_array().is_some_and(|fields| fields.iter().any(|field| field["name"] == name))
+    }
+}
+
+/// A stream of what changes, and all that it has told.
+#[derive(Debug)]
+pub struct Events {
+    stream: Response,
+    heard: String,
+}
+
+impl Events {
+    /// What is asked for so.
+    pub async fn of(request: RequestBuilder) -> Self {
+        let stream = request.send().await.unwrap();
+        assert_eq!(stream.status(), 200);
+        Self { stream, heard: String::new() }
+    }
+
+    /// Listens until all of `wanted` were told; gives everything that was.
+    pub async fn until_told(&mut self, wanted: &[&str]) -> &str {
+        let heard = &mut self.heard;
+        let listening = async {
+            while !wanted.iter().all(|words| heard.contains(words)) {
+                let chunk = self.stream.chunk().await.unwrap().expect("the stream goes on");
+                heard.push_str(std::str::from_utf8(&chunk).unwrap());
+            }
+        };
+        let told = tokio::time::timeout(PATIENCE, listening).await;
+        assert!(told.is_ok(), "{wanted:?} was never told:\n{}", self.heard);
+        &self.heard
     }
 }

@@ -1,12 +1,19 @@
 //! Fresh databases: an SQLite file in a temporary folder, or a database of its own on a PostgreSQL that the test process
 //! starts from its binaries and that dies with it.
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::Duration;
 
 use tempfile::TempDir;
+
+/// Whether this program measures: PostgreSQL has every commit on disk then, as in service, and work may take its time. Stories do
+/// not wait for the disk.
+pub static MEASURES: AtomicBool = AtomicBool::new(false);
 
 /// Which database a test runs on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +37,43 @@ impl Database {
             Kind::Sqlite => format!("sqlite:{}", folder.path().join("test.db").display()),
             Kind::Postgres => server().create_database(),
         };
+        if !MEASURES.load(Ordering::Relaxed) {
+            ALARM.with(|_| ());
+        }
         Self { url, folder }
     }
 }
 
-/// Whether PostgreSQL has every commit on disk, as in service: for measurements. Stories do not wait for it.
-pub static WAITS_FOR_DISK: AtomicBool = AtomicBool::new(false);
+thread_local! {
+    /// Set with the first database of a story, off when its thread has ended.
+    static ALARM: Alarm = Alarm::set();
+}
+
+/// Ends the test program when a story goes on for far longer than any needs, and says which: one that hangs would hold up the whole
+/// run in silence.
+#[derive(Debug)]
+struct Alarm(#[expect(dead_code, reason = "what ends with it is what matters")] Sender<()>);
+
+impl Alarm {
+    fn set() -> Self {
+        let story = std::thread::current().name().unwrap_or_default().to_owned();
+        let is_full = std::env::var_os("GRANNPOST_FAULTS").is_some();
+        let minutes = if is_full { 60 } else { 10 };
+        let (alarm, off) = mpsc::channel();
+        std::thread::spawn(move || {
+            let is_late = off.recv_timeout(Duration::from_secs(60 * minutes)) == Err(RecvTimeoutError::Timeout);
+            // Without threads of their own all stories share the first one, which may take its time.
+            if is_late && story != "main" {
+                // Past what the harness captures.
+                let _ = writeln!(std::io::stderr(), "\n{story} has not ended in {minutes} minutes: it hangs");
+                let ours = std::process::id().to_string();
+                let _ = Command::new("pkill").args(["-KILL", "-x", "-P", &ours, "grannpost"]).status();
+                std::process::exit(101);
+            }
+        });
+        Self(alarm)
+    }
+}
 
 fn server() -> &'static Server {
     static SERVER: OnceLock<Server> = OnceLock::new();
@@ -54,7 +92,7 @@ struct Server {
 
 impl Server {
     fn start() -> Self {
-        let settings = if WAITS_FOR_DISK.load(Ordering::Relaxed) {
+        let settings = if MEASURES.load(Ordering::Relaxed) {
             "-c shared_buffers=512MB -c max_wal_size=4GB"
         } else {
             "-c fsync=off"

@@ -17,6 +17,8 @@ use super::browser::Browser;
 
 /// How long a story waits for what shall come.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// The longest that the driver itself may take over anything: one that hangs would hold up all that come after.
+const DRIVER_PATIENCE: Duration = Duration::from_secs(180);
 /// How the protocol names an element.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
@@ -100,9 +102,9 @@ impl Window {
         }
         let wanted = json!({ "capabilities": { "alwaysMatch": {
             "browserName": "chrome", "goog:chromeOptions": options,
-            "timeouts": { "implicit": u64::try_from(PATIENCE.as_millis()).unwrap(), "script": 60_000 }
+            "timeouts": { "implicit": u64::try_from(PATIENCE.as_millis()).unwrap(), "script": 60_000, "pageLoad": 60_000 }
         }}});
-        let client = Client::builder().no_proxy().build().unwrap();
+        let client = Client::builder().no_proxy().timeout(DRIVER_PATIENCE).build().unwrap();
         let port = driver().port;
         let begun = client.post(format!("http://127.0.0.1:{port}/session")).json(&wanted).send().await.unwrap();
         let begun: Value = begun.json().await.unwrap();
