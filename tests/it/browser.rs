@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::browser::{Account, PASSWORD};
 use crate::support::webdriver::{CONTROL, ENTER, ESCAPE, Look, RELEASE, SPACE, TAB, Window};
@@ -505,9 +505,10 @@ async fn pictures_of_the_pages_are_small() {
     window.press("Skicka sms till 240").await;
     window.until_says("Går i väg om").await;
     app.advance(Duration::from_secs(11));
-    // The clock goes on: what is told of a change is told by its time.
     let percent = "return Number(document.querySelector('[data-part=figures]').dataset.percent)";
+    let begun = Instant::now();
     while window.run(percent, json!([])).await.as_f64().unwrap() < 40.0 {
+        assert!(begun.elapsed() < Duration::from_secs(60), "the page stands still");
         app.advance(Duration::from_millis(20));
     }
     window.run("scrollTo(0, 0)", json!([])).await;

@@ -2,7 +2,8 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
 
 /// The program under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_grannpost");
@@ -78,7 +79,7 @@ impl ServeProcess {
     /// Sends a signal by name and waits for the exit code.
     pub fn signal_and_wait(mut self, signal: &str) -> Option<i32> {
         self.signal(signal);
-        self.child.wait().unwrap().code()
+        ended(&mut self.child, Duration::from_secs(60)).expect("the daemon ends when it is told to").code()
     }
 }
 
@@ -87,6 +88,21 @@ impl Drop for ServeProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// How a child ended; `None` when it has not within a time, and was killed.
+pub fn ended(child: &mut Child, within: Duration) -> Option<ExitStatus> {
+    let begun = Instant::now();
+    while begun.elapsed() < within {
+        if let Some(status) = child.try_wait().unwrap() {
+            return Some(status);
+        }
+        #[expect(clippy::disallowed_methods, reason = "what ends a story waits in destructors too")]
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
+    None
 }
 
 /// Where the daemon's log of this configuration goes.

@@ -91,7 +91,7 @@ impl Drop for Dovecot {
     fn drop(&mut self) {
         // Its children end with it.
         let _ = Command::new("kill").args(["-s", "TERM", &self.child.id().to_string()]).status();
-        let _ = self.child.wait();
+        super::child::ended(&mut self.child, Duration::from_secs(10));
     }
 }
 

@@ -65,7 +65,7 @@ impl Drop for Postfix {
         let pid =
             std::fs::read_to_string(pid).map_or_else(|_| self.child.id().to_string(), |pid| pid.trim().to_owned());
         let _ = as_root().args(["kill", "-s", "TERM", &pid]).status();
-        let _ = self.child.wait();
+        super::child::ended(&mut self.child, Duration::from_secs(10));
         let _ = as_root().args(["rm", "-rf"]).arg(self.folder.path()).status();
     }
 }
