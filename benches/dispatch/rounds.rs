@@ -89,7 +89,17 @@ pub async fn pace(kind: Kind, rate: u32) -> Vec<Line> {
     scene.alert_when(&id, is_handed_over).await;
     let times: Vec<u64> = scene.gateway.arrivals().await.into_iter().map(|(after_us, _)| after_us).collect();
     assert_eq!(times.len(), persons, "everybody once");
+    tell_by_tenth(rate, &times);
     vec![pace_line((format!("pace {rate}/s for 10 s"), kind), rate, &times, "0.99–1.00, worst second ≤ +0")]
+}
+
+/// Says beside the table what is missing of each tenth of a second, so that one sees whether pace is lost at once or all along.
+fn tell_by_tenth(rate: u32, times: &[u64]) {
+    let missing = (0..100).map(|tenth| {
+        let arrived = times.iter().filter(|time| (**time - times[0]) / 100_000 == tenth).count();
+        (i64::from(rate / 10) - arrived as i64).to_string()
+    });
+    eprintln!("missing of {} in each tenth of a second: {}", rate / 10, missing.collect::<Vec<_>>().join(" "));
 }
 
 /// How much of a rate was used in the first ten seconds, and the fullest second, by arrivals in microseconds.

@@ -305,6 +305,22 @@ async fn a_colleague_approves_and_the_authors_page_hears_of_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_wrong_stays_beside_its_field_while_the_page_goes_on() {
+    let app = app_with(Kind::Sqlite, 2_000, "alerts.approval = \"always\"").await;
+    let window = signed_in(&app, "operator", Look::default()).await;
+    sent(&window).await;
+    window.press("Kan inte vänta").await;
+    window.click("#unreviewed").await;
+    window.until("#reason-fault").await;
+    window.run("document.querySelector('[data-part=figures] h2').id = 'as-it-was'", json!([])).await;
+    window.until("[data-part=figures] h2:not(#as-it-was)").await;
+    assert_eq!(window.run("return document.querySelectorAll('#reason-fault').length", json!([])).await, 1);
+    window.fill("#reason", "Han är kvar på platsen").await;
+    window.click("#unreviewed").await;
+    window.until_says("Går i väg om").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_change_is_pushed_to_the_page() {
     // The page also looks when the time to undo is over.
     let app = app_with(Kind::Sqlite, 2_000, "alerts.undo_seconds = 120").await;

@@ -81,11 +81,7 @@ impl TestApp {
 
     /// Waits until a table is empty.
     async fn until_no(&self, table: &str) {
-        let begun = Instant::now();
-        while self.rows(table).await > 0 {
-            assert!(begun.elapsed() < PATIENCE, "{} rows of {table} are left", self.rows(table).await);
-            self.desk.wakeup.wait(Duration::from_millis(20)).await;
-        }
+        self.until(&format!("no row of {table}"), async || self.rows(table).await == 0).await;
     }
 
     /// Waits until everybody of every audience is a row.
@@ -314,9 +310,8 @@ on_both_databases! {
         let figure = |name: &str| sent.json["audience"][name].as_i64().unwrap();
         assert_eq!(figure("by_email") + figure("on_paper") + figure("not_reached"), 255);
         app.mail.journal().wait_for(usize::try_from(figure("by_email") + 1).unwrap()).await;
-        while app.api.get(&path).await.json["counts"]["accepted"] != figure("by_email") + 1 {
-            app.desk.wakeup.wait(Duration::from_millis(50)).await;
-        }
+        let all = figure("by_email") + 1;
+        app.until("all are taken", async || app.api.get(&path).await.json["counts"]["accepted"] == all).await;
         assert_eq!(app.api.get(&path).await.json["counts"]["queued"], figure("on_paper"), "the sheets wait for a printer");
         assert_eq!(app.verify().await, Vec::<String>::new());
     }

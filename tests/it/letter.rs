@@ -301,9 +301,7 @@ on_both_databases! {
         for attempts in 1..=2 {
             let path = format!("/letters/{}/deliveries", id(&sent));
             app.letter_when(&id(&sent), |letter| letter["counts"]["queued"] == 1 && letter["state"] == "sending").await;
-            while app.api.get(&path).await.json["items"][0]["attempts"] != attempts {
-                app.desk.wakeup.wait(Duration::from_millis(20)).await;
-            }
+            app.until("the next attempt", async || app.api.get(&path).await.json["items"][0]["attempts"] == attempts).await;
             app.letter_when(&id(&sent), |letter| letter["counts"]["sending"] == 0).await;
             app.advance(Duration::from_secs(600));
         }
@@ -452,9 +450,7 @@ on_both_databases! {
         assert_eq!(app.letter_when(&id(&made.json), |_| true).await["state"], "draft");
         assert_eq!(app.api.get("/letters").await.json["items"].as_array().unwrap().len(), 1);
         let delivery = format!("/deliveries/{}", tested.json["delivery_id"].as_str().unwrap());
-        while app.api.get(&delivery).await.json["state"] != "accepted" {
-            app.desk.wakeup.wait(Duration::from_millis(20)).await;
-        }
+        app.until("the mail is taken", async || app.api.get(&delivery).await.json["state"] == "accepted").await;
         assert_eq!(app.verify().await, Vec::<String>::new());
     }
 

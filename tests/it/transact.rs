@@ -1,7 +1,5 @@
 //! Stories of requests that meet others: repeated with the same key, at once, or in a database that is busy.
 
-use std::time::Duration;
-
 use grannpost::store::{idempotency, setting};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -66,14 +64,9 @@ async fn a_request_that_is_the_victim_of_a_deadlock_is_done_again() {
     let request = app.make_alert("natt-3");
     // The request has its key and waits for the number; who has the number now waits for the key. The one who began to wait
     // first looks for a ring first, finds it, and is the victim.
-    while app
-        .database
-        .texts("SELECT 'waits' FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")
-        .await
-        .is_empty()
-    {
-        app.desk.wakeup.wait(Duration::from_millis(10)).await;
-    }
+    let waiting =
+        "SELECT 'waits' FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    app.until("the request waits", async || !app.database.texts(waiting).await.is_empty()).await;
     let reserved = idempotency::reserve(&mut other, (&caller, "natt-3"), "another", 0).await;
     assert!(reserved.is_ok_and(|earlier| earlier.is_none()), "the request was the victim");
     drop(other);

@@ -116,6 +116,17 @@ impl TestApp {
         new.secret
     }
 
+    /// Waits until `done` says so; fails after a generous time with what it waited for.
+    pub async fn until(&self, what: &str, done: impl AsyncFn() -> bool) {
+        for _ in 0..1_200 {
+            if done().await {
+                return;
+            }
+            self.desk.wakeup.wait(Duration::from_millis(50)).await;
+        }
+        panic!("it never came: {what}");
+    }
+
     /// The alert, once `done` says so of it; fails after a generous time with the last state.
     pub async fn alert_when(&self, id: &str, done: impl Fn(&Value) -> bool) -> Value {
         let mut last = Value::Null;
