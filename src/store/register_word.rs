@@ -40,6 +40,7 @@ const HOLDERS: &str = "SELECT CAST(COUNT(*) AS BIGINT) AS holders
  FROM (SELECT 1 AS one
    FROM contact_person_word
    WHERE word >= $1 AND word <= $2
+   ORDER BY word
    LIMIT $3) q";
 
 /// Holders of a word that are counted to find the rarest; those of a more frequent one are many.
@@ -91,46 +92,55 @@ fn last(begin: &str) -> String {
     format!("{begin}{LAST}")
 }
 
-const CANDIDATES: &str = "SELECT q.id
- FROM (SELECT w.contact_person_id AS id
-   FROM contact_person_word w
-   WHERE $1 <> '' AND w.word >= $1 AND w.word <= $2
-     AND ($12 = '' OR EXISTS (SELECT 1
-       FROM contact_person p
-       WHERE p.id = w.contact_person_id AND ' ' || p.name_key LIKE '% ' || $12 || '%'))
-     AND ($10 = 1 OR w.area_code IN (SELECT v.code FROM {rows $9: code TEXT}))
-     AND NOT EXISTS (SELECT 1
-       FROM {rows $11: word TEXT}
-       WHERE NOT EXISTS (SELECT 1
-         FROM contact_person_word o
-         WHERE o.word = v.word AND o.contact_person_id = w.contact_person_id))
- UNION ALL
-   SELECT p.id
-   FROM contact_person p
-   WHERE p.word_key <> p.name_key || ' ' || p.area_code
-     AND $1 <> '' AND ' ' || p.name_key LIKE '% ' || $1 || '%'
-     AND ($10 = 1 OR p.area_code IN (SELECT v.code FROM {rows $9: code TEXT}))
- UNION ALL
-   SELECT p.id
-   FROM contact_person p
-   WHERE $3 <> '' AND p.email_key {as bytes} >= $3 AND p.email_key {as bytes} < $4
-     AND ($10 = 1 OR p.area_code IN (SELECT v.code FROM {rows $9: code TEXT}))
- UNION ALL
-   SELECT p.id
-   FROM contact_person p
-   WHERE $5 <> '' AND p.mobile {as bytes} >= $5 AND p.mobile {as bytes} < $6
-     AND ($10 = 1 OR p.area_code IN (SELECT v.code FROM {rows $9: code TEXT}))
- UNION ALL
-   SELECT p.id
-   FROM contact_person p
-   WHERE $5 <> '' AND p.phone2 {as bytes} >= $5 AND p.phone2 {as bytes} < $6
-     AND ($10 = 1 OR p.area_code IN (SELECT v.code FROM {rows $9: code TEXT}))
- UNION ALL
-   SELECT p.id
-   FROM contact_person p
-   WHERE p.area_code IN (SELECT v.code FROM {rows $7: code TEXT})
-     AND ($10 = 1 OR p.area_code IN (SELECT v.code FROM {rows $9: code TEXT}))) q
- LIMIT $8";
+// Each in the order of its index: PostgreSQL, which does not know how much a word or number is the beginning of, would else look
+// through the register for the first few, or through all that begins so.
+
+const BY_WORD: &str = "SELECT w.contact_person_id AS id
+ FROM contact_person_word w
+ WHERE w.word >= $4 AND w.word <= $5
+   AND ($6 = '' OR EXISTS (SELECT 1
+     FROM contact_person p
+     WHERE p.id = w.contact_person_id AND ' ' || p.name_key LIKE '% ' || $6 || '%'))
+   AND ($2 = 1 OR w.area_code IN (SELECT v.code FROM {rows $3: code TEXT}))
+   AND NOT EXISTS (SELECT 1
+     FROM {rows $7: word TEXT}
+     WHERE NOT EXISTS (SELECT 1
+       FROM contact_person_word o
+       WHERE o.word = v.word AND o.contact_person_id = w.contact_person_id))
+ ORDER BY w.word, w.contact_person_id
+ LIMIT $1";
+
+const BY_NAME: &str = "SELECT p.id
+ FROM contact_person p
+ WHERE p.word_key <> p.name_key || ' ' || p.area_code
+   AND ' ' || p.name_key LIKE '% ' || $4 || '%'
+   AND ($2 = 1 OR p.area_code IN (SELECT v.code FROM {rows $3: code TEXT}))
+ ORDER BY p.id
+ LIMIT $1";
+
+macro_rules! by_begin_of {
+    ($column:literal) => {
+        concat!(
+            "SELECT p.id\n FROM contact_person p\n WHERE p.",
+            $column,
+            " {as bytes} >= $4 AND p.",
+            $column,
+            " {as bytes} < $5\n   AND ($2 = 1 OR p.area_code IN (SELECT v.code FROM {rows $3: code TEXT}))\n ORDER BY p.",
+            $column,
+            " {as bytes}\n LIMIT $1"
+        )
+    };
+}
+
+const BY_EMAIL: &str = by_begin_of!("email_key");
+const BY_MOBILE: &str = by_begin_of!("mobile");
+const BY_PHONE2: &str = by_begin_of!("phone2");
+
+const BY_AREA: &str = "SELECT p.id
+ FROM contact_person p
+ WHERE p.area_code IN (SELECT v.code FROM {rows $4: code TEXT})
+   AND ($2 = 1 OR p.area_code IN (SELECT v.code FROM {rows $3: code TEXT}))
+ LIMIT $1";
 
 /// Where is looked: areas as JSON rows, and whether those are all there are.
 #[derive(Debug, Clone, Copy)]
@@ -153,31 +163,66 @@ pub async fn candidates(
     within: Within<'_>,
     limit: i64,
 ) -> Result<(Vec<String>, bool)> {
-    let first = First::rarest(session, begins).await?;
-    let whole: Vec<_> = first.whole.iter().map(|word| json!({ "word": word })).collect();
-    let statement = session
-        .sql(CANDIDATES)
-        .bind(first.from.to_owned())
-        .bind(first.to)
-        .bind(begins.email.clone())
-        .bind(last(&begins.email))
-        .bind(begins.number.clone())
-        .bind(last(&begins.number))
-        .bind(within.named_json.to_owned())
-        .bind(limit + 1)
-        .bind(within.areas_json.to_owned())
-        .bind(i64::from(within.is_everywhere))
-        .bind(json!(whole).to_string())
-        .bind(first.begin.to_owned());
-    let rows: Vec<(String,)> = session.list(statement).await?;
     let most = usize::try_from(limit).unwrap_or(usize::MAX);
-    // One record may be found several ways: what the database cut off is told before those are made one.
-    let is_cut = rows.len() > most;
-    let mut ids: Vec<String> = rows.into_iter().map(|(id,)| id).collect();
+    let mut found = Found { ids: Vec::new(), limit, within };
+    if !begins.word.is_empty() || !begins.whole.is_empty() {
+        let first = First::rarest(session, begins).await?;
+        let whole: Vec<_> = first.whole.iter().map(|word| json!({ "word": word })).collect();
+        let (from, begin) = (first.from.to_owned(), first.begin.to_owned());
+        found.add(session, BY_WORD, [from.clone(), first.to, begin, json!(whole).to_string()]).await?;
+        if is_behind(session).await? {
+            found.add(session, BY_NAME, [from]).await?;
+        }
+    }
+    if !begins.email.is_empty() {
+        found.add(session, BY_EMAIL, [begins.email.clone(), last(&begins.email)]).await?;
+    }
+    if !begins.number.is_empty() {
+        for by in [BY_MOBILE, BY_PHONE2] {
+            found.add(session, by, [begins.number.clone(), last(&begins.number)]).await?;
+        }
+    }
+    found.add(session, BY_AREA, [within.named_json.to_owned()]).await?;
+    let mut ids = found.ids;
+    // One record may be found several ways: what was cut off is told before those are made one.
+    let is_cut = ids.len() > most;
     ids.sort_unstable();
     ids.dedup();
     ids.truncate(most);
     Ok((ids, is_cut))
+}
+
+/// Who was found one way and another, no more than one beyond the limit.
+struct Found<'a> {
+    ids: Vec<String>,
+    limit: i64,
+    within: Within<'a>,
+}
+
+impl Found<'_> {
+    /// Adds those found by `sql`, whose first values are the limit and where is looked, as long as there is room.
+    async fn add<const N: usize>(
+        &mut self,
+        session: &mut Session,
+        sql: &'static str,
+        values: [String; N],
+    ) -> Result<()> {
+        let room = self.limit + 1 - i64::try_from(self.ids.len()).unwrap_or(i64::MAX);
+        if room <= 0 {
+            return Ok(());
+        }
+        let mut statement = session
+            .sql(sql)
+            .bind(room)
+            .bind(i64::from(self.within.is_everywhere))
+            .bind(self.within.areas_json.to_owned());
+        for value in values {
+            statement = statement.bind(value);
+        }
+        let rows: Vec<(String,)> = session.list(statement).await?;
+        self.ids.extend(rows.into_iter().map(|(id,)| id));
+        Ok(())
+    }
 }
 
 /// A record whose words are behind.
