@@ -75,8 +75,10 @@ impl<'a> First<'a> {
             return Ok(rarest.1);
         }
         let whole = (0..begins.whole.len()).map(|at| Self::whole(begins, at));
-        for first in std::iter::once(Self::begin(begins)).chain(whole) {
-            let statement = session.sql(HOLDERS).bind(first.from.to_owned()).bind(first.to.clone()).bind(MANY);
+        // Whole words first: they have fewer holders, and what may have more need not be counted further.
+        for first in whole.chain(std::iter::once(Self::begin(begins))) {
+            let most = rarest.0.min(MANY);
+            let statement = session.sql(HOLDERS).bind(first.from.to_owned()).bind(first.to.clone()).bind(most);
             let holders: Option<(i64,)> = session.one(statement).await?;
             let holders = holders.map_or(0, |(count,)| count);
             if holders < rarest.0 {
