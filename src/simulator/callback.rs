@@ -86,6 +86,7 @@ impl Posted {
 #[derive(Debug)]
 pub(super) struct CallbackPoster {
     turns: Semaphore,
+    timeout: Duration,
     idle: Mutex<HashMap<String, Vec<BufReader<TcpStream>>>>,
     records: Mutex<Vec<CallbackRecord>>,
     changed: Notify,
@@ -93,8 +94,13 @@ pub(super) struct CallbackPoster {
 
 impl CallbackPoster {
     pub(super) fn new() -> Arc<Self> {
+        Self::with(CONCURRENCY, TIMEOUT)
+    }
+
+    fn with(concurrency: usize, timeout: Duration) -> Arc<Self> {
         Arc::new(Self {
-            turns: Semaphore::new(CONCURRENCY),
+            turns: Semaphore::new(concurrency),
+            timeout,
             idle: Mutex::default(),
             records: Mutex::default(),
             changed: Notify::new(),
@@ -136,7 +142,9 @@ impl CallbackPoster {
     }
 
     async fn try_once(&self, callback: &Callback, record: CallbackRecord) -> CallbackRecord {
-        let answer = tokio::time::timeout(TIMEOUT, self.try_post(&callback.url, &callback.form)).await;
+        // Waiting for a turn is not waiting for an answer, however long the queue.
+        let _turn = self.turns.acquire().await;
+        let answer = tokio::time::timeout(self.timeout, self.try_post(&callback.url, &callback.form)).await;
         let (code, empty_body) = match answer {
             Ok(Ok((code, empty))) => (Some(code), empty),
             _ => (None, true),
@@ -178,7 +186,6 @@ impl CallbackPoster {
              Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
             form.len()
         );
-        let _turn = self.turns.acquire().await.map_err(io::Error::other)?;
         let idle = lock(&self.idle).get_mut(&authority).and_then(Vec::pop);
         if let Some(mut stream) = idle
             && let Ok((code, empty, keep)) = exchange(&mut stream, &request).await
@@ -249,4 +256,43 @@ async fn read_line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Takes every call of one connection at a time after a while.
+    async fn slow_hook(listener: TcpListener, after: Duration) {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = [0; 1_024];
+            while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
+                tokio::time::sleep(after).await;
+                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_long_queue_is_not_an_answer_that_never_came() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/hook", listener.local_addr().unwrap());
+        tokio::spawn(slow_hook(listener, Duration::from_millis(100)));
+        let poster = CallbackPoster::with(1, Duration::from_secs(1));
+        let post = |number: usize| {
+            let callback =
+                Callback { url: url.clone(), form: String::new(), id: number.to_string(), word: "delivered" };
+            let schedule = Schedule { retries_ms: vec![0], stop: CancellationToken::new() };
+            poster.post(callback, schedule)
+        };
+        let began = std::time::Instant::now();
+        join_all((0..20).map(post)).await;
+        assert!(began.elapsed() > poster.timeout, "the last one waited longer for its turn than an answer may take");
+        let tries: Vec<(u32, bool)> = poster.records().iter().map(|made| (made.tries, made.is_taken())).collect();
+        assert_eq!(tries, vec![(1, true); 20]);
+    }
 }
