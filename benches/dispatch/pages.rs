@@ -122,7 +122,7 @@ pub async fn pages(kind: Kind) -> Vec<Line> {
     lines
 }
 
-/// A name, a number and an address typed letter by letter into the search of a register of a million.
+/// A name, a number, an address and an area of a thousand typed letter by letter into the search of a register of a million.
 pub async fn search(kind: Kind) -> Vec<Line> {
     const PERSONS: usize = 1_000_000;
     let behaviour = json!({ "receipts": { "delivered": 0.0 } });
@@ -130,8 +130,14 @@ pub async fn search(kind: Kind) -> Vec<Line> {
     until_words_are_there(&scene, kind, PERSONS).await;
     let mut visitor = Visitor::signed_in(&scene).await;
     let mut times = Vec::new();
-    for typed in ["förnamn734 efternamn512", "efternamn901", "070-174 1734 512", "k734512@example.org", "nobody at all"]
-    {
+    for typed in [
+        "förnamn734 efternamn512",
+        "efternamn901",
+        "070-174 1734 512",
+        "k734512@example.org",
+        "område 734",
+        "nobody at all",
+    ] {
         for (at, letter) in typed.char_indices() {
             let text = &typed[..at + letter.len_utf8()];
             let request = visitor.form("/register", &[("q", text), ("part", "found")]);

@@ -3,6 +3,9 @@
 //! Sealing and anchoring it is upkeep's. Invariant: a walk changes nothing, and what it cannot read is reported as broken.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use ed25519_dalek::{Signature, SigningKey, Verifier as _, VerifyingKey};
@@ -164,6 +167,29 @@ async fn compare(session: &mut Session, mut batches: HashMap<String, Settled>) -
         broken.map(|id| format!("batch {id}: its changes are not those that were settled")).collect();
     broken.sort_unstable();
     Ok(broken)
+}
+
+/// Opens the file, or the named pipe to a log host, that heads are anchored in; `is_new` makes a file that is not there.
+///
+/// # Errors
+/// Whatever the system says. A named pipe that nobody reads would hold the sealer for ever; here it is an error (`ENXIO`, open(2)).
+pub fn open_anchors(file: &Path, is_new: bool) -> io::Result<File> {
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    File::options().create(is_new).append(true).custom_flags(nonblocking).open(file)
+}
+
+/// Whether heads can be anchored in `file`. Does not make it: it would belong to whoever asks, not to the daemon.
+///
+/// # Errors
+/// Whatever the system says of the file or, when there is none yet, of its folder.
+pub fn can_anchor(file: &Path) -> io::Result<()> {
+    match open_anchors(file, false) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            Ok(rustix::fs::access(folder, rustix::fs::Access::WRITE_OK)?)
+        }
+        opened => opened.map(drop),
+    }
 }
 
 /// The heads in the anchor file; a line whose signature is wrong is a problem of its own.

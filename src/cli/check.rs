@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::{Failure, Outcome, say, say_json};
+use crate::actions::audit_chain;
 use crate::ambient::Clock;
 use crate::app;
 use crate::config::{Config, Loaded};
@@ -22,6 +23,7 @@ pub(super) async fn run(loaded: Loaded, as_json: bool) -> Outcome {
     let (database, journal) = database(&loaded.config).await;
     let mut findings = vec![database];
     findings.extend(journal);
+    findings.push(anchors(&loaded.config));
     findings.extend(gateways(&loaded.config).await);
     findings.extend(duty(&loaded.config));
     findings.push(mail(&loaded.config).await);
@@ -74,6 +76,22 @@ fn journal(journal: &Journal) -> Finding {
         }
     };
     Finding { what, ok, detail }
+}
+
+/// Where the audit log's heads are kept outside the database.
+fn anchors(config: &Config) -> Finding {
+    let what = "bevis för loggkedjan".to_owned();
+    let Some(file) = config.audit.anchor() else {
+        let detail =
+            "VARNING: inget (audit.anchor_file): ingenting utanför databasen visar om någon har gjort om hela loggen";
+        return Finding { what, ok: true, detail: detail.to_owned() };
+    };
+    match audit_chain::can_anchor(&file) {
+        Ok(()) => Finding { what, ok: true, detail: format!("skrivs i {}", file.display()) },
+        Err(error) => {
+            Finding { what, ok: false, detail: format!("går inte att skriva i {}: {error}", file.display()) }
+        }
+    }
 }
 
 async fn gateways(config: &Config) -> Vec<Finding> {

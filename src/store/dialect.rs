@@ -54,6 +54,8 @@ impl Dialect {
 
     /// Replaces the marks in `sql`:
     /// `{rows $1: id BIGINT, state TEXT}` is a table made of a bound JSON array of objects;
+    /// `{one of $1: code TEXT}` behind a column is what its value is one of, each looked up in the column's index, which PostgreSQL
+    /// does not do for the first few of `IN {rows …}`: it takes them for spread over the table;
     /// `{skip locked}` lets several daemons claim side by side; `{for update}` holds rows that are about to change, and
     /// `{for no key update}` those whose key stays, so that rows that name it may come meanwhile;
     /// `{by id}` after the delivery table has its rows looked up by id, whatever else a planner thinks of, and `{by index i}` by the
@@ -153,12 +155,20 @@ impl Dialect {
                     Self::Postgres => write!(into, "CAST(json_build_array({columns}) AS TEXT) AS packed"),
                 };
             }
+            (of, _) if of.starts_with("one of ") => {
+                let (bind, column) = bind_and_columns(of, "one of ");
+                let name = column.trim().split(' ').next().unwrap_or(column);
+                let (before, after) = match self {
+                    Self::Sqlite => ("IN (", ")"),
+                    Self::Postgres => ("= ANY (ARRAY(", "))"),
+                };
+                let _ = write!(into, "{before}SELECT v.{name} FROM ");
+                self.write_rows(bind, column, into);
+                into.push_str(after);
+            }
             (rows, _) => {
-                let (bind, columns) = rows
-                    .strip_prefix("rows ")
-                    .and_then(|rows| rows.split_once(':'))
-                    .expect("a mark is one of those documented at `expand`");
-                self.write_rows(bind.trim(), columns, into);
+                let (bind, columns) = bind_and_columns(rows, "rows ");
+                self.write_rows(bind, columns, into);
             }
         }
     }
@@ -177,6 +187,15 @@ impl Dialect {
         }
         let _ = write!(into, " FROM jsonb_each({bind})) AS v");
     }
+}
+
+/// What stands on either side of the colon of a mark that begins with `name`.
+fn bind_and_columns<'a>(mark: &'a str, name: &str) -> (&'a str, &'a str) {
+    let (bind, columns) = mark
+        .strip_prefix(name)
+        .and_then(|rest| rest.split_once(':'))
+        .expect("a mark is one of those documented at `expand`");
+    (bind.trim(), columns)
 }
 
 /// `sql` with `$1` as the argument after the `before` first, and so on.
@@ -220,6 +239,18 @@ mod tests {
         assert_eq!(
             Dialect::Postgres.expand(sql),
             "UPDATE t SET s = v.s FROM json_to_recordset(CAST($1 AS json)) AS v ( id BIGINT, s TEXT) WHERE t.id = v.id"
+        );
+    }
+    #[test]
+    fn one_of_rows_is_looked_up_in_the_index_on_both() {
+        let sql = "SELECT id FROM t WHERE code {one of $2: code TEXT}";
+        assert_eq!(
+            Dialect::Sqlite.expand(sql),
+            "SELECT id FROM t WHERE code IN (SELECT v.code FROM (SELECT value ->> 'code' AS code FROM jsonb_each($2)) AS v)"
+        );
+        assert_eq!(
+            Dialect::Postgres.expand(sql),
+            "SELECT id FROM t WHERE code = ANY (ARRAY(SELECT v.code FROM json_to_recordset(CAST($2 AS json)) AS v ( code TEXT)))"
         );
     }
 }

@@ -140,7 +140,7 @@ const BY_PHONE2: &str = by_begin_of!("phone2");
 
 const BY_AREA: &str = "SELECT p.id
  FROM contact_person p
- WHERE p.area_code IN (SELECT v.code FROM {rows $4: code TEXT})
+ WHERE p.area_code {one of $4: code TEXT}
    AND ($2 = 1 OR p.area_code IN (SELECT v.code FROM {rows $3: code TEXT}))
  LIMIT $1";
 

@@ -93,7 +93,12 @@ impl Upkeep {
         let upkeep = self.clone();
         tracker.spawn(self.clone().every(each, "freezing", move || upkeep.in_turn(freezing::round(upkeep.clone()))));
         let upkeep = self.clone();
-        tracker.spawn(self.clone().every(each, "seal", move || upkeep.in_turn(seal::round(upkeep.clone()))));
+        let sealer = Arc::new(seal::Sealer::default());
+        let sealed = move || {
+            let (upkeep, sealer) = (upkeep.clone(), Arc::clone(&sealer));
+            upkeep.clone().in_turn(async move { sealer.round(&upkeep).await })
+        };
+        tracker.spawn(self.clone().every(each, "seal", sealed));
         let upkeep = self.clone();
         let words = move || upkeep.in_turn(register_word::round(upkeep.clone()));
         tracker.spawn(self.clone().every(Duration::from_secs(1), "register_word", words));

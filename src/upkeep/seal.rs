@@ -3,32 +3,53 @@
 //! Invariant: an anchor is written only after its head is committed.
 
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use ed25519_dalek::{Signer as _, SigningKey};
+use tokio::sync::Mutex;
 
 use super::Upkeep;
-use crate::actions::audit_chain::{signed_bytes, signing_key};
+use crate::actions::audit_chain::{open_anchors, signed_bytes, signing_key};
 use crate::store::audit::Head;
 use crate::store::{self, StoreError};
 
 const BATCH: i64 = 5_000;
+/// Between two times that it is said that anchors cannot be written, which each round would say anew.
+const SAID_EVERY: Duration = Duration::from_secs(60);
 
-/// Seals what is unsealed and anchors the new head.
-pub(super) async fn round(upkeep: Upkeep) -> Result<(), StoreError> {
-    let mut session = upkeep.store.begin().await?;
-    let Some(head) = store::audit::seal(&mut session, BATCH).await? else { return Ok(()) };
-    let key = signing_key(&mut session, &upkeep.config).await?;
-    session.commit().await?;
-    if let Some(file) = upkeep.config.audit.anchor() {
-        let now = upkeep.clock.now_ms();
-        let written = tokio::task::spawn_blocking(move || anchor(&file, &key, &head, now)).await;
-        if let Ok(Err(error)) = written {
-            tracing::error!(%error, "the audit anchor could not be written");
+/// Seals the log, and remembers when it last said that a head could not be anchored.
+#[derive(Debug, Default)]
+pub(super) struct Sealer {
+    said_at: Mutex<Option<Instant>>,
+}
+
+impl Sealer {
+    /// Seals what is unsealed and anchors the new head.
+    pub(super) async fn round(&self, upkeep: &Upkeep) -> Result<(), StoreError> {
+        let mut session = upkeep.store.begin().await?;
+        let Some(head) = store::audit::seal(&mut session, BATCH).await? else { return Ok(()) };
+        let key = signing_key(&mut session, &upkeep.config).await?;
+        session.commit().await?;
+        if let Some(file) = upkeep.config.audit.anchor() {
+            let now = upkeep.clock.now_ms();
+            let written = tokio::task::spawn_blocking(move || anchor(&file, &key, &head, now)).await;
+            self.note(written.unwrap_or_else(|ended| Err(std::io::Error::other(ended)))).await;
+        }
+        Ok(())
+    }
+
+    async fn note(&self, written: std::io::Result<()>) {
+        let mut said_at = self.said_at.lock().await;
+        match written {
+            Ok(()) => *said_at = None,
+            Err(_) if said_at.is_some_and(|at| at.elapsed() < SAID_EVERY) => {}
+            Err(error) => {
+                tracing::error!(%error, "the audit anchor could not be written");
+                *said_at = Some(Instant::now());
+            }
         }
     }
-    Ok(())
 }
 
 fn anchor(file: &Path, key: &SigningKey, head: &Head, now: i64) -> std::io::Result<()> {
@@ -36,8 +57,6 @@ fn anchor(file: &Path, key: &SigningKey, head: &Head, now: i64) -> std::io::Resu
     let public = data_encoding::BASE64.encode(key.verifying_key().as_bytes());
     let line =
         serde_json::json!({ "seq": head.seq, "hash": head.hash, "at": now, "key": public, "signature": signature });
-    // A named pipe that nobody reads would hold the sealer for ever; without blocking it is an error that is logged.
-    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
-    let mut file = std::fs::File::options().create(true).append(true).custom_flags(nonblocking).open(file)?;
+    let mut file = open_anchors(file, true)?;
     writeln!(file, "{line}")
 }

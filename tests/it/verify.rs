@@ -6,7 +6,8 @@ use grannpost::store::audit::{self, GENESIS, Stored};
 use rand::prelude::*;
 use serde_json::json;
 
-use crate::support::{Kind, TestApp, on_both_databases};
+use crate::support::child::{ServeProcess, log_file, run};
+use crate::support::{Api, Kind, TestApp, on_both_databases};
 
 /// One alert and one letter to a municipality, sent and done; the daemon stopped, nothing broken yet.
 async fn quiet_app(kind: Kind, more: &str) -> TestApp {
@@ -169,6 +170,46 @@ on_both_databases! {
         assert_eq!(app.broken().await, [5]);
         std::fs::write(anchor.path(), text).unwrap();
         assert_eq!(app.broken().await, Vec::<u8>::new());
+    }
+
+    async fn anchors_that_cannot_be_written_are_said_by_check_and_once_by_the_daemon_until_they_can(kind: Kind) {
+        const SAID: &str = "the audit anchor could not be written";
+        let folder = tempfile::tempdir().unwrap();
+        let anchors = folder.path().join("log/heads.jsonl");
+        let mut app = TestApp::spawn_with(kind, &format!("audit.anchor_file = \"{}\"", anchors.display())).await;
+        let key = app.key("admin", "").await;
+        app.stop().await;
+        let config = app.database.folder.path().join("grannpost.toml");
+        std::fs::write(&config, app.settings()).unwrap();
+        let check = || {
+            let checked = run(&config, &["check"]);
+            (checked.status.code(), String::from_utf8(checked.stdout).unwrap())
+        };
+        let (code, words) = check();
+        assert_eq!((code, words.contains("FEL   bevis för loggkedjan: går inte att skriva i")), (Some(1), true), "{words}");
+
+        std::fs::create_dir(anchors.parent().unwrap()).unwrap();
+        let (code, words) = check();
+        assert_eq!((code, words.contains("ok    bevis för loggkedjan: skrivs i")), (Some(0), true), "{words}");
+        std::fs::remove_dir(anchors.parent().unwrap()).expect("the file is the daemon's to make");
+
+        let daemon = ServeProcess::start(&config);
+        let api = Api::new(daemon.base.clone(), key);
+        let add = async |mobile: &str| {
+            let new = json!({ "name": "Ett", "mobile": mobile, "municipality": "2326", "watch_area": "Hackås" });
+            let made = api.post("/contact-persons", new).await;
+            assert_eq!(made.status, 201, "{}", made.text);
+            app.all_is_sealed().await;
+        };
+        for mobile in ["070-174 06 01", "070-174 06 02", "070-174 06 03"] {
+            add(mobile).await;
+        }
+        std::fs::create_dir(anchors.parent().unwrap()).unwrap();
+        add("070-174 06 04").await;
+        app.until("the newest head is anchored", async || app.broken().await.is_empty()).await;
+        assert_eq!(daemon.signal_and_wait("TERM"), Some(0));
+        let log = std::fs::read_to_string(log_file(&config)).unwrap();
+        assert_eq!(log.matches(SAID).count(), 1, "{log}");
     }
 }
 
