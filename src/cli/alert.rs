@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{Failure, Outcome, actor, open, say, say_json};
+use super::{Failure, Outcome, actor, follow, open, say, say_json};
 use crate::actions::Desk;
 use crate::actions::alert::{self, NewAlert};
 use crate::actions::alert_view::{self, AlertView};
@@ -75,9 +75,9 @@ pub(super) async fn run(args: Args, loaded: Loaded, as_json: bool) -> Outcome {
     let daemon = match Daemon::start(&desk).await {
         Ok(daemon) => Some(daemon),
         Err(error) if app::is_taken(&error) => None,
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(follow::unsent(error, &view.message.id)),
     };
-    let view = follow(&desk, &cli, &view.message.id).await?;
+    let view = watch(&desk, &cli, &view.message.id).await?;
     report(&view, as_json);
     if let Some(daemon) = daemon {
         daemon.stop().await;
@@ -101,12 +101,12 @@ async fn make(desk: &Desk, cli: &Actor, mut new: NewAlert, yes: bool) -> Result<
         let unseen = large_alert::create(desk, cli, &new).await?;
         let mut session = desk.store.begin().await?;
         let view = large_alert::publish(desk, &mut session, cli, &unseen).await?;
-        session.commit().await?;
+        follow::commit(desk, session, &view.message.id).await?;
         return Ok(Some(view));
     }
     let mut session = desk.store.begin().await?;
     let view = alert::create(desk, &mut session, cli, &new).await?;
-    session.commit().await?;
+    follow::commit(desk, session, &view.message.id).await?;
     Ok(Some(view))
 }
 
@@ -126,17 +126,15 @@ fn show(view: &AlertView) {
 }
 
 /// Follows an alert until nothing waits any more.
-async fn follow(desk: &Desk, cli: &Actor, id: &str) -> Result<AlertView, Failure> {
-    let mut session = desk.store.read().await?;
-    let mut view = alert_view::get(desk, &mut session, cli, id).await?;
-    drop(session);
+async fn watch(desk: &Desk, cli: &Actor, id: &str) -> Result<AlertView, Failure> {
+    let look = async || alert_view::get(desk, &mut desk.store.read().await?, cli, id).await;
+    let mut view = follow::look(id, &look).await?;
     let bar = ProgressBar::new(u64::try_from(view.counts.total()).unwrap_or(0));
     let style = ProgressStyle::with_template("{bar:30} {pos}/{len} överlämnade  {msg}");
     bar.set_style(style.expect("the template is valid"));
     while view.counts.waiting() > 0 {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        let mut session = desk.store.read().await?;
-        view = alert_view::get(desk, &mut session, cli, id).await?;
+        view = follow::look(id, &look).await?;
         bar.set_position(u64::try_from(view.counts.total() - view.counts.waiting()).unwrap_or(0));
         bar.set_message(words(&view.counts));
     }

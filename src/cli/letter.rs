@@ -7,7 +7,7 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::{Failure, Outcome, actor, open, say, say_json};
+use super::{Failure, Outcome, actor, follow, open, say, say_json};
 use crate::actions::Desk;
 use crate::actions::letter::{self, NewLetter, Sending};
 use crate::actions::letter_review::{self, Pass};
@@ -41,10 +41,9 @@ pub(super) async fn run(args: Args, loaded: Loaded, as_json: bool) -> Outcome {
     let daemon = match Daemon::start(&desk).await {
         Ok(daemon) => Some(daemon),
         Err(error) if app::is_taken(&error) => None,
-        Err(error) => return Err(error.into()),
+        Err(error) => return Err(follow::unsent(error, &id)),
     };
-    let done =
-        if args.test.is_some() { follow_test(&desk, &id).await } else { follow(&desk, &cli, &id, as_json).await };
+    let done = if args.test.is_some() { watch_test(&desk, &id).await } else { watch(&desk, &cli, &id, as_json).await };
     if let Some(daemon) = daemon {
         daemon.stop().await;
     }
@@ -69,7 +68,7 @@ async fn make(desk: &Desk, cli: &Actor, new: &NewLetter, args: &Args) -> Result<
     let draft = letter::create(desk, &mut session, cli, new).await?;
     if let Some(address) = &args.test {
         let sent = letter::test(desk, &mut session, cli, &draft.message.id, Some(address)).await?;
-        session.commit().await?;
+        follow::commit(desk, session, &sent.message_id).await?;
         return Ok(Some(sent.message_id));
     }
     // Nothing is kept of a draft that nobody agrees to: its transaction is rolled back.
@@ -93,11 +92,11 @@ async fn make(desk: &Desk, cli: &Actor, new: &NewLetter, args: &Args) -> Result<
         let unseen = large_letter::send(desk, cli, (&draft.message.id, sending), &Pass::Own).await?;
         let mut session = desk.store.begin().await?;
         large_letter::publish(desk, &mut session, cli, &unseen).await?;
-        session.commit().await?;
+        follow::commit(desk, session, &draft.message.id).await?;
         return Ok(Some(draft.message.id));
     }
     let sent = letter::send(desk, &mut session, cli, (&draft.message.id, sending), &Pass::Own).await?;
-    session.commit().await?;
+    follow::commit(desk, session, &sent.message.id).await?;
     Ok(Some(sent.message.id))
 }
 
@@ -116,8 +115,9 @@ async fn show(desk: &Desk, session: &mut crate::store::Session, cli: &Actor, dra
 }
 
 /// Follows a letter until every mail is handed over; paper waits for a printer and is not waited for.
-async fn follow(desk: &Desk, cli: &Actor, id: &str, as_json: bool) -> Outcome {
-    let mut view = load(desk, cli, id).await?;
+async fn watch(desk: &Desk, cli: &Actor, id: &str, as_json: bool) -> Outcome {
+    let look = async || letter_view::get(desk, &mut desk.store.read().await?, cli, id).await;
+    let mut view = follow::look(id, &look).await?;
     if view.message.state() == MessageState::AwaitingApproval {
         if as_json {
             report(&view, as_json);
@@ -137,7 +137,7 @@ async fn follow(desk: &Desk, cli: &Actor, id: &str, as_json: bool) -> Outcome {
     bar.set_style(style.expect("the template is valid"));
     while view.counts.waiting() > paper {
         tokio::time::sleep(Duration::from_millis(200)).await;
-        view = load(desk, cli, id).await?;
+        view = follow::look(id, &look).await?;
         bar.set_position(u64::try_from(view.counts.total() - view.counts.waiting()).unwrap_or(0));
     }
     bar.finish();
@@ -145,16 +145,13 @@ async fn follow(desk: &Desk, cli: &Actor, id: &str, as_json: bool) -> Outcome {
     Ok(())
 }
 
-async fn load(desk: &Desk, cli: &Actor, id: &str) -> Result<LetterView, Failure> {
-    let mut session = desk.store.read().await?;
-    Ok(letter_view::get(desk, &mut session, cli, id).await?)
-}
-
-async fn follow_test(desk: &Desk, id: &str) -> Outcome {
+async fn watch_test(desk: &Desk, id: &str) -> Outcome {
+    let look = async || {
+        let page = crate::store::delivery::page(&mut desk.store.read().await?, id, "", 0, 1).await?;
+        Ok(page.into_iter().next())
+    };
     loop {
-        let mut session = desk.store.read().await?;
-        let delivery = crate::store::delivery::page(&mut session, id, "", 0, 1).await?.pop();
-        drop(session);
+        let delivery = follow::look(id, &look).await?;
         let state = delivery.as_ref().and_then(|delivery| DeliveryState::from_code(&delivery.state));
         match state {
             Some(state) if state.waits() => tokio::time::sleep(Duration::from_millis(200)).await,

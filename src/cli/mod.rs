@@ -8,6 +8,7 @@ mod backup;
 mod check;
 mod demo;
 mod export;
+mod follow;
 mod import;
 mod key;
 mod letter;

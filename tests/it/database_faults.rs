@@ -1,5 +1,6 @@
 //! A PostgreSQL that restarts, is lost, or is busy with something else, in mid-dispatch (`docs/faults.md`, D5 to D7).
 
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
+use crate::support::child::BINARY;
 use crate::support::cluster::Cluster;
 use crate::support::faults::{Draw, seeds, tell};
 use crate::support::fleet::{Fleet, RECIPIENTS, assert_each_once};
@@ -149,6 +151,64 @@ async fn a_stamp_whose_commit_is_not_answered_is_taken_back_and_leaves_nobody_in
         taken_back += here;
     }
     tell("D6", "PostgreSQL", &seeds, &format!("0 lost, 0 twice, 0 in doubt, {taken_back} stamps taken back"));
+}
+
+/// A fleet without daemons behind a way to the database that can be cut, and the verb that sends an alert to everybody.
+async fn alert_by_the_verb() -> (Cluster, Proxy, Fleet, Command) {
+    let cluster = Cluster::start();
+    let way = Proxy::start(vec![cluster.socket()]).await;
+    let url = format!("postgres://postgres@{}/grannpost?sslmode=disable", way.address);
+    let fleet = Fleet::set(&url, 150, SHORT).await;
+    let mut verb = Command::new(BINARY);
+    verb.args(["alert", "--area", "jamtland", "--text", "Röd skåpbil söks", "--decided-by", "Befäl", "--yes"])
+        .arg("--config")
+        .arg(fleet.config())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    (cluster, way, fleet, verb)
+}
+
+/// The exit code and what was said of the database.
+fn ended_with(child: Child) -> (Option<i32>, Vec<String>) {
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    let said = text.lines().filter_map(|line| line.strip_prefix("grannpost: ")).map(str::to_owned);
+    (output.status.code(), said.collect())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_verb_alert_says_that_the_database_is_away_and_follows_to_the_end() {
+    let (cluster, way, fleet, mut verb) = alert_by_the_verb().await;
+    let verb = verb.spawn().unwrap();
+    fleet.gateway.journal().wait_for(300).await;
+    way.point_to(Vec::new());
+    way.cut();
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    way.point_to(vec![cluster.socket()]);
+    let (code, said) = tokio::task::spawn_blocking(|| ended_with(verb)).await.unwrap();
+    let [away] = said.as_slice() else { panic!("said once: {said:?}") };
+    assert!(away.contains("är sparat och följs vidare när den svarar"), "{away}");
+    let journal = fleet.gateway.journal();
+    assert_eq!((code, journal.len(), journal.duplicates()), (Some(0), RECIPIENTS, Vec::new()), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_verb_alert_finds_out_what_became_of_a_commit_that_was_not_answered() {
+    for (how, code, reached) in [(LostCommit::Done, 0, RECIPIENTS), (LostCommit::NotDone, 1, 0)] {
+        let (cluster, way, fleet, mut verb) = alert_by_the_verb().await;
+        way.lose_a_commit("INSERT INTO alert", how);
+        let verb = verb.spawn().unwrap();
+        let (ended, said) = tokio::task::spawn_blocking(|| ended_with(verb)).await.unwrap();
+        assert!(way.has_lost_it(), "{said:?}");
+        assert!(said[0].contains("tar reda på om det är sparat"), "{said:?}");
+        let is_nothing_sent = said.iter().any(|line| line.starts_with("inget är sparat och inget är skickat"));
+        let journal = fleet.gateway.journal();
+        assert_eq!((ended, is_nothing_sent), (Some(code), how == LostCommit::NotDone), "{said:?}");
+        assert_eq!((journal.len(), journal.duplicates()), (reached, Vec::new()), "{how:?}");
+        let alerts = cluster.sql("SELECT COUNT(*) FROM alert");
+        assert_eq!(alerts, if how == LostCommit::Done { "1" } else { "0" });
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
