@@ -54,8 +54,8 @@ impl Dialect {
 
     /// Replaces the marks in `sql`:
     /// `{rows $1: id BIGINT, state TEXT}` is a table made of a bound JSON array of objects;
-    /// `{one of $1: code TEXT}` behind a column is what its value is one of, each looked up in the column's index, which PostgreSQL
-    /// does not do for the first few of `IN {rows …}`: it takes them for spread over the table;
+    /// `{one of $1: code TEXT}` behind a column is what its value is one of. Asked for in the column's order, PostgreSQL looks each up in
+    /// its index; for the first few of `IN {rows …}` it reads the table, where it takes them to be everywhere;
     /// `{skip locked}` lets several daemons claim side by side; `{for update}` holds rows that are about to change, and
     /// `{for no key update}` those whose key stays, so that rows that name it may come meanwhile;
     /// `{by id}` after the delivery table has its rows looked up by id, whatever else a planner thinks of, and `{by index i}` by the

@@ -142,6 +142,7 @@ const BY_AREA: &str = "SELECT p.id
  FROM contact_person p
  WHERE p.area_code {one of $4: code TEXT}
    AND ($2 = 1 OR p.area_code IN (SELECT v.code FROM {rows $3: code TEXT}))
+ ORDER BY p.area_code
  LIMIT $1";
 
 /// Where is looked: areas as JSON rows, and whether those are all there are.
