@@ -75,14 +75,16 @@ pub(super) async fn run(args: Args, loaded: Loaded, as_json: bool) -> Outcome {
     let daemon = match Daemon::start(&desk).await {
         Ok(daemon) => Some(daemon),
         Err(error) if app::is_taken(&error) => None,
-        Err(error) => return Err(follow::unsent(error, &view.message.id)),
+        Err(error) => return Err(follow::not_started(error, &view.message.id)),
     };
-    let view = watch(&desk, &cli, &view.message.id).await?;
-    report(&view, as_json);
+    let watched = watch(&desk, &cli, &view.message.id).await;
+    if let Ok(view) = &watched {
+        report(view, as_json);
+    }
     if let Some(daemon) = daemon {
         daemon.stop().await;
     }
-    Ok(())
+    watched.map(drop)
 }
 
 /// Makes the alert once the operator has seen it; nothing is kept of the showing.

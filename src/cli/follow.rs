@@ -1,6 +1,6 @@
 //! Owns what a verb does about something that is sent while the database is away: it finds out whether it was saved, and looks again.
 //!
-//! Invariant: a verb never ends leaving open whether anything will be sent without saying so.
+//! Invariant: once a commit has been asked for, a verb that fails says that nothing is sent, that it is saved, or that this is not known.
 
 use std::time::{Duration, Instant};
 
@@ -9,12 +9,11 @@ use anyhow::anyhow;
 use super::{Failure, Outcome, complain};
 use crate::actions::{ActionError, Desk};
 use crate::domain::message::MessageState;
-use crate::store::{self, Session, StoreError};
+use crate::store::message::{self, Message};
+use crate::store::{Session, StoreError};
 
 /// Between two looks at a database that is away.
 const AGAIN: Duration = Duration::from_secs(1);
-/// A commit that reached the database before its answer was lost is done within this.
-const DONE_WITHIN: Duration = Duration::from_secs(5);
 /// How long a database may be away before the verb gives up finding out.
 const BACK_WITHIN: Duration = Duration::from_secs(120);
 
@@ -22,42 +21,49 @@ const BACK_WITHIN: Duration = Duration::from_secs(120);
 ///
 /// # Errors
 /// [`Failure`], which says that nothing is sent or that this is not known.
-pub(super) async fn commit(desk: &Desk, session: Session, id: &str) -> Outcome {
-    let Err(error) = session.commit().await else { return Ok(()) };
-    if !error.is_passing() {
-        return Err(error.into());
-    }
+pub(super) async fn commit(desk: &Desk, mut session: Session, id: &str) -> Outcome {
+    let nothing = |error: StoreError| failed(error.into(), "inget är skickat; försök igen");
+    let message = message::get(&mut session, id).await?.ok_or(ActionError::NotFound)?;
+    let lost = match session.commit().await {
+        Ok(()) => return Ok(()),
+        Err(error @ StoreError::Unavailable(_)) => error,
+        Err(error) => return Err(nothing(error)),
+    };
     complain("databasen svarade inte när utskicket sparades; tar reda på om det är sparat");
     let asked_at = Instant::now();
-    let mut missing_since: Option<Instant> = None;
-    while asked_at.elapsed() < BACK_WITHIN {
-        match is_on_its_way(desk, id).await {
+    loop {
+        match is_on_its_way(desk, &message).await {
             Ok(true) => return Ok(()),
-            Ok(false) => {
-                if missing_since.get_or_insert_with(Instant::now).elapsed() >= DONE_WITHIN {
-                    let error = anyhow::Error::from(error);
-                    return Err(Failure::Failed(error.context("inget är sparat och inget är skickat; försök igen")));
-                }
+            Ok(false) => return Err(nothing(lost)),
+            Err(error) if !error.is_passing() || asked_at.elapsed() > BACK_WITHIN => {
+                let unknown =
+                    format!("det är inte känt om {id} är sparat; leta efter det bland utskicken innan du skickar igen");
+                return Err(failed(error.into(), &unknown));
             }
-            Err(away) if away.is_passing() => missing_since = None,
-            Err(error) => return Err(error.into()),
+            Err(_) => tokio::time::sleep(AGAIN).await,
         }
-        tokio::time::sleep(AGAIN).await;
     }
-    Err(Failure::Failed(anyhow!(
-        "databasen svarar inte, och det är inte känt om {id} är sparat; leta efter det bland utskicken innan du skickar igen"
-    )))
 }
 
-async fn is_on_its_way(desk: &Desk, id: &str) -> Result<bool, StoreError> {
-    let message = store::message::get(&mut desk.store.read().await?, id).await?;
-    Ok(message.is_some_and(|message| message.state() != MessageState::Draft))
+/// Whether the commit was done. A commit that nobody sees yet may still be under way, waiting for a standby, say: so a row with
+/// its key is written, which waits for it, and taken back.
+async fn is_on_its_way(desk: &Desk, message: &Message) -> Result<bool, StoreError> {
+    let mut session = desk.store.begin().await?;
+    match message::insert(&mut session, message).await {
+        Ok(()) => return Ok(false),
+        Err(StoreError::Conflict(_)) => drop(session),
+        Err(error) => return Err(error),
+    }
+    // One whose audience is large has had its row from the beginning.
+    let mut session = desk.store.begin().await?;
+    let found = message::get_locked(&mut session, &message.id).await?;
+    Ok(found.is_some_and(|found| found.state() != MessageState::Draft))
 }
 
 /// Looks until the database answers. Says once, on standard error, that it does not, and that the message `id` is saved.
 ///
 /// # Errors
-/// [`Failure`], but for a database that is away.
+/// [`Failure`], but for a database that is away; it says that the message is saved.
 pub(super) async fn look<T>(id: &str, look: impl AsyncFn() -> Result<T, ActionError>) -> Result<T, Failure> {
     let mut is_said = false;
     loop {
@@ -68,14 +74,17 @@ pub(super) async fn look<T>(id: &str, look: impl AsyncFn() -> Result<T, ActionEr
                 }
                 tokio::time::sleep(AGAIN).await;
             }
-            found => return Ok(found?),
+            Ok(found) => return Ok(found),
+            Err(error) => return Err(failed(error.into(), &format!("{id} är sparat, men går inte att följa"))),
         }
     }
 }
 
 /// The message `id` is saved, and this process cannot send it.
-pub(super) fn unsent(error: anyhow::Error, id: &str) -> Failure {
-    Failure::Failed(
-        error.context(format!("{id} är sparat och skickas när tjänsten körs; här gick den inte att starta")),
-    )
+pub(super) fn not_started(error: anyhow::Error, id: &str) -> Failure {
+    failed(error, &format!("{id} är sparat, men tjänsten gick inte att starta här"))
+}
+
+fn failed(error: anyhow::Error, what: &str) -> Failure {
+    Failure::Failed(anyhow!("{what} ({error:#})"))
 }

@@ -41,7 +41,7 @@ pub(super) async fn run(args: Args, loaded: Loaded, as_json: bool) -> Outcome {
     let daemon = match Daemon::start(&desk).await {
         Ok(daemon) => Some(daemon),
         Err(error) if app::is_taken(&error) => None,
-        Err(error) => return Err(follow::unsent(error, &id)),
+        Err(error) => return Err(follow::not_started(error, &id)),
     };
     let done = if args.test.is_some() { watch_test(&desk, &id).await } else { watch(&desk, &cli, &id, as_json).await };
     if let Some(daemon) = daemon {

@@ -18,35 +18,51 @@ const BATCH: i64 = 5_000;
 /// Between two times that it is said that anchors cannot be written, which each round would say anew.
 const SAID_EVERY: Duration = Duration::from_secs(60);
 
-/// Seals the log, and remembers when it last said that a head could not be anchored.
+/// Seals the log, and anchors its newest head as soon as that can be done.
 #[derive(Debug, Default)]
 pub(super) struct Sealer {
-    said_at: Mutex<Option<Instant>>,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// The newest head, while it is not anchored.
+    head: Option<Head>,
+    /// When it was last said that this cannot be done.
+    said_at: Option<Instant>,
 }
 
 impl Sealer {
     /// Seals what is unsealed and anchors the new head.
     pub(super) async fn round(&self, upkeep: &Upkeep) -> Result<(), StoreError> {
+        let mut waiting = self.waiting.lock().await;
         let mut session = upkeep.store.begin().await?;
-        let Some(head) = store::audit::seal(&mut session, BATCH).await? else { return Ok(()) };
+        let sealed = store::audit::seal(&mut session, BATCH).await?;
+        if sealed.is_none() && waiting.head.is_none() {
+            return Ok(());
+        }
         let key = signing_key(&mut session, &upkeep.config).await?;
         session.commit().await?;
-        if let Some(file) = upkeep.config.audit.anchor() {
-            let now = upkeep.clock.now_ms();
-            let written = tokio::task::spawn_blocking(move || anchor(&file, &key, &head, now)).await;
-            self.note(written.unwrap_or_else(|ended| Err(std::io::Error::other(ended)))).await;
-        }
+        waiting.head = sealed.or(waiting.head.take());
+        let (Some(file), Some(head)) = (upkeep.config.audit.anchor(), waiting.head.clone()) else {
+            waiting.head = None;
+            return Ok(());
+        };
+        let now = upkeep.clock.now_ms();
+        let written = tokio::task::spawn_blocking(move || anchor(&file, &key, &head, now)).await;
+        waiting.note(written.unwrap_or_else(|ended| Err(std::io::Error::other(ended))));
         Ok(())
     }
+}
 
-    async fn note(&self, written: std::io::Result<()>) {
-        let mut said_at = self.said_at.lock().await;
+impl Waiting {
+    fn note(&mut self, written: std::io::Result<()>) {
         match written {
-            Ok(()) => *said_at = None,
-            Err(_) if said_at.is_some_and(|at| at.elapsed() < SAID_EVERY) => {}
+            Ok(()) => *self = Self::default(),
+            Err(_) if self.said_at.is_some_and(|at| at.elapsed() < SAID_EVERY) => {}
             Err(error) => {
                 tracing::error!(%error, "the audit anchor could not be written");
-                *said_at = Some(Instant::now());
+                self.said_at = Some(Instant::now());
             }
         }
     }
@@ -57,6 +73,8 @@ fn anchor(file: &Path, key: &SigningKey, head: &Head, now: i64) -> std::io::Resu
     let public = data_encoding::BASE64.encode(key.verifying_key().as_bytes());
     let line =
         serde_json::json!({ "seq": head.seq, "hash": head.hash, "at": now, "key": public, "signature": signature });
+    // At once: half a line would be found by every `verify` from then on.
+    let line = format!("{line}\n");
     let mut file = open_anchors(file, true)?;
-    writeln!(file, "{line}")
+    file.write_all(line.as_bytes())
 }

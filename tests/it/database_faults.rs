@@ -1,5 +1,6 @@
 //! A PostgreSQL that restarts, is lost, or is busy with something else, in mid-dispatch (`docs/faults.md`, D5 to D7).
 
+use std::io::Read as _;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use tokio::task::JoinHandle;
 
-use crate::support::child::BINARY;
+use crate::support::child::{self, BINARY};
 use crate::support::cluster::Cluster;
 use crate::support::faults::{Draw, seeds, tell};
 use crate::support::fleet::{Fleet, RECIPIENTS, assert_each_once};
@@ -169,24 +170,41 @@ async fn alert_by_the_verb() -> (Cluster, Proxy, Fleet, Command) {
     (cluster, way, fleet, verb)
 }
 
-/// The exit code and what was said of the database.
-fn ended_with(child: Child) -> (Option<i32>, Vec<String>) {
-    let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    let said = text.lines().filter_map(|line| line.strip_prefix("grannpost: ")).map(str::to_owned);
-    (output.status.code(), said.collect())
+/// A verb that runs; killed when dropped.
+struct Verb(Child);
+
+impl Verb {
+    /// The exit code, `None` when it never ends, and what was said of the database.
+    async fn ended(mut self) -> (Option<i32>, Vec<String>) {
+        tokio::task::spawn_blocking(move || {
+            let status = child::ended(&mut self.0, Duration::from_secs(120));
+            let mut text = String::new();
+            self.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+            let said = text.lines().filter_map(|line| line.strip_prefix("grannpost: ")).map(str::to_owned);
+            (status.and_then(|status| status.code()), said.collect())
+        })
+        .await
+        .unwrap()
+    }
+}
+
+impl Drop for Verb {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_verb_alert_says_that_the_database_is_away_and_follows_to_the_end() {
     let (cluster, way, fleet, mut verb) = alert_by_the_verb().await;
-    let verb = verb.spawn().unwrap();
+    let verb = Verb(verb.spawn().unwrap());
     fleet.gateway.journal().wait_for(300).await;
     way.point_to(Vec::new());
     way.cut();
     tokio::time::sleep(Duration::from_secs(4)).await;
     way.point_to(vec![cluster.socket()]);
-    let (code, said) = tokio::task::spawn_blocking(|| ended_with(verb)).await.unwrap();
+    let (code, said) = verb.ended().await;
     let [away] = said.as_slice() else { panic!("said once: {said:?}") };
     assert!(away.contains("är sparat och följs vidare när den svarar"), "{away}");
     let journal = fleet.gateway.journal();
@@ -198,11 +216,10 @@ async fn the_verb_alert_finds_out_what_became_of_a_commit_that_was_not_answered(
     for (how, code, reached) in [(LostCommit::Done, 0, RECIPIENTS), (LostCommit::NotDone, 1, 0)] {
         let (cluster, way, fleet, mut verb) = alert_by_the_verb().await;
         way.lose_a_commit("INSERT INTO alert", how);
-        let verb = verb.spawn().unwrap();
-        let (ended, said) = tokio::task::spawn_blocking(|| ended_with(verb)).await.unwrap();
+        let (ended, said) = Verb(verb.spawn().unwrap()).ended().await;
         assert!(way.has_lost_it(), "{said:?}");
         assert!(said[0].contains("tar reda på om det är sparat"), "{said:?}");
-        let is_nothing_sent = said.iter().any(|line| line.starts_with("inget är sparat och inget är skickat"));
+        let is_nothing_sent = said.iter().any(|line| line.starts_with("inget är skickat; försök igen"));
         let journal = fleet.gateway.journal();
         assert_eq!((ended, is_nothing_sent), (Some(code), how == LostCommit::NotDone), "{said:?}");
         assert_eq!((journal.len(), journal.duplicates()), (reached, Vec::new()), "{how:?}");

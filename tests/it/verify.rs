@@ -205,7 +205,6 @@ on_both_databases! {
             add(mobile).await;
         }
         std::fs::create_dir(anchors.parent().unwrap()).unwrap();
-        add("070-174 06 04").await;
         app.until("the newest head is anchored", async || app.broken().await.is_empty()).await;
         assert_eq!(daemon.signal_and_wait("TERM"), Some(0));
         let log = std::fs::read_to_string(log_file(&config)).unwrap();
