@@ -229,6 +229,30 @@ async fn the_verb_alert_finds_out_what_became_of_a_commit_that_was_not_answered(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_verb_alert_waits_for_a_commit_that_nobody_sees_yet_rather_than_say_that_nothing_is_sent() {
+    let (cluster, way, fleet, mut verb) = alert_by_the_verb().await;
+    // As when a commit waits for a standby.
+    cluster.sql(
+        "CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(9); RETURN NULL; END'",
+    );
+    cluster.sql(
+        "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON alert DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()",
+    );
+    let verb = Verb(verb.spawn().unwrap());
+    let waits = "SELECT COUNT(*) FROM pg_stat_activity WHERE query = 'COMMIT' AND wait_event = 'PgSleep'";
+    let asked_at = Instant::now();
+    while cluster.sql(waits) == "0" {
+        assert!(asked_at.elapsed() < Duration::from_secs(60), "the alert is never committed");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    way.cut();
+    let (code, said) = verb.ended().await;
+    assert!(said[0].contains("tar reda på om det är sparat"), "{said:?}");
+    let journal = fleet.gateway.journal();
+    assert_eq!((code, journal.len(), journal.duplicates()), (Some(0), RECIPIENTS, Vec::new()), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn slow_requests_that_take_every_connection_hold_no_alert_up() {
     let database = Database::new(Kind::Postgres);
     let mut fleet = Fleet::set(&database.url, 2000, SHORT).await;
