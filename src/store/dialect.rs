@@ -241,6 +241,7 @@ mod tests {
             "UPDATE t SET s = v.s FROM json_to_recordset(CAST($1 AS json)) AS v ( id BIGINT, s TEXT) WHERE t.id = v.id"
         );
     }
+
     #[test]
     fn one_of_rows_is_looked_up_in_the_index_on_both() {
         let sql = "SELECT id FROM t WHERE code {one of $2: code TEXT}";
